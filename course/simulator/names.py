@@ -1,0 +1,134 @@
+"""The words of the simulated world: genres, topics, formats, languages, places, people, channels.
+
+Everything here is a plain constant. The simulator draws *numbers* (a topic index, a format
+index); this module gives the numbers names, so that a table or a picture can be read aloud.
+All names are made up. They describe no real channel or person.
+"""
+
+from __future__ import annotations
+
+#: Ten genres, each with three sub-topics. The order is fixed: topic ``3 * g + s`` is sub-topic
+#: ``s`` of genre ``g``.
+GENRES: dict[str, tuple[str, str, str]] = {
+    "cooking": ("baking", "street food", "quick dinners"),
+    "gaming": ("speedruns", "strategy", "indie games"),
+    "music": ("live sessions", "pop", "classical"),
+    "sport": ("football", "climbing", "running"),
+    "science": ("space", "biology", "chemistry"),
+    "technology": ("phones", "programming", "home servers"),
+    "travel": ("cities", "hiking", "night trains"),
+    "craft": ("woodwork", "knitting", "pottery"),
+    "comedy": ("sketches", "stand-up", "pranks"),
+    "current affairs": ("politics", "business", "weather"),
+}
+
+#: The genre names, in the order of `GENRES`.
+GENRE_NAMES: tuple[str, ...] = tuple(GENRES)
+
+#: Thirty topics, ``"genre: sub-topic"``; the index in this tuple is the topic's number.
+TOPICS: tuple[str, ...] = tuple(
+    f"{genre}: {sub_topic}" for genre, sub_topics in GENRES.items() for sub_topic in sub_topics
+)
+
+#: Six ways in which a video can be made.
+FORMATS: tuple[str, ...] = ("music", "news", "tutorial", "episode", "live", "vlog")
+
+#: Three languages. They are labels only: every made-up title is in English.
+LANGUAGES: tuple[str, ...] = ("English", "Spanish", "Korean")
+
+#: Six countries, two for each language of `LANGUAGES`, in the same order.
+COUNTRIES: tuple[str, ...] = (
+    "United Kingdom",
+    "Canada",
+    "Spain",
+    "Mexico",
+    "South Korea",
+    "Korean speakers abroad",
+)
+
+#: The language index (into `LANGUAGES`) that most people of each country speak.
+COUNTRY_LANGUAGE: tuple[int, ...] = (0, 0, 1, 1, 2, 2)
+
+#: What a person watches on.
+DEVICES: tuple[str, ...] = ("phone", "desktop", "tv")
+
+#: Four parts of the day, six hours each, from midnight on.
+DAYPARTS: tuple[str, ...] = ("night", "morning", "afternoon", "evening")
+
+#: Age bands of the people, in years.
+AGE_BANDS: tuple[str, ...] = ("13-17", "18-24", "25-34", "35-54", "55+")
+
+#: What a person may have stated about themselves.
+GENDERS: tuple[str, ...] = ("female", "male", "unspecified")
+
+#: First and second words of made-up channel names.
+CHANNEL_FIRST_WORDS: tuple[str, ...] = (
+    "Amber", "Birch", "Blue", "Bright", "Copper", "Corner", "Daily", "Distant",
+    "Early", "Field", "Golden", "Granite", "Harbour", "Hidden", "Juniper", "Lantern",
+    "Little", "Lunar", "Maple", "Midnight", "Mossy", "North", "Open", "Orange",
+    "Paper", "Pocket", "Quiet", "Rapid", "River", "Second", "Silver", "Slow",
+    "Small", "Solar", "Stone", "Sunday", "Thunder", "Velvet", "Wandering", "Winter",
+)  # fmt: skip
+
+CHANNEL_SECOND_WORDS: tuple[str, ...] = (
+    "Atlas", "Attic", "Bench", "Bureau", "Club", "Collective", "Compass", "Diary",
+    "Dispatch", "Factory", "Frame", "Garage", "Garden", "Guide", "Hour", "Journal",
+    "Kitchen", "Lab", "Lane", "Loft", "Notebook", "Notes", "Orbit", "Path",
+    "Room", "School", "Shed", "Signal", "Sketchbook", "Society", "Station", "Studio",
+    "Table", "Theory", "Trail", "Valley", "Weekly", "Window", "Works", "Workshop",
+)  # fmt: skip
+
+
+def genre_of(topic: int) -> int:
+    """Return the genre index of a topic index.
+
+    Parameters
+    ----------
+    topic : int
+        Index into `TOPICS`, 0 to 29.
+
+    Returns
+    -------
+    int
+        Index into `GENRE_NAMES`, 0 to 9.
+
+    Raises
+    ------
+    ValueError
+        If ``topic`` is outside the list.
+    """
+    if not 0 <= int(topic) < len(TOPICS):
+        raise ValueError(f"topic must be 0 to {len(TOPICS) - 1}, got {topic!r}")
+    return int(topic) // 3
+
+
+def channel_name(channel_id: int) -> str:
+    """Return the made-up name of a channel; the same number always gives the same name.
+
+    Parameters
+    ----------
+    channel_id : int
+        Channel number, 0 or larger. The first 1,600 numbers have different names; after that
+        a counter is added ("Amber Atlas 2"), so names never repeat.
+
+    Returns
+    -------
+    str
+        Two words, or two words and a counter.
+
+    Raises
+    ------
+    ValueError
+        If ``channel_id`` is negative.
+    """
+    number = int(channel_id)
+    if number < 0:
+        raise ValueError(f"channel_id must be 0 or larger, got {channel_id!r}")
+    pairs = len(CHANNEL_FIRST_WORDS) * len(CHANNEL_SECOND_WORDS)
+    lap, place = divmod(number, pairs)
+    # 827 shares no factor with 1,600, so the stride visits every pair once before it repeats,
+    # and neighbouring channel numbers do not get neighbouring names.
+    place = (place * 827 + 31) % pairs
+    first, second = divmod(place, len(CHANNEL_SECOND_WORDS))
+    name = f"{CHANNEL_FIRST_WORDS[first]} {CHANNEL_SECOND_WORDS[second]}"
+    return name if lap == 0 else f"{name} {lap + 1}"
