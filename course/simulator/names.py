@@ -2,7 +2,7 @@
 
 Everything here is a plain constant. The simulator draws *numbers* (a topic index, a format
 index); this module gives the numbers names, so that a table or a picture can be read aloud.
-All names are made up. They describe no real channel or person.
+All names are made up. They describe no real country, channel or person.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FORMATS: tuple[str, ...] = ("music", "news", "tutorial", "episode", "live", "vlo
 #: Three languages. They are labels only: every made-up title is in English.
 LANGUAGES: tuple[str, ...] = ("English", "Spanish", "Korean")
 
-#: Six countries, two for each language of `LANGUAGES`, in the same order.
+#: Six made-up countries, two for each language of `LANGUAGES`, in the same order.
 COUNTRIES: tuple[str, ...] = (
-    "United Kingdom",
-    "Canada",
-    "Spain",
-    "Mexico",
-    "South Korea",
-    "Korean speakers abroad",
+    "Northland",
+    "Westmark",
+    "Solera",
+    "Costa Verde",
+    "Hanbit",
+    "Saebyeok",
 )
 
 #: The language index (into `LANGUAGES`) that most people of each country speak.
