@@ -1,0 +1,90 @@
+"""Where things lie: the repository, its notebooks and data, and the cache folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from course.errors import CacheError, CourseError
+
+CACHE_VARIABLE = "COURSE_CACHE"
+"""Name of the environment variable that moves the cache folder."""
+
+CACHE_NAME = "how-youtube-recommends"
+"""Name of the folder inside the user's cache when `CACHE_VARIABLE` is not set."""
+
+
+def repository_root() -> Path:
+    """Return the folder that holds ``course/``, ``notebooks/`` and ``data/``.
+
+    Found from this file's own place, so it does not depend on the working directory.
+
+    Returns
+    -------
+    Path
+        Absolute path.
+
+    Raises
+    ------
+    CourseError
+        If the package was installed without its repository around it.
+    """
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "pyproject.toml").is_file():
+        raise CourseError(
+            f"the folder {root} holds the package course but not the rest of the repository",
+            allowed="a clone of the whole repository",
+            fix="clone the repository and run the course inside it (python3 -m course open)",
+        )
+    return root
+
+
+def notebooks_dir() -> Path:
+    """Return the folder of the chapters that a reader opens."""
+    return repository_root() / "notebooks"
+
+
+def data_dir() -> Path:
+    """Return the folder of the data card, small samples and stored results."""
+    return repository_root() / "data"
+
+
+def cache_dir() -> Path:
+    """Return the folder for files that can be made again, and make it when it is missing.
+
+    The environment variable ``COURSE_CACHE`` decides; without it, the user's cache folder of the
+    operating system does.
+
+    Returns
+    -------
+    Path
+        Absolute path of a folder in which a file could be written just now.
+
+    Raises
+    ------
+    CacheError
+        If the folder cannot be made or cannot be written.
+    """
+    given = os.environ.get(CACHE_VARIABLE, "").strip()
+    if given:
+        folder = Path(given).expanduser().absolute()
+        source = f"{CACHE_VARIABLE} is {given!r}"
+    else:
+        # Imported here because `import course.paths` must work before anything is installed.
+        import platformdirs
+
+        folder = Path(platformdirs.user_cache_dir(CACHE_NAME, appauthor=False))
+        source = f"the cache folder is {folder}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A real file: permission bits tell little on network drives and on Windows.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="write-test-"):
+            pass
+    except OSError as error:
+        raise CacheError(
+            f"{source}, where no file can be written ({error.strerror or error})",
+            allowed="a folder that exists or can be made, and in which files can be written",
+            fix=f"set the environment variable {CACHE_VARIABLE} to such a folder",
+        ) from error
+    return folder
