@@ -1,0 +1,172 @@
+"""The command line: ``python3 -m course COMMAND``.
+
+Runs on a bare Python: everything that needs installed packages is imported in its own command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from course import __version__, bootstrap, commands
+
+# Keeps a command from handing itself on twice.
+HANDED_ON = "COURSE_HANDED_ON"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="python3 -m course", description="How YouTube recommends: a course of notebooks."
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    one = sub.add_parser("open", help="install what is missing, then open the course")
+    one.add_argument("--no-browser", action="store_true", help="only print the address")
+    one.add_argument("--port", type=int, help="port of the server")
+    _add_here(one)
+
+    one = sub.add_parser("test", help="install what is missing, then run all checks")
+    which = one.add_mutually_exclusive_group()
+    which.add_argument("--unit", action="store_true", help="everything but the notebooks")
+    which.add_argument("--notebooks", action="store_true", help="only the notebooks")
+    which.add_argument(
+        "--colab", action="store_true", help="the notebooks with the packages that Colab has"
+    )
+    _add_here(one)
+
+    sub.add_parser("doctor", help="one OK or FAIL line for each thing that tends to break")
+
+    one = sub.add_parser("copy", help="copy the notebooks to a folder of your own")
+    one.add_argument("folder", nargs="?", type=Path, default=bootstrap.ROOT / "my-notebooks")
+
+    one = sub.add_parser("notebooks", help="build the notebooks from notebooks/source")
+    one.add_argument("names", nargs="*", metavar="NAME", help="chapters such as 00; all if none")
+    one.add_argument("--check", action="store_true", help="only compare, write nothing")
+    one.add_argument("--no-execute", action="store_true", help="build without outputs")
+
+    one = sub.add_parser("simulate", help="make a simulated YouTube and describe it")
+    one.add_argument("size", help="tiny, small or large")
+    one.add_argument("--seed", type=int, default=0)
+
+    one = sub.add_parser("benchmark", help="measure how fast the simulator is")
+    one.add_argument("arguments", nargs=argparse.REMAINDER)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        bootstrap.check_python()
+        return _run(argv)
+    except bootstrap.SetupError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. Start the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+def _run(argv: list[str]) -> int:
+    extra: list[str] = []
+    if "--" in argv:
+        cut = argv.index("--")
+        argv, extra = argv[:cut], argv[cut + 1 :]
+    top = parser()
+    options = top.parse_args(argv)
+    if extra and options.command not in ("open", "test"):
+        top.error(f"{options.command} takes nothing after --")
+
+    if options.command == "open":
+        python = Path(sys.executable) if options.here else bootstrap.ensure()
+        return commands.open_course(python, not options.no_browser, options.port, extra)
+    if options.command == "test":
+        return _test(options, extra)
+    if options.command == "copy":
+        commands.copy_notebooks(options.folder.expanduser())
+        return 0
+
+    python = bootstrap.interpreter_for_tools()
+    if python is not None and HANDED_ON not in os.environ:
+        env = bootstrap.child_environment(python)
+        env[HANDED_ON] = "1"
+        # The package must be found from any folder, also before it is installed.
+        path = env.get("PYTHONPATH")
+        env["PYTHONPATH"] = os.pathsep.join([str(bootstrap.ROOT), *([path] if path else [])])
+        return bootstrap.call([str(python), "-m", "course", *argv], env=env)
+
+    if options.command == "doctor":
+        from course import doctor
+
+        return doctor.main()
+
+    from course.errors import CourseError
+
+    if not bootstrap.dependencies_here():
+        raise bootstrap.SetupError(
+            "The packages of the course are not installed for this Python. Either of these "
+            "installs them:\n    python3 -m course open\n    python3 -m course test"
+        )
+    try:
+        if options.command == "notebooks":
+            from course import authoring
+
+            return authoring.main(options.names, options.check, not options.no_execute)
+        if options.command == "simulate":
+            world = _later("course.simulator", "simulate")(options.size, seed=options.seed)
+            print(world)
+            return 0
+        return _later("course.benchmark", "main")(options.arguments) or 0
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _test(options: argparse.Namespace, extra: list[str]) -> int:
+    legs = ["lint", "format", "unit", "notebooks"]
+    if options.unit:
+        legs = legs[:3]
+    elif options.notebooks or options.colab:
+        legs = legs[3:]
+    if options.here:
+        python = Path(sys.executable)
+    elif options.colab:
+        # The course itself is left out, as on Colab: there the first cell of a notebook finds it.
+        python = bootstrap.ensure(
+            bootstrap.COLAB_VENV, bootstrap.COLAB_REQUIREMENTS, install_course=False
+        )
+    else:
+        python = bootstrap.ensure()
+    return commands.run_tests(python, legs, extra)
+
+
+def _later(module: str, name: str):
+    """Fetch a function from a module that may not be part of this version."""
+    from course.errors import ConfigError
+
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("course"):
+            raise
+        found = None
+    if found is None:
+        raise ConfigError(f"{module}.{name} is not part of this version of the course")
+    return found
+
+
+def _add_here(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--here",
+        action="store_true",
+        help="use the Python that runs this command and install nothing (conda users)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""The environment of the course: made once in ``.venv``, then found again.
+
+Standard library only, because this runs before anything is installed. It also has to load on a
+Python that is too old, so that the reader is told so in words; therefore no syntax newer than 3.8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MINIMUM = (3, 11)
+BELOW = (3, 15)
+MARKER = "course-installed.txt"
+PIP_VARIABLE = "COURSE_PIP_ARGS"
+VENV = ROOT / ".venv"
+REQUIREMENTS = ROOT / "requirements.txt"
+COLAB_VENV = ROOT / ".venv-colab"
+COLAB_REQUIREMENTS = ROOT / "tests" / "colab-requirements.txt"
+
+# When the running Python can import these, it is taken to be the environment of the course.
+NEEDED = ("numpy", "pandas", "torch", "ipywidgets", "matplotlib", "platformdirs")
+
+
+class SetupError(Exception):
+    """The environment could not be made; the message is meant for the reader."""
+
+
+def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> None:
+    """Raise `SetupError` when this Python is not one that the course runs on."""
+    if not MINIMUM <= tuple(version[:2]) < BELOW:
+        raise SetupError(
+            f"This is Python {_dotted(version)}. The course needs Python {_dotted(MINIMUM)} or "
+            f"newer, below {_dotted(BELOW)}.\n"
+            "Install such a Python and start the command with it, for example:\n"
+            "    python3.12 -m course open"
+        )
+
+
+def venv_python(venv: Path, windows: bool = os.name == "nt") -> Path:
+    """Return where the interpreter of a virtual environment lies."""
+    return venv / "Scripts" / "python.exe" if windows else venv / "bin" / "python"
+
+
+def python_version(python: Path) -> str | None:
+    """Return the version of an interpreter, such as ``"3.11"``; None when it does not run."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run(
+            [str(python), "-c", code], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def fingerprint(requirements: Path, project: Path, version: str) -> str:
+    """Return a hash that changes whenever the environment has to be installed again."""
+    digest = hashlib.sha256(version.encode())
+    for path in (requirements, project):
+        # Line ends may differ between clones; that is no reason to install again.
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def is_current(venv: Path, requirements: Path) -> bool:
+    """Say whether a complete installation of these requirements is there."""
+    marker = venv / MARKER
+    if not marker.is_file():
+        return False
+    version = python_version(venv_python(venv))
+    if version is None:
+        return False
+    wanted = fingerprint(requirements, ROOT / "pyproject.toml", version)
+    return marker.read_text(encoding="utf-8").strip() == wanted
+
+
+def ensure(
+    venv: Path = VENV, requirements: Path = REQUIREMENTS, install_course: bool = True
+) -> Path:
+    """Make the environment if it is missing, incomplete or out of date; return its Python.
+
+    The marker that says "complete" is written last, so an interrupted installation is taken up
+    again at the next start.
+
+    Parameters
+    ----------
+    venv
+        Folder of the virtual environment.
+    requirements
+        File of pins to install.
+    install_course
+        Whether the package `course` itself goes in too (editable), so that it can be imported
+        from any folder.
+
+    Raises
+    ------
+    SetupError
+        If this Python is too old, or venv or pip failed.
+    """
+    check_python()
+    if is_current(venv, requirements):
+        return venv_python(venv)
+    say(f"Installing the packages into {venv.name}: once, a few minutes, about 2 GB with PyTorch.")
+    (venv / MARKER).unlink(missing_ok=True)
+    python = venv_python(venv)
+    version = python_version(python)
+    if version is None or not MINIMUM <= tuple(map(int, version.split("."))) < BELOW:
+        make_venv(venv)
+        version = python_version(python)
+        if version is None:
+            raise SetupError(f"The new environment {venv} has no Python that runs.")
+    pip_install(python, ["-r", str(requirements)])
+    if install_course:
+        # --no-deps: the pins above are all it needs, and nothing may replace them.
+        pip_install(python, ["--no-deps", "-e", str(ROOT)])
+    quiet_jupyterlab(venv)
+    write_whole(venv / MARKER, fingerprint(requirements, ROOT / "pyproject.toml", version) + "\n")
+    say("Installed.")
+    return python
+
+
+def make_venv(venv: Path) -> None:
+    """Make an empty virtual environment, replacing a broken one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(venv)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode == 0:
+        return
+    shutil.rmtree(venv, ignore_errors=True)
+    message = f"Python could not make a virtual environment in {venv}:\n{done.stdout.strip()}\n"
+    if sys.platform.startswith("linux"):
+        message += "On Debian and Ubuntu this helps:\n    sudo apt install python3-venv\n"
+    raise SetupError(message + "Then start the same command again.")
+
+
+def pip_install(python: Path, what: list[str]) -> None:
+    """Run ``pip install``; its progress is shown on a terminal and left out of log files."""
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+    if not sys.stdout.isatty():
+        command += ["--quiet", "--quiet"]  # errors still come through
+    extra = shlex.split(os.environ.get(PIP_VARIABLE, ""), posix=os.name != "nt")
+    code = subprocess.call([*command, *extra, *what], cwd=str(ROOT), env=child_environment())
+    if code != 0:
+        raise SetupError(
+            f"pip failed (exit status {code}); its message stands above.\n"
+            "Often the network is down, the disk is full, or there is no build of a package for "
+            "this system yet.\n"
+            f"Options for pip, such as another index, go into the variable {PIP_VARIABLE}.\n"
+            "Start the same command again to go on where it stopped."
+        )
+
+
+def quiet_jupyterlab(venv: Path) -> None:
+    """Keep JupyterLab from asking about news at its first start, in this environment only."""
+    settings = venv / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    notification = {"fetchNews": "false", "checkForUpdates": False}
+    content = {"@jupyterlab/apputils-extension:notification": notification}
+    write_whole(settings, json.dumps(content, indent=2) + "\n")
+
+
+def child_environment(python: Path | None = None) -> dict[str, str]:
+    """Return the environment variables for the programs that the course starts.
+
+    Parameters
+    ----------
+    python
+        Interpreter whose folder comes first on the search path, so that ``!pip`` in a notebook
+        is the right one.
+    """
+    env = dict(os.environ)
+    # The reasons stand in course/__init__.py. A kernel may import torch before course.
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.platform == "darwin":
+        env.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
+    # Jupyter tells of its moves from version to version on every start; readers need not know.
+    env.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+    env.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    if python is not None:
+        env["PATH"] = os.pathsep.join([str(python.parent), env.get("PATH", "")])
+    return env
+
+
+def dependencies_here(names: tuple[str, ...] = NEEDED) -> bool:
+    """Say whether the packages of the course can be imported by the running Python."""
+    return all(importlib.util.find_spec(name) is not None for name in names)
+
+
+def interpreter_for_tools() -> Path | None:
+    """Return the interpreter that should run ``doctor``, ``notebooks`` and the like.
+
+    Returns
+    -------
+    Path or None
+        None when the running one will do: it has the packages, or there is no other.
+    """
+    if dependencies_here():
+        return None
+    python = venv_python(VENV)
+    return python if python.exists() and not same_python(python) else None
+
+
+def same_python(python: Path) -> bool:
+    """Say whether an interpreter is the running one, by its environment and not by its link."""
+    return Path(sys.prefix).resolve() == python.parent.parent.resolve()
+
+
+def call(command: list[str], **options: object) -> int:
+    """Run a program and wait for it; Ctrl-C reaches it too, and we wait for its own ending."""
+    process = subprocess.Popen(command, **options)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)
+
+
+def say(text: str) -> None:
+    """Print now, also when the output goes to a file and a child writes to it next."""
+    print(text, flush=True)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)

@@ -1,0 +1,139 @@
+"""What ``open``, ``test`` and ``copy`` of the command line do. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from course import bootstrap
+from course.bootstrap import ROOT, say
+
+NOTEBOOKS = ROOT / "notebooks"
+FIRST = "00_start_here.ipynb"
+NO_NETWORK = ROOT / "tests" / "no_network"
+
+# --dist loadfile keeps a notebook's cells on one kernel. Without --nbval-cell-timeout, a kernel
+# that died is noticed only after half an hour.
+NBVAL = [
+    "--nbval-lax",
+    "--nbval-current-env",
+    "--nbval-cell-timeout=300",
+    "--color=no",
+    "-n",
+    "2",
+    "--dist",
+    "loadfile",
+]
+
+
+def open_course(
+    python: Path, browser: bool = True, port: int | None = None, extra: list[str] | None = None
+) -> int:
+    """Start JupyterLab on the first chapter; return its exit status when it is stopped.
+
+    Parameters
+    ----------
+    python
+        Interpreter of the environment.
+    browser
+        Whether a browser window is opened.
+    port
+        Port to listen on; None for JupyterLab's own choice.
+    extra
+        Further arguments for JupyterLab.
+    """
+    command = [str(python), "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}"]
+    page = f"/tree/notebooks/{FIRST}" if (NOTEBOOKS / FIRST).exists() else "/tree/notebooks"
+    command.append(f"--LabApp.default_url=/lab{page}")
+    if not browser:
+        command.append("--no-browser")
+    if port is not None:
+        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # In a container one usually is root, where JupyterLab would refuse to start.
+        command.append("--allow-root")
+    say("Starting JupyterLab. Press Ctrl-C here to stop it.")
+    return bootstrap.call(
+        [*command, *(extra or [])], cwd=str(ROOT), env=bootstrap.child_environment(python)
+    )
+
+
+def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> int:
+    """Run the legs one after another, all of them even when one fails; return 0 when all pass.
+
+    Parameters
+    ----------
+    python
+        Interpreter of the environment.
+    legs
+        Some of ``lint``, ``format``, ``unit``, ``notebooks``.
+    extra
+        Further arguments for pytest.
+    """
+    extra = extra or []
+    results = []
+    for leg in legs:
+        if leg == "notebooks" and not find_notebooks():
+            say("\nnotebooks: there are none yet")
+            continue
+        command, env = leg_command(leg, python, extra)
+        say(f"\n{leg}: {' '.join(command[1:])}")
+        start = time.monotonic()
+        code = bootstrap.call(command, cwd=str(ROOT), env=env)
+        if code == 5 and extra:
+            code = 0  # pytest's "no tests ran" is fine when the reader chose some by hand
+        results.append((leg, code, time.monotonic() - start))
+    say("")
+    for leg, code, seconds in results:
+        say(f"{'ok  ' if code == 0 else 'FAIL'}  {leg:<10} {seconds:6.0f} s")
+    return 0 if all(code == 0 for _, code, _ in results) else 1
+
+
+def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command and the environment variables of one leg of the tests."""
+    env = bootstrap.child_environment(python)
+    run = [str(python), "-m"]
+    if leg == "lint":
+        return [*run, "ruff", "check", "--quiet", "."], env
+    if leg == "format":
+        return [*run, "ruff", "format", "--check", "--quiet", "."], env
+    if leg == "unit":
+        return [*run, "pytest", *extra], env
+    if leg != "notebooks":
+        raise ValueError(f"there is no leg {leg!r}")
+    # Refuses connections in pytest and, because kernels inherit it, in every notebook.
+    path = env.get("PYTHONPATH")
+    env["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), *([path] if path else [])])
+    # Two notebooks at a time on two cores: more threads only make them wait for each other.
+    env["OMP_NUM_THREADS"] = "1"
+    chosen = any(argument.split("::")[0].endswith(".ipynb") for argument in extra)
+    files = [] if chosen else [str(path.relative_to(ROOT)) for path in find_notebooks()]
+    return [*run, "pytest", *NBVAL, *extra, *files], env
+
+
+def find_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
+    """Return the chapters, the readers' and the solved ones, in order."""
+    return [*sorted(folder.glob("*.ipynb")), *sorted((folder / "solutions").glob("*.ipynb"))]
+
+
+def copy_notebooks(target: Path, source: Path = NOTEBOOKS) -> list[Path]:
+    """Copy the readers' notebooks to a folder of one's own; never overwrite.
+
+    Returns
+    -------
+    list of Path
+        The files that were made. A file that was there already is left as it is.
+    """
+    made = []
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("*.ipynb")):
+        copy = target / path.name
+        if copy.exists():
+            say(f"kept     {copy} (it was there already)")
+            continue
+        shutil.copyfile(path, copy)
+        say(f"copied   {copy}")
+        made.append(copy)
+    return made
