@@ -7,6 +7,8 @@ All names are made up. They describe no real country, channel or person.
 
 from __future__ import annotations
 
+from course.errors import ConfigError
+
 #: Ten genres, each with three sub-topics. The order is fixed: topic ``3 * g + s`` is sub-topic
 #: ``s`` of genre ``g``.
 GENRES: dict[str, tuple[str, str, str]] = {
@@ -94,11 +96,11 @@ def genre_of(topic: int) -> int:
 
     Raises
     ------
-    ValueError
+    ConfigError
         If ``topic`` is outside the list.
     """
     if not 0 <= int(topic) < len(TOPICS):
-        raise ValueError(f"topic must be 0 to {len(TOPICS) - 1}, got {topic!r}")
+        raise ConfigError(f"topic is {topic!r}", allowed=f"0 to {len(TOPICS) - 1}")
     return int(topic) // 3
 
 
@@ -118,12 +120,12 @@ def channel_name(channel_id: int) -> str:
 
     Raises
     ------
-    ValueError
+    ConfigError
         If ``channel_id`` is negative.
     """
     number = int(channel_id)
     if number < 0:
-        raise ValueError(f"channel_id must be 0 or larger, got {channel_id!r}")
+        raise ConfigError(f"channel_id is {channel_id!r}", allowed="0 or larger")
     pairs = len(CHANNEL_FIRST_WORDS) * len(CHANNEL_SECOND_WORDS)
     lap, place = divmod(number, pairs)
     # 827 shares no factor with 1,600, so the stride visits every pair once before it repeats,

@@ -1,0 +1,104 @@
+"""Which colour and which marker mean which method, in every chapter."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+#: What each method looks like. Neighbours in one chapter differ in lightness as well as in hue,
+#: so that they stay apart for colour-blind readers and in grey print.
+COLOURS: dict[str, str] = {
+    # References that appear in every chapter.
+    "random": "#9aa0a8",
+    "oracle": "#111111",
+    "truth": "#111111",
+    "observed": "#0072b2",
+    "popularity": "#6e4b10",
+    "recent popularity": "#d89b12",
+    # Candidate generation.
+    "co-watched": "#0b4f46",
+    "matrix factorization": "#0072b2",
+    "deep candidates": "#d55e00",
+    "full softmax": "#1b7a3d",
+    "sampled softmax": "#e69f00",
+    "sampled softmax with correction": "#8f1d0a",
+    "hierarchical softmax": "#56a0d3",
+    # Ranking.
+    "logistic regression": "#4b5fa8",
+    "linear": "#6fa8a0",
+    "trees": "#1b7a3d",
+    "click ranker": "#56a0d3",
+    "watch-time ranker": "#8c2d6b",
+    # Many objectives.
+    "single task": "#9aa0a8",
+    "shared bottom": "#e69f00",
+    "one gate": "#56a0d3",
+    "multitask": "#8c2d6b",
+    # Position bias.
+    "no treatment": "#9aa0a8",
+    "position as input": "#e69f00",
+    "adversarial": "#56a0d3",
+    "inverse propensity": "#0b5d46",
+    "shallow tower": "#b8340f",
+    # Live experiments.
+    "control": "#5b6673",
+    "treatment": "#b8340f",
+    "you": "#c2185b",
+}
+
+#: Other names under which the same method is known.
+SAME_AS: dict[str, str] = {
+    "mf": "matrix factorization",
+    "mmoe": "multitask",
+    "multi-gate mixture of experts": "multitask",
+    "ceiling": "oracle",
+    "floor": "random",
+    "reader": "you",
+    "click": "click ranker",
+    "watch time": "watch-time ranker",
+    "logq": "sampled softmax with correction",
+    "ipw": "inverse propensity",
+    "none": "no treatment",
+}
+
+#: Colours for names that are not in the list (and the cycle for plain `ax.plot` calls).
+OTHER_COLOURS: tuple[str, ...] = (
+    "#0072b2", "#d55e00", "#1b7a3d", "#8c2d6b", "#e69f00", "#56a0d3", "#a6761d", "#5b6673",
+)  # fmt: skip
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+
+
+def _key(name: str) -> str:
+    key = " ".join(name.lower().replace("_", " ").split())
+    return SAME_AS.get(key, key)
+
+
+def colour(name: str) -> str:
+    """Return the colour that means this method in the whole course.
+
+    Parameters
+    ----------
+    name : str
+        A name in `COLOURS` or `SAME_AS`; capitals and underscores do not matter. Any other name
+        gets a colour of its own from a small list, always the same one.
+
+    Returns
+    -------
+    str
+        ``"#rrggbb"``.
+    """
+    key = _key(name)
+    if key in COLOURS:
+        return COLOURS[key]
+    return OTHER_COLOURS[zlib.crc32(key.encode("utf-8")) % len(OTHER_COLOURS)]
+
+
+def look(name: str) -> dict[str, Any]:
+    """Return colour and marker of a method, for ``ax.plot(x, y, label=name, **look(name))``.
+
+    The marker is a second sign beside the colour, for colour-blind readers and grey print.
+    """
+    key = _key(name)
+    number = list(COLOURS).index(key) if key in COLOURS else zlib.crc32(key.encode("utf-8"))
+    return {"color": colour(name), "marker": _MARKERS[number % len(_MARKERS)]}

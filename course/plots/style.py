@@ -1,0 +1,343 @@
+"""One look for every figure of the course.
+
+The same colour always means the same method; the floor (random) and the ceiling (an oracle that
+knows the true preferences) are always dashed; bands always mean a 95 % interval over seeds.
+
+`figure` makes figures without pyplot, so drawing never changes hidden global state and plots
+never pile up in memory. Such a figure shows itself when it is the last expression of a cell.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from course.errors import CourseError
+from course.plots.palette import OTHER_COLOURS, colour, look
+
+#: Width of a full-width figure, in inches. At `SCREEN_DPI` this is 880 pixels.
+WIDTH = 8.8
+#: Pixels per inch at which a notebook shows a figure, and at which it is stored.
+SCREEN_DPI = 100
+STORED_DPI = 160
+
+INK = "#1f2933"
+MUTED = "#5b6673"
+GRID = "#dfe4ea"
+
+STYLE: dict[str, Any] = {
+    "figure.facecolor": "white",
+    "figure.edgecolor": "white",
+    "figure.dpi": SCREEN_DPI,
+    "figure.figsize": (WIDTH, 4.2),
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "savefig.dpi": STORED_DPI,
+    "axes.facecolor": "white",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 12,
+    "axes.linewidth": 0.9,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=OTHER_COLOURS),
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11.5,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 6,
+    "image.cmap": "cividis",
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Figure(MatplotlibFigure):
+    """A matplotlib figure that shows itself in a notebook, with words for those who cannot see it.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `matplotlib.figure.Figure`.
+    alt : str, optional
+        What the figure shows, in words. It is stored next to the picture. Without it the titles
+        of the panels are used.
+    """
+
+    def __init__(self, *args: Any, alt: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.alt = alt
+
+    def describe(self) -> str:
+        """Return the words stored beside the picture: ``alt``, or the titles of the panels."""
+        if self.alt:
+            return self.alt
+        titles = [ax.get_title(loc) for ax in self.axes for loc in ("left", "center", "right")]
+        if self.get_suptitle():
+            titles.insert(0, self.get_suptitle())
+        return "Figure: " + ("; ".join(title for title in titles if title) or "untitled")
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        # IPython asks for this before any printer that an inline backend may have registered, so
+        # the picture looks the same whether or not somebody imported pyplot.
+        width, height = (round(side * SCREEN_DPI) for side in self.get_size_inches())
+        data = {"image/png": png(self), "text/plain": self.describe()}
+        return data, {"image/png": {"width": width, "height": height}}
+
+
+def apply() -> None:
+    """Give plots that the reader makes with pyplot the look of the course.
+
+    Changes matplotlib's global settings; call it once, in the set-up cell. The course's own
+    figures look the same with or without it.
+    """
+    mpl.rcParams.update(STYLE)
+
+
+def styled(draw: F) -> F:
+    """Decorate a function that draws, so that it draws in the look of the course.
+
+    The global settings are as before when it returns.
+    """
+
+    @functools.wraps(draw)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
+@styled
+def figure(
+    ncols: int = 1,
+    nrows: int = 1,
+    *,
+    width: float = WIDTH,
+    height: float | None = None,
+    title: str = "",
+    alt: str = "",
+    **subplots: Any,
+) -> tuple[Figure, Any]:
+    """Make a figure and its axes, without pyplot.
+
+    Decorate the function that goes on to draw with `styled` (or call `apply` once), since
+    matplotlib reads part of the look only when a line or a title is drawn.
+
+    Parameters
+    ----------
+    ncols, nrows : int
+        Number of panels across and down.
+    width, height : float
+        Size in inches. Without ``height``: 3.6 inches a row, 4.2 for a single panel.
+    title : str
+        Title over all panels.
+    alt : str
+        What the figure shows, in words (see `Figure`).
+    **subplots
+        Passed to `matplotlib.figure.Figure.subplots`, for instance ``sharey=True``.
+
+    Returns
+    -------
+    fig : Figure
+    axes : Axes, or array of Axes
+        One Axes for a single panel, else an array of shape (ncols,), (nrows,) or (nrows, ncols).
+    """
+    if height is None:
+        height = 4.2 if nrows == ncols == 1 else 3.6 * nrows
+    fig = Figure(figsize=(width, height), dpi=SCREEN_DPI, layout="constrained", alt=alt)
+    axes = fig.subplots(nrows, ncols, **subplots)
+    if title:
+        fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    return fig, axes
+
+
+def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
+    """Return the figure as PNG bytes.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+    dpi : float
+        Pixels per inch.
+
+    Returns
+    -------
+    bytes
+        The same figure always gives the same bytes (no date and no version is written in).
+    """
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def show(fig: MatplotlibFigure) -> None:
+    """Show a figure from anywhere in a cell (in a loop, or before the last line).
+
+    A figure that is the last expression of a cell shows itself; this is for all other places.
+    """
+    from IPython.display import display
+
+    width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
+    text = fig.describe() if isinstance(fig, Figure) else "Figure"
+    display(
+        {"image/png": png(fig), "text/plain": text},
+        metadata={"image/png": {"width": width, "height": height}},
+        raw=True,
+    )
+
+
+def floor_and_ceiling(
+    ax: Axes,
+    floor: float | None,
+    ceiling: float | None,
+    orient: Literal["h", "v"] = "h",
+    *,
+    labels: tuple[str, str] = ("random", "oracle"),
+) -> None:
+    """Draw the two dashed lines between which every method lives.
+
+    Parameters
+    ----------
+    ax : Axes
+    floor, ceiling : float or None
+        Values in the unit of the axis; None leaves that line out.
+    orient : {"h", "v"}
+        ``"h"``: the values stand on the y axis, lines run across. ``"v"``: on the x axis.
+    labels : tuple of str
+        Words at the floor and at the ceiling.
+    """
+    if orient not in ("h", "v"):
+        raise CourseError(f"orient is {orient!r}", allowed='"h" or "v"')
+    for value, label, name in ((floor, labels[0], "random"), (ceiling, labels[1], "oracle")):
+        if value is None:
+            continue
+        line = {"color": colour(name), "linestyle": (0, (5, 3)), "linewidth": 1.4, "zorder": 1.5}
+        text = {"color": colour(name) if name == "oracle" else MUTED, "fontsize": 10.5}
+        # A white rim keeps the word readable where a curve runs under it.
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85}
+        if orient == "h":
+            ax.axhline(value, **line)
+            ax.annotate(
+                label, (1, value), xycoords=("axes fraction", "data"), xytext=(-4, 2),
+                textcoords="offset points", ha="right", va="bottom", bbox=box, **text,
+            )  # fmt: skip
+        else:
+            ax.axvline(value, **line)
+            ax.annotate(
+                label, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+                textcoords="offset points", ha="center", va="bottom", **text,
+            )  # fmt: skip
+    # Room so that neither line lies on the frame, whatever is drawn in between.
+    values = [value for value in (floor, ceiling) if value is not None]
+    if not values:
+        return
+    low, high = ax.get_ylim() if orient == "h" else ax.get_xlim()
+    rim = 0.08 * (max(*values, high) - min(*values, low))
+    low, high = min(low, min(values) - rim), max(high, max(values) + rim)
+    if orient == "h":
+        ax.set_ylim(low, high)
+    else:
+        ax.set_xlim(low, high)
+
+
+def interval(ys: Any, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and half width of the interval over seeds.
+
+    Parameters
+    ----------
+    ys : array, shape (seeds, ...)
+        One row a seed.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    mean, half : arrays, shape (...)
+        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
+        nothing is known about the spread.
+    """
+    ys = np.asarray(ys, dtype=float)
+    if ys.ndim == 0:
+        raise CourseError("ys is a single number", allowed="an array with one row a seed")
+    if not 0 < level < 1:
+        raise CourseError(f"level is {level}", allowed="a number between 0 and 1")
+    seeds = ys.shape[0]
+    mean = ys.mean(axis=0)
+    if seeds < 2:
+        return mean, np.full_like(mean, np.nan)
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
+    return mean, quantile * ys.std(axis=0, ddof=1) / np.sqrt(seeds)
+
+
+@styled
+def band(
+    ax: Axes, x: Sequence[float] | np.ndarray, ys: Any, label: str, **line: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the mean line of several seeds with its 95 % interval, in the colour of the method.
+
+    Parameters
+    ----------
+    ax : Axes
+    x : array, shape (points,)
+    ys : array, shape (seeds, points)
+    label : str
+        The method's name; it sets colour and marker (see `look`) and stands in the legend.
+    **line
+        Passed to ``ax.plot``, wins over the method's look.
+
+    Returns
+    -------
+    mean, half : arrays, shape (points,)
+        See `interval`.
+
+    Raises
+    ------
+    CourseError
+        If the shapes do not fit.
+    """
+    x, ys = np.asarray(x), np.asarray(ys, dtype=float)
+    if ys.ndim != 2 or ys.shape[1] != len(x):
+        raise CourseError(
+            f"ys has shape {ys.shape}", allowed=f"(seeds, {len(x)}), one column for each x"
+        )
+    mean, half = interval(ys)
+    settings: Mapping[str, Any] = {"label": label, **look(label), **line}
+    (drawn,) = ax.plot(x, mean, **settings)
+    if not np.isnan(half).all():
+        ax.fill_between(
+            x, mean - half, mean + half, color=drawn.get_color(), alpha=0.18, linewidth=0
+        )
+    return mean, half

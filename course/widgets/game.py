@@ -1,0 +1,272 @@
+"""You are the recommender: the reader picks a page for a viewer, then the truth is opened."""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ipywidgets
+
+from course.pages.cards import Card
+from course.widgets.controls import WidgetError
+from course.widgets.stage import Shown, Stage
+
+
+@dataclass(frozen=True)
+class Deal:
+    """One round of the game.
+
+    Parameters
+    ----------
+    viewer_html : str
+        What the reader is told about the viewer, as HTML.
+    cards : sequence of Card
+        The videos to pick from.
+    secret : object
+        Anything that the score needs and the reader must not see; the game never looks at it.
+    """
+
+    viewer_html: str
+    cards: Sequence[Card]
+    secret: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        ids = [card.video_id for card in self.cards]
+        if len(set(ids)) < len(ids):
+            raise WidgetError(f"the cards have the video ids {ids}", allowed="each id once")
+
+
+class RecommenderGame(Shown):
+    """Pick ``picks`` of the cards, press Recommend, see where you stand; then another viewer.
+
+    Parameters
+    ----------
+    deal : callable
+        ``deal(round)`` returns the `Deal` of a round, counted from 0.
+    score : callable
+        ``score(deal, picks)`` gets the picked video ids in the order of picking and returns a
+        figure, or a pair of figure and HTML text. If it has an argument ``history``, it also
+        gets the earlier rounds, a list of ``(deal, picks)``.
+    picks : int
+        How many cards make a page.
+
+    Attributes
+    ----------
+    widget : ipywidgets.VBox
+    picked : list of int
+        The video ids picked so far, in order.
+    history : list of (Deal, tuple of int)
+        The finished rounds.
+    round : int
+
+    Raises
+    ------
+    WidgetError
+        If there are fewer cards than picks.
+    """
+
+    def __init__(
+        self,
+        deal: Callable[[int], Deal],
+        score: Callable[..., Any],
+        *,
+        picks: int = 4,
+    ) -> None:
+        if picks < 1:
+            raise WidgetError(f"picks is {picks}", allowed="1 or more")
+        self._deal_round, self._score, self.picks = deal, score, int(picks)
+        self._with_history = "history" in inspect.signature(score).parameters
+        self.history: list[tuple[Deal, tuple[int, ...]]] = []
+        self.round = 0
+        self.done = False
+        self._stage = Stage()
+        self._viewer = ipywidgets.HTML()
+        self._grid = ipywidgets.GridBox(
+            layout={
+                "grid_template_columns": "repeat(auto-fill, minmax(190px, 1fr))",
+                "grid_gap": "12px",
+                "width": "100%",
+            }
+        )
+        self._note = ipywidgets.HTML()
+        wide = {"width": "auto", "min_width": "150px"}
+        self.recommend_button = ipywidgets.Button(
+            description="Recommend", button_style="primary", icon="play", layout=wide
+        )
+        self.another_button = ipywidgets.Button(
+            description="Another viewer", icon="refresh", layout=wide
+        )
+        self.recommend_button.on_click(lambda button: self._quietly(self._finish))
+        self.another_button.on_click(lambda button: self._quietly(self._next))
+        buttons = ipywidgets.HBox(
+            [self.recommend_button, self.another_button, self._note],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        self.widget = ipywidgets.VBox([self._viewer, self._grid, buttons, *self._stage.parts])
+        self._start()
+
+    # What the buttons do; tests and readers may call these instead of clicking.
+
+    def pick(self, *video_ids: int) -> RecommenderGame:
+        """Press the buttons of these cards (once more takes a pick back).
+
+        Raises
+        ------
+        WidgetError
+            If a card is not in this round, or the page is full.
+        """
+        for video_id in video_ids:
+            button = self._buttons.get(video_id)
+            if button is None:
+                allowed = ", ".join(map(str, self._buttons))
+                raise WidgetError(f"no card has the video id {video_id}", allowed=allowed)
+            if button.disabled:
+                raise WidgetError(
+                    f"video {video_id} cannot be picked: {len(self.picked)} of {self.picks} are"
+                    + (", and this round is over" if self.done else ""),
+                    fix="press Another viewer" if self.done else "take a pick back first",
+                )
+            button.value = not button.value
+        return self
+
+    def recommend(self) -> RecommenderGame:
+        """Press Recommend.
+
+        Raises
+        ------
+        WidgetError
+            If the page is not full yet, or this round is over.
+        Exception
+            Whatever the score raises.
+        """
+        self._finish()
+        return self
+
+    def another(self) -> RecommenderGame:
+        """Press Another viewer: start the next round.
+
+        Raises
+        ------
+        Exception
+            Whatever the deal raises.
+        """
+        self._next()
+        return self
+
+    @property
+    def picture(self) -> ipywidgets.Image:
+        """The picture of the result; its value is empty before Recommend."""
+        return self._stage.picture
+
+    @property
+    def png(self) -> bytes:
+        """The PNG bytes of the picture; empty when there is none."""
+        return bytes(self.picture.value)
+
+    @property
+    def error_html(self) -> str:
+        """The text of an error under the picture; empty when all went well."""
+        return self._stage.trouble.value
+
+    def _quietly(self, action: Callable[[], None]) -> None:
+        # A button has nobody to raise to, so what goes wrong is shown under the picture.
+        try:
+            action()
+        except Exception as error:
+            if self._stage.error is not error:
+                self._stage.report(error)
+
+    def _next(self) -> None:
+        # A viewer may be skipped; only finished rounds enter the history.
+        self.round += 1
+        self._start()
+
+    def _start(self) -> None:
+        deal = self._deal_round(self.round)
+        if len(deal.cards) < self.picks:
+            raise WidgetError(
+                f"round {self.round} deals {len(deal.cards)} cards for {self.picks} picks",
+                allowed="at least as many cards as picks",
+            )
+        self.deal, self.picked, self.done = deal, [], False
+        self._viewer.value = deal.viewer_html
+        self._buttons = {card.video_id: self._button(card) for card in deal.cards}
+        self._grid.children = [
+            ipywidgets.VBox(
+                [
+                    ipywidgets.HTML(card_html(card), layout={"width": "100%"}),
+                    self._buttons[card.video_id],
+                ],
+                layout={"justify_content": "space-between", "overflow": "hidden"},
+            )
+            for card in deal.cards
+        ]
+        self._stage.clear()
+        self._refresh()
+
+    def _button(self, card: Card) -> ipywidgets.ToggleButton:
+        button = ipywidgets.ToggleButton(
+            description="Pick", tooltip=f"Pick: {card.title}", layout={"width": "100%"}
+        )
+        button.observe(lambda change: self._on_pick(card.video_id, change["new"]), names="value")
+        return button
+
+    def _on_pick(self, video_id: int, on: bool) -> None:
+        if on and video_id not in self.picked:
+            self.picked.append(video_id)
+        elif not on and video_id in self.picked:
+            self.picked.remove(video_id)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        full = len(self.picked) == self.picks
+        for video_id, button in self._buttons.items():
+            chosen = video_id in self.picked
+            button.disabled = self.done or (full and not chosen)
+            button.button_style = "success" if chosen else ""
+            place = self.picked.index(video_id) + 1 if chosen else 0
+            button.description = f"✓ place {place}" if chosen else "Pick"
+        self.recommend_button.disabled = self.done or not full
+        if self.done:
+            self._note.value = f"Round {self.round + 1} is over."
+        elif full:
+            self._note.value = "Your page is full: press Recommend, or take a pick back."
+        else:
+            self._note.value = f"{len(self.picked)} of {self.picks} picked."
+
+    def _finish(self) -> None:
+        if self.done:
+            raise WidgetError("this round is over", fix="press Another viewer")
+        if len(self.picked) < self.picks:
+            raise WidgetError(
+                f"{len(self.picked)} of {self.picks} cards are picked", fix="pick the rest first"
+            )
+        picks = tuple(self.picked)
+        extra = {"history": list(self.history)} if self._with_history else {}
+        self._stage.draw(lambda: self._score(self.deal, picks, **extra))
+        self.history.append((self.deal, picks))
+        self.done = True
+        self._refresh()
+
+
+def card_html(card: Card) -> str:
+    """Return a card as HTML: thumbnail with badge, title, channel, views and age."""
+    picture = base64.b64encode(card.thumbnail).decode("ascii")
+    red = "#c62828" if card.live else "rgba(0,0,0,.82)"
+    clamp = "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"
+    return (
+        "<div style='line-height:1.3'>"
+        "<div style='position:relative'>"
+        f"<img src='data:image/png;base64,{picture}' alt='thumbnail' "
+        "style='width:100%;aspect-ratio:16/9;object-fit:cover;border-radius:8px;display:block'>"
+        f"<span style='position:absolute;right:6px;bottom:6px;background:{red};color:#fff;"
+        f"border-radius:4px;padding:0 5px;font-size:12px'>{html.escape(card.badge)}</span></div>"
+        f"<div style='font-weight:600;margin-top:6px;min-height:2.6em;{clamp}' "
+        f"title='{html.escape(card.title, quote=True)}'>{html.escape(card.title)}</div>"
+        f"<div style='opacity:.75;font-size:12px'>{html.escape(card.channel)}<br>"
+        f"{html.escape(card.facts)}</div></div>"
+    )

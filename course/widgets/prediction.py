@@ -1,0 +1,119 @@
+"""Predict first: a question asked before the result, and the answer shown again beside it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import ipywidgets
+
+from course.widgets.controls import WidgetError
+from course.widgets.stage import Shown
+
+#: What readers chose in `predict`, by key, so that running the cell again keeps the choice.
+PREDICTIONS: dict[str, str] = {}
+
+
+class Note:
+    """A short text that is shown as HTML, and as plain words where there is no HTML."""
+
+    def __init__(self, markup: str, plain: str) -> None:
+        self._markup, self._plain = markup, plain
+
+    def _repr_html_(self) -> str:
+        return self._markup
+
+    def __repr__(self) -> str:
+        return self._plain
+
+
+class Prediction(Shown):
+    """A question asked before the result; made by `predict`.
+
+    Attributes
+    ----------
+    choice : str or None
+        What the reader chose; None as long as nothing was chosen.
+    """
+
+    def __init__(self, key: str, question: str, options: Sequence[str]) -> None:
+        options = list(options)
+        if len(options) < 2 or len(set(options)) < len(options):
+            raise WidgetError(f"options are {options}", allowed="two or more different answers")
+        self.key, self.question, self.options = key, question, options
+        kept = PREDICTIONS.get(key)
+        self._radio = ipywidgets.RadioButtons(
+            options=options, value=kept if kept in options else None, layout={"width": "100%"}
+        )
+        self._radio.observe(self._on_change, names="value")
+        self._kept = ipywidgets.HTML()
+        heading = ipywidgets.HTML(f"<b>Predict first.</b> {question}")
+        self.widget = ipywidgets.VBox([heading, self._radio, self._kept])
+        self._on_change(None)
+
+    @property
+    def choice(self) -> str | None:
+        """What the reader chose, or None."""
+        return self._radio.value
+
+    def choose(self, option: str) -> None:
+        """Choose as a reader would.
+
+        Raises
+        ------
+        WidgetError
+            If there is no such option.
+        """
+        if option not in self.options:
+            raise WidgetError(f"the choice is {option!r}", allowed=", ".join(self.options))
+        self._radio.value = option
+
+    def beside(self, result: str) -> Note:
+        """Show what the reader expected beside what came out.
+
+        Parameters
+        ----------
+        result : str
+            What came out, in a sentence. HTML is allowed.
+
+        Returns
+        -------
+        Note
+            Works also when nobody chose anything.
+        """
+        expected = self.choice or "you made no choice above"
+        markup = (
+            "<table style='font-size:1em'>"
+            f"<tr><td style='text-align:left'><b>You expected</b></td>"
+            f"<td style='text-align:left'>{html.escape(expected)}</td></tr>"
+            f"<tr><td style='text-align:left'><b>It came out</b></td>"
+            f"<td style='text-align:left'>{result}</td></tr></table>"
+        )
+        return Note(markup, f"You expected: {expected}\nIt came out:  {result}")
+
+    def _on_change(self, change: object) -> None:
+        if self.choice is None:
+            self._kept.value = "<i>Choose one, then read on.</i>"
+        else:
+            PREDICTIONS[self.key] = self.choice
+            self._kept.value = "<i>Kept. You will see it again beside the result.</i>"
+
+
+def predict(key: str, question: str, options: Sequence[str]) -> Prediction:
+    """Ask the reader for an expectation before the result is shown.
+
+    Parameters
+    ----------
+    key : str
+        Under which the choice is kept in `PREDICTIONS`, such as ``"01-position"``.
+    question : str
+        HTML is allowed.
+    options : sequence of str
+        Two or more answers.
+
+    Returns
+    -------
+    Prediction
+        Shows itself as the last expression of a cell; ``.beside(result)`` shows the choice again.
+    """
+    return Prediction(key, question, options)
