@@ -16,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from course.paths import write_whole
+
 ROOT = Path(__file__).resolve().parent.parent
 MINIMUM = (3, 11)
 BELOW = (3, 15)
@@ -166,7 +168,6 @@ def pip_install(python: Path, what: list[str]) -> None:
 def quiet_jupyterlab(venv: Path) -> None:
     """Keep JupyterLab from asking about news at its first start, in this environment only."""
     settings = venv / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
     notification = {"fetchNews": "false", "checkForUpdates": False}
     content = {"@jupyterlab/apputils-extension:notification": notification}
     write_whole(settings, json.dumps(content, indent=2) + "\n")
@@ -226,13 +227,6 @@ def call(command: list[str], **options: object) -> int:
             return process.wait()
         except KeyboardInterrupt:
             continue
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
 
 
 def say(text: str) -> None:

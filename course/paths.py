@@ -88,3 +88,22 @@ def cache_dir() -> Path:
             fix=f"set the environment variable {CACHE_VARIABLE} to such a folder",
         ) from error
     return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; missing folders above it are made.
+
+    Parameters
+    ----------
+    path
+        File to make or to replace.
+    text
+        Its content. Lines end with a line feed on every system.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

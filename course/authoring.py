@@ -1,0 +1,299 @@
+"""Building the notebooks of the course from the texts of its chapters.
+
+From ``notebooks/source/NN_name.py`` (see `course.chapters`) come ``notebooks/NN_name.ipynb`` with
+the exercises as stubs, and ``notebooks/solutions/NN_name.ipynb`` with the exercises solved, both
+executed. The measured seconds go into the chapter's header and into the README's table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course.chapters import SETUP_CELL, Chapter, read_chapter, render, tidy
+from course.errors import ConfigError
+from course.notebook_checks import SOLUTION, faults, leaks, measure
+from course.paths import repository_root, write_whole
+
+__all__ = ["SETUP_CELL", "Book", "Chapter", "build", "check", "main", "measure", "read_chapter"]
+
+TABLE_START = "<!-- chapters: written by `python3 -m course notebooks` -->"
+TABLE_END = "<!-- end of chapters -->"
+CELL_TIMEOUT = 300  # seconds
+_ANSI = re.compile("\x1b\\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Book:
+    """Where the parts of the course lie, below one folder."""
+
+    root: Path = field(default_factory=repository_root)
+
+    @property
+    def source(self) -> Path:
+        """Folder of the texts."""
+        return self.root / "notebooks" / "source"
+
+    @property
+    def readme(self) -> Path:
+        """File with the table of chapters."""
+        return self.root / "README.md"
+
+    @property
+    def seconds_file(self) -> Path:
+        """File with the measured seconds of each chapter."""
+        return self.root / "data" / "results" / "notebook_seconds.json"
+
+    def notebook(self, name: str, role: str) -> Path:
+        """Return the path of a notebook; `role` is ``"student"`` or ``"solution"``."""
+        folder = self.root / "notebooks"
+        return (folder / "solutions" if role == SOLUTION else folder) / f"{name}.ipynb"
+
+    def sources(self) -> list[Path]:
+        """Return the texts of all chapters, in order."""
+        return sorted(path for path in self.source.glob("*.py") if path.stem[:2].isdigit())
+
+    def seconds(self) -> dict[str, int]:
+        """Return the measured seconds of the chapters that have been run."""
+        if not self.seconds_file.exists():
+            return {}
+        return json.loads(self.seconds_file.read_text(encoding="utf-8"))
+
+
+def execute(notebook: NotebookNode, folder: Path, attempts: int = 2) -> float:
+    """Run a notebook in place and return the seconds it took, the start of its kernel included.
+
+    Parameters
+    ----------
+    notebook
+        Changed in place: outputs and execution counts are filled in.
+    folder
+        Working directory of the kernel.
+    attempts
+        How often to try. Only a cell that did not end in time or a kernel that died is tried
+        again; an exception in a cell is the author's to fix.
+
+    Raises
+    ------
+    ConfigError
+        If a cell raised, wrote to stderr, or did not end in time.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    for attempt in range(1, attempts + 1):
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            startup_timeout=60,
+            kernel_name="python3",
+            record_timing=False,
+            store_widget_state=False,
+            extra_arguments=["--log-level=40"],  # the kernel's own remarks help no author
+            resources={"metadata": {"path": str(folder)}},
+        )
+        start = time.monotonic()
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise ConfigError(f"a cell failed:\n{_ANSI.sub('', str(error))}") from error
+        except (CellTimeoutError, DeadKernelError) as error:
+            if attempt == attempts:
+                raise ConfigError(f"a cell did not end: {error}") from error
+            continue
+        return time.monotonic() - start
+    raise AssertionError("unreachable")
+
+
+def build(path: Path, book: Book, run: bool = True) -> dict[str, NotebookNode]:
+    """Build both notebooks of a chapter; write both, or none when anything is wrong.
+
+    Parameters
+    ----------
+    path
+        Source of the chapter.
+    book
+        Where to write.
+    run
+        Whether to execute them. Without it, they are written without outputs.
+
+    Returns
+    -------
+    dict
+        ``"student"`` and ``"solution"``, as written.
+
+    Raises
+    ------
+    ConfigError
+        If the source is wrong, a cell fails, an output is unfit, or a solution would leak.
+    """
+    chapter = read_chapter(path)
+    seconds = book.seconds()
+    built = {}
+    for role in ("student", SOLUTION):
+        notebook = render(chapter, role, seconds.get(chapter.name))
+        if run:
+            # Both run where the reader's copy lies: the folder of solutions may not exist yet.
+            taken = execute(notebook, book.source.parent)
+            if role == "student":
+                seconds[chapter.name] = max(1, round(taken))
+            # The header is text, so the measured time can be filled in after the run.
+            filled = render(chapter, role, seconds[chapter.name])
+            for cell, fresh in zip(notebook.cells, filled.cells, strict=True):
+                cell.source = fresh.source
+            notebook = tidy(notebook)
+            _refuse(chapter.name, role, faults(notebook))
+        built[role] = notebook
+    _refuse(
+        chapter.name,
+        "student",
+        [
+            f"it gives the solution away: {line}"
+            for line in leaks(built["student"], chapter.notebook)
+        ],
+    )
+    for role, notebook in built.items():
+        write_whole(book.notebook(chapter.name, role), dump(notebook))
+    if run:
+        known = {source.stem for source in book.sources()}
+        kept = {name: seconds[name] for name in sorted(seconds) if name in known}
+        write_whole(book.seconds_file, json.dumps(kept, indent=2) + "\n")
+    return built
+
+
+def _refuse(name: str, role: str, problems: list[str]) -> None:
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise ConfigError(f"the {role} notebook of {name} was not written:\n{listed}")
+
+
+def check(path: Path, book: Book) -> list[str]:
+    """Compare the notebooks of a chapter with its source, without running them.
+
+    Returns
+    -------
+    list of str
+        What differs; empty when the notebooks are what the source would give.
+    """
+    chapter = read_chapter(path)
+    seconds = book.seconds().get(chapter.name)
+    found = []
+    for role in ("student", SOLUTION):
+        target = book.notebook(chapter.name, role)
+        label = target.relative_to(book.root).as_posix()
+        if not target.exists():
+            found.append(f"{label} is missing")
+            continue
+        stored = nbformat.read(target, as_version=4)
+        wanted = render(chapter, role, seconds)
+        if stored.metadata != wanted.metadata:
+            found.append(f"{label}: its metadata differs")
+        if len(stored.cells) != len(wanted.cells):
+            found.append(f"{label} has {len(stored.cells)} cells, not {len(wanted.cells)}")
+        for number, (one, other) in enumerate(
+            zip(stored.cells, wanted.cells, strict=False), start=1
+        ):
+            for part in ("cell_type", "id", "metadata", "source"):
+                if one[part] != other[part]:
+                    found.append(f"{label}, cell {number}: its {part} differs")
+    return found
+
+
+def table(book: Book) -> str:
+    """Return the README's table of chapters, as Markdown."""
+    seconds = book.seconds()
+    rows = [
+        "| no. | chapter | question | in the papers | your minutes | the machine's seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for path in book.sources():
+        chapter = read_chapter(path)
+        target = book.notebook(chapter.name, "student").relative_to(book.root).as_posix()
+        cells = [
+            chapter.number,
+            f"[{chapter.title}]({target})",
+            chapter.question,
+            chapter.paper,
+            chapter.minutes,
+            seconds.get(chapter.name, "?"),
+        ]
+        rows.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def readme_with_table(book: Book) -> str:
+    """Return the text of the README with a fresh table between its two markers."""
+    text = book.readme.read_text(encoding="utf-8")
+    if text.count(TABLE_START) != 1 or text.count(TABLE_END) != 1:
+        raise ConfigError(
+            f"{book.readme.name} has no place for the table of chapters",
+            allowed=f"one line {TABLE_START} and one line {TABLE_END}",
+            fix="put both back",
+        )
+    before, rest = text.split(TABLE_START)
+    after = rest.split(TABLE_END)[1]
+    return f"{before}{TABLE_START}\n{table(book)}\n{TABLE_END}{after}"
+
+
+def dump(notebook: NotebookNode) -> str:
+    """Return the text of a notebook file, the same for the same notebook."""
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def choose(names: list[str], book: Book) -> list[Path]:
+    """Return the sources that are meant by names such as ``00``, ``00_start_here`` or a path.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such chapter.
+    """
+    sources = book.sources()
+    chosen = []
+    for name in names:
+        stem = Path(name).stem
+        hits = [path for path in sources if path.stem == stem or path.stem.split("_")[0] == stem]
+        if not hits:
+            raise ConfigError(
+                f"there is no chapter {name!r}",
+                allowed=", ".join(path.stem for path in sources) or "none, there are none yet",
+            )
+        chosen += hits
+    return chosen or sources
+
+
+def main(names: list[str], only_check: bool = False, run: bool = True) -> int:
+    """Build or compare the chapters that are named, all if none; return the exit status."""
+    book = Book()
+    problems = []
+    for path in choose(names, book):
+        if only_check:
+            problems += check(path, book)
+            continue
+        built = build(path, book, run)
+        print(f"{path.stem}: {_describe(built['student'])}", flush=True)
+    readme = readme_with_table(book)
+    if readme != book.readme.read_text(encoding="utf-8"):
+        if only_check:
+            problems.append("README.md: its table of chapters is out of date")
+        else:
+            write_whole(book.readme, readme)
+    for problem in problems:
+        print(problem)
+    if only_check:
+        print("To build them again: python3 -m course notebooks" if problems else "all up to date")
+    return 1 if problems else 0
+
+
+def _describe(notebook: NotebookNode) -> str:
+    size = measure(notebook)
+    return (
+        f"{size.code_cells} code cells (lines: median {size.median_lines:g}, nine in ten at most "
+        f"{size.most_lines:g}, longest {size.longest}), {size.words} words, {size.figures} figures"
+    )

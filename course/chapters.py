@@ -1,0 +1,221 @@
+"""The text of a chapter, and the two notebooks it stands for.
+
+A chapter is written once, as ``notebooks/source/NN_name.py`` (jupytext's percent format). It opens
+with a small header of its own::
+
+    # ---
+    # course:
+    #   number: "01"
+    #   title: A simulated YouTube
+    #   question: What do the logs look like, and what do they hide?
+    #   paper: P2-C15
+    #   minutes: 60
+    # ---
+
+An exercise is a code cell tagged ``exercise`` (the stub), directly followed by one tagged
+``solution``. Two tokens are filled in: ``{{seconds}}`` in the first cell (how long the chapter
+takes to run), and ``# {{setup}}``, which is all that stands in the first code cell.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+from nbconvert.preprocessors import TagRemovePreprocessor
+from nbformat import NotebookNode
+
+from course.errors import ConfigError
+from course.notebook_checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
+
+SECONDS_TOKEN = "{{seconds}}"
+SETUP_TOKEN = "# {{setup}}"
+HEADER_FIELDS = {"number": str, "title": str, "question": str, "paper": str, "minutes": int}
+WIDGET_TEXT = "[controls: run this cell to use them]"
+
+SETUP_CELL = """\
+# Makes the package `course` importable; does nothing where it already is.
+REPOSITORY = ""  # on Colab: the address of the course's repository, as `git clone` takes it
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+colab = "google.colab" in sys.modules
+if getattr(importlib.util.find_spec("course"), "origin", None) is None:
+    folders = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "course-repository"]
+    if colab and REPOSITORY and not folders[-1].exists():
+        subprocess.run(["git", "clone", "-q", "--depth=1", REPOSITORY, folders[-1]], check=True)
+    found = [str(folder) for folder in folders if (folder / "course" / "__init__.py").is_file()]
+    if not found:
+        raise RuntimeError(
+            "The package `course` was not found. "
+            + ("Write the address of the course's repository into REPOSITORY above, then run this "
+               "cell again." if colab else
+               "Open this notebook with `python3 -m course open`, or move it into the repository.")
+        )
+    sys.path.insert(0, found[0])
+if colab and importlib.util.find_spec("faiss") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "faiss-cpu"], check=True)
+
+import course  # before torch: it sets how idle threads wait
+"""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter as it was written: its header, and its cells with stubs and solutions."""
+
+    name: str
+    number: str
+    title: str
+    question: str
+    paper: str
+    minutes: int
+    notebook: NotebookNode
+
+
+def read_chapter(path: Path) -> Chapter:
+    """Read and verify the source of a chapter.
+
+    Raises
+    ------
+    ConfigError
+        If the header is incomplete, an exercise lacks its solution, or a token is missing.
+    """
+    header, text = _split_header(path)
+    notebook = jupytext.reads(text, fmt="py:percent")
+    _verify_cells(path.name, notebook)
+    return Chapter(name=path.stem, notebook=notebook, **header)
+
+
+def _split_header(path: Path) -> tuple[dict, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    marks = [number for number, line in enumerate(lines) if line.rstrip() == "# ---"][:2]
+    if len(marks) < 2 or marks[0] != 0:
+        raise ConfigError(
+            f"{path.name} does not open with a header",
+            allowed="'# ---', the block 'course:', '# ---' in the first lines",
+            fix="copy the header of another chapter",
+        )
+    block = "\n".join(line[2:] for line in lines[1 : marks[1]])
+    try:
+        header = (yaml.safe_load(block) or {}).get("course") or {}
+    except (yaml.YAMLError, AttributeError) as error:
+        raise ConfigError(f"the header of {path.name} is not YAML: {error}") from error
+    wrong = [name for name, kind in HEADER_FIELDS.items() if not isinstance(header.get(name), kind)]
+    wrong += sorted(set(header) - set(HEADER_FIELDS))
+    if wrong:
+        raise ConfigError(
+            f"the header of {path.name} is wrong in: {', '.join(wrong)}",
+            allowed=", ".join(f"{name} ({kind.__name__})" for name, kind in HEADER_FIELDS.items()),
+            fix="mind that a number such as 01 needs quotes",
+        )
+    return header, "\n".join(lines[marks[1] + 1 :]).strip("\n") + "\n"
+
+
+def _verify_cells(name: str, notebook: NotebookNode) -> None:
+    def wrong(number: int, what: str, fix: str) -> ConfigError:
+        return ConfigError(
+            f"{name}, cell {number}: {what}",
+            allowed=f"a code cell tagged {EXERCISE}, directly followed by one tagged {SOLUTION}",
+            fix=fix,
+        )
+
+    before = None
+    for number, cell in enumerate(notebook.cells, start=1):
+        role = _role(cell)
+        if has(cell, EXERCISE) and has(cell, SOLUTION):
+            raise wrong(number, "it is both exercise and solution", "split it into two cells")
+        if role != "shared" and cell.cell_type != "code":
+            raise wrong(number, f"a text cell is tagged {role}", "take the tag off")
+        if before == EXERCISE and role != SOLUTION:
+            raise wrong(number - 1, "an exercise has no solution", "write it into the next cell")
+        if role == SOLUTION and before != EXERCISE:
+            raise wrong(number, "a solution has no exercise before it", "write the stub before it")
+        before = role
+    if before == EXERCISE:
+        raise wrong(len(notebook.cells), "an exercise has no solution", "write it below the stub")
+
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not code or code[0].source.strip() != SETUP_TOKEN:
+        raise ConfigError(f"{name}: its first code cell must hold the line {SETUP_TOKEN} only")
+    if not any(SECONDS_TOKEN in cell.source for cell in notebook.cells[:1]):
+        raise ConfigError(f"{name}: its first cell must hold the token {SECONDS_TOKEN}")
+
+
+def _role(cell: NotebookNode) -> str:
+    return EXERCISE if has(cell, EXERCISE) else SOLUTION if has(cell, SOLUTION) else "shared"
+
+
+def render(chapter: Chapter, role: str, seconds: int | None = None) -> NotebookNode:
+    """Return the student's or the solved notebook of a chapter, without outputs.
+
+    Parameters
+    ----------
+    chapter
+        What `read_chapter` gave.
+    role
+        ``"student"`` drops the solutions, ``"solution"`` drops the stubs.
+    seconds
+        What is written for the token ``{{seconds}}``; None writes a question mark.
+    """
+    notebook = copy.deepcopy(chapter.notebook)
+    numbers: Counter[str] = Counter()
+    for cell in notebook.cells:
+        # Ids depend on the place only, so building again changes nothing; and a cell that both
+        # notebooks share has the same id in both.
+        kind = _role(cell)
+        numbers[kind] += 1
+        label = f"{chapter.name}/{kind}/{numbers[kind]}"
+        cell.id = hashlib.sha256(label.encode()).hexdigest()[:12]
+        cell.source = cell.source.replace(SECONDS_TOKEN, "?" if seconds is None else str(seconds))
+        if cell.source.strip() == SETUP_TOKEN:
+            cell.source = SETUP_CELL.rstrip()
+            cell.metadata["tags"] = [SETUP]
+            cell.metadata["jupyter"] = {"source_hidden": True}
+    drop = EXERCISE if role == SOLUTION else SOLUTION
+    remover = TagRemovePreprocessor(remove_cell_tags={drop}, enabled=True)
+    notebook, _ = remover.preprocess(notebook, {})
+    return tidy(notebook)
+
+
+def tidy(notebook: NotebookNode) -> NotebookNode:
+    """Take out what depends on this run or this machine; join split streams."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        cell.metadata.pop("lines_to_next_cell", None)
+        if cell.cell_type != "code":
+            continue
+        outputs: list[NotebookNode] = []
+        for output in cell.outputs:
+            last = outputs[-1] if outputs else None
+            if WIDGET_VIEW in output.get("data", {}):
+                # Its state lives in the kernel. Stored without it, it would show an error.
+                output.data = nbformat.from_dict({"text/plain": WIDGET_TEXT})
+                output.metadata = nbformat.from_dict({})
+            if last is not None and _same_stream(last, output):
+                last.text += output.text
+            else:
+                outputs.append(output)
+        cell.outputs = outputs
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _same_stream(one: NotebookNode, other: NotebookNode) -> bool:
+    return one.output_type == other.output_type == "stream" and one.name == other.name
