@@ -1,0 +1,253 @@
+"""Why people click, watch, like: what they see in a card, and how each task weighs it.
+
+One list of *components* (taste, quality, clickbait, ...) describes a person meeting a video at a
+moment. Every task (click, watch, like, dismiss, share, survey) is a weighted sum of the same
+components with its own weights, so appeal and satisfaction are related but not the same. How far
+apart they are is the dial ``task_conflict``; how much the weights change with the format, the
+device and the time of day is ``task_context``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logit
+
+from course.simulator import laws
+from course.simulator.catalogue import N_TOPICS, Catalogue
+from course.simulator.config import WorldConfig
+from course.simulator.memory import Memory
+from course.simulator.names import AGE_BANDS, DAYPARTS, DEVICES, FORMATS
+from course.simulator.people import People
+from course.simulator.streams import coins, generator
+
+COMPONENTS = (
+    "taste",
+    "context",
+    "quality",
+    "clickbait",
+    "packaging",
+    "length",
+    "freshness",
+    "familiarity",
+    "fatigue",
+    "foreign",
+    "rewatch",
+    "ladder",
+    "satiation",
+)
+TASKS = ("click", "watch", "like", "dismiss", "share", "survey")
+ENGAGEMENT = ("click", "watch")
+
+# Rows: tasks. Columns: components, in the order above.
+_WEIGHTS = {
+    #          taste  ctx   qual   bait  pack length fresh famil  fatig foreign rewatch ladder satiat
+    "click":   [0.90, 0.70, 0.25, 0.55, 0.45, -0.10, 0.60, 0.70, -0.35, -3.0, -3.0, 0.50, 0.80],
+    "watch":   [0.80, 0.45, 0.60, -0.75, 0.0, -0.45, 0.10, 0.30, 0.00, -0.8, -0.5, 0.30, 0.40],
+    "like":    [0.80, 0.30, 0.75, -0.60, 0.1, 0.00, 0.10, 0.40, 0.00, -0.5, 0.0, 0.20, 0.20],
+    "dismiss": [-0.6, -0.30, -0.4, 0.45, 0.0, 0.10, -0.10, -0.40, 0.45, 1.2, 0.4, -0.20, -0.40],
+    "share":   [0.40, 0.10, 0.65, -0.30, 0.3, 0.00, 0.50, 0.00, 0.00, -0.5, -0.5, 0.10, 0.00],
+    "survey":  [0.60, 0.25, 0.70, -0.85, 0.0, 0.00, 0.05, 0.20, 0.00, -0.5, 0.0, 0.20, 0.30],
+}  # fmt: skip
+_INTERCEPTS = {"watch": -0.6, "like": -3.4, "dismiss": -5.0, "share": -4.2, "survey": 2.9}
+
+# Taste is a dot product; these constants bring it to mean 0 and sd 1 over random pairs.
+TASTE_MEAN, TASTE_SD = 0.11, 0.34
+EXAMINATION_EXPONENT = np.array([0.9, 0.5, 1.4])
+"""Steepness of the examination curve on phone, desktop and TV."""
+
+
+@dataclass
+class Situation:
+    """Who meets the page, when, and on what: one row per request or per organic event.
+
+    ``user`` (r,) int, ``member`` (r,) int (which person of the account; hidden), ``time`` (r,)
+    float days since the start of the log, ``device`` (r,) int.
+    """
+
+    user: np.ndarray
+    member: np.ndarray
+    time: np.ndarray
+    device: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def day(self) -> np.ndarray:
+        """Whole day (r,) int, at least 0."""
+        return np.maximum(self.time, 0).astype(np.int64)
+
+    @property
+    def daypart(self) -> np.ndarray:
+        """Part of the day (r,) int: 0 night, 1 morning, 2 afternoon, 3 evening."""
+        return ((self.time - np.floor(self.time)) * len(DAYPARTS)).astype(np.int64)
+
+    def rows(self, index) -> Situation:
+        """Some of the rows (int or bool index)."""
+        return Situation(
+            self.user[index], self.member[index], self.time[index], self.device[index]
+        )
+
+
+class Behaviour:
+    """The laws of one world, bound to its people, its videos and its dials."""
+
+    def __init__(self, config: WorldConfig, people: People, catalogue: Catalogue, seed: int):
+        self.config, self.people, self.catalogue, self.seed = config, people, catalogue, seed
+        self.context_appetite = config.context_taste * _context_appetite(
+            generator(seed, "context taste")
+        )
+        self.weights = task_weights(config, generator(seed, "task context"))
+        self.intercepts = {**_INTERCEPTS, "click": float(logit(config.click_rate))}
+        # Quality, clickbait, packaging and length of a video, side by side for fast look-up.
+        length = (np.log(catalogue.seconds) - np.log(480.0)) / 1.0
+        self._traits = np.stack(
+            [catalogue.quality, catalogue.clickbait, catalogue.packaging, length], axis=1
+        ).astype(np.float32)
+
+    def situation(self, user, time, device) -> Situation:
+        """Complete what the platform observes by who is really watching.
+
+        Within one part of a day it is always the same person of the account.
+        """
+        day_part = np.floor(np.asarray(time) * len(DAYPARTS)).astype(np.int64)
+        whole = Situation(user, np.zeros(len(user), np.int8), np.asarray(time), device)
+        chance = self.people.second_member[user, device, whole.daypart]
+        second = coins(self.seed, "member", user, day_part + 4_000) < chance
+        return Situation(user, second.astype(np.int8), whole.time, device)
+
+    def taste(self, situation: Situation, video: np.ndarray) -> np.ndarray:
+        """True interest (r, k) float32: how well the video's subject fits the person, sd about 1.
+
+        It has no part of the moment, the packaging or the video's quality.
+        """
+        person = self.people.person(situation.user, situation.member)
+        vector = self.people.taste(person, situation.day)
+        match = np.einsum("rd,rkd->rk", vector, self.catalogue.latent[video])
+        return (match - TASTE_MEAN) / TASTE_SD
+
+    def components(self, situation: Situation, video: np.ndarray, memory: Memory) -> np.ndarray:
+        """What the person sees in each video.
+
+        Parameters
+        ----------
+        situation : r rows
+        video : int array (r, k)
+        memory : what the accounts remember at that moment
+
+        Returns
+        -------
+        float32 array (r, k, 13), in the order of ``COMPONENTS``
+        """
+        c, config = self.catalogue, self.config
+        user = situation.user[:, None]
+        topic, channel = c.topic[video], c.channel[video]
+        out = np.empty((*video.shape, len(COMPONENTS)), dtype=np.float32)
+        out[..., 0] = self.taste(situation, video)
+        out[..., 1] = self.context(situation, topic)
+        out[..., 2:6] = self._traits[video]
+        out[..., 6] = config.freshness * laws.freshness_appeal(
+            situation.time[:, None] - c.uploaded[video]
+        )
+        out[..., 7] = self.familiarity(memory, user, video, channel)
+        bucket = memory.bucket(video)
+        out[..., 8] = config.fatigue * laws.fatigue(memory.shown[user, bucket])
+        out[..., 9] = c.language[video] != self.people.language[user]
+        out[..., 10] = memory.seen[user, bucket]
+        genre = topic // 3
+        out[..., 11] = laws.ladder_gap(
+            c.level[video], memory.genre_watches[user, genre], config.niche_ladder
+        )
+        recent = memory.recent_by_genre[situation.user]
+        share = recent / (recent.sum(axis=1, keepdims=True) + 1.0)
+        appetite = laws.satiation(share, config.satiation)
+        out[..., 12] = appetite[np.arange(len(user))[:, None], genre]
+        return out
+
+    def context(self, situation: Situation, topic: np.ndarray) -> np.ndarray:
+        """Appetite (r, k) for topics on this device, at this time of day, at this age."""
+        row = self.context_appetite[
+            situation.device, situation.daypart, self.people.age_band[situation.user]
+        ]
+        return row[np.arange(len(row))[:, None], topic]
+
+    def familiarity(self, memory, user, video, channel) -> np.ndarray:
+        """Following the channel, having watched it, and waiting for this very episode (r, k).
+
+        An episode whose predecessor was seen pulls (+1.5 times the dial ``series``); one whose
+        predecessor was not seen repels as much.
+        """
+        watched = memory.channel_watches[user, channel].astype(np.float32)
+        out = 0.8 * memory.follows[user, channel] + 0.4 * np.log1p(watched)
+        previous = self.catalogue.previous[video]
+        later = previous >= 0
+        if self.config.series > 0 and later.any():
+            sign = np.where(memory.seen[user, memory.bucket(np.maximum(previous, 0))], 1.5, -1.5)
+            out = out + self.config.series * later * sign
+        return out
+
+    def score(self, task: str, situation: Situation, video, components) -> np.ndarray:
+        """Logit (or latent) of a task (r, k): intercept + weights(context) . components."""
+        context = self.weight_row(situation, video)
+        weights = self.weights[TASKS.index(task)][context]
+        return self.intercepts[task] + np.einsum("rkc,rkc->rk", weights, components)
+
+    def weight_row(self, situation: Situation, video) -> np.ndarray:
+        """Row (r, k) of the weight table: format x device x part of the day."""
+        moment = situation.device.astype(np.int64) * len(DAYPARTS) + situation.daypart
+        formats = self.catalogue.format[video].astype(np.int64)
+        return formats * (len(DEVICES) * len(DAYPARTS)) + moment[:, None]
+
+    def examined(self, device: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """P(the card at this position is looked at), 1-based positions."""
+        return laws.examination(position, EXAMINATION_EXPONENT[device], self.config.position_bias)
+
+
+def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
+    """Weight tables (6 tasks, 72 contexts, 13 components) float32.
+
+    ``weight = base * exp(g)`` where ``g`` is normal with sd ``task_context`` over contexts and
+    additive in format, device and part of the day. Tasks of one group (engagement, satisfaction)
+    share most of ``g``. At ``task_conflict=0`` the satisfaction tasks copy the click: its base
+    weights (dismissal with the opposite sign) and its ``g``.
+    """
+    shape = (len(FORMATS), len(DEVICES), len(DAYPARTS), len(COMPONENTS))
+
+    def pattern():
+        by_format = rng.normal(size=(shape[0], 1, 1, shape[3]))
+        by_device = 0.7 * rng.normal(size=(1, shape[1], 1, shape[3]))
+        by_daypart = 0.7 * rng.normal(size=(1, 1, shape[2], shape[3]))
+        return (by_format + by_device + by_daypart) / np.sqrt(1 + 2 * 0.49)
+
+    engagement, satisfaction = pattern(), pattern()
+    click = np.array(_WEIGHTS["click"])
+    table = []
+    for task in TASKS:
+        own, base = pattern(), np.array(_WEIGHTS[task])
+        if task in ENGAGEMENT:
+            group = engagement
+        else:
+            k = config.task_conflict
+            group = (1 - k) * engagement + k * satisfaction
+            group = group / np.sqrt((1 - k) ** 2 + k**2)
+            sign = -1.0 if task == "dismiss" else 1.0
+            base = (1 - k) * sign * 0.7 * click + k * base
+        g = config.task_context * (0.9 * group + np.sqrt(1 - 0.81) * own)
+        weights = base * np.exp(g - config.task_context**2 / 2)
+        weights[..., COMPONENTS.index("clickbait")] *= config.clickbait
+        table.append(weights.reshape(-1, len(COMPONENTS)))
+    return np.array(table, dtype=np.float32)
+
+
+def _context_appetite(rng: np.random.Generator) -> np.ndarray:
+    """Log-appetite (device, daypart, age band, topic) float32, sd about 1.
+
+    Most of it is interaction: it cannot be written as a sum over device, daypart and age.
+    """
+    d, p, a, k = len(DEVICES), len(DAYPARTS), len(AGE_BANDS), N_TOPICS
+    main = rng.normal(size=(d, 1, 1, k)) + rng.normal(size=(1, p, 1, k))
+    pair = rng.normal(size=(d, p, 1, k))
+    triple = rng.normal(size=(d, p, a, k))
+    return (0.2 * main + 0.65 * pair + 0.65 * triple).astype(np.float32)

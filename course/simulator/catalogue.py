@@ -1,0 +1,177 @@
+"""Videos and the channels that upload them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from course.simulator.config import WorldConfig
+from course.simulator.names import COUNTRIES, FORMATS, GENRES, LANGUAGES
+from course.simulator.streams import generator
+
+DIMENSION = 8
+"""Size of the latent space in which tastes and videos live."""
+
+N_GENRES = len(GENRES)
+N_TOPICS = 3 * N_GENRES
+N_LANGUAGES = len(LANGUAGES)
+LANGUAGE_SHARES = np.array([0.55, 0.28, 0.17])
+BACK_CATALOGUE_DAYS = 60
+DURING_LOG_SHARE = 0.65
+SERIAL_CHANNELS = 0.25
+LONGEST_MINUTES = 180.0
+
+# Median minutes of each format: music, news, tutorial, episode, live, vlog.
+FORMAT_MINUTES = np.array([3.5, 4.0, 9.0, 22.0, 60.0, 8.0])
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All videos that will ever exist in this world, in order of upload (so ids grow with time).
+
+    Arrays over videos (n,): ``channel``, ``topic``, ``genre``, ``language``, ``format``, ``level``
+    (0 mainstream to 2 niche), ``episode`` (1, 2, ... or 0), ``previous`` and ``next`` episode
+    (video ids or -1): int; ``seconds``, ``uploaded`` (days; negative = before the log),
+    ``base_popularity``, ``peak_days``, ``quality``, ``clickbait``, ``packaging`` (pull of title
+    and thumbnail): float; ``latent`` (n, 8) float32. Quality, clickbait and packaging are roughly
+    standard normal and hidden from every model.
+    """
+
+    channel: np.ndarray
+    topic: np.ndarray
+    language: np.ndarray
+    format: np.ndarray
+    level: np.ndarray
+    episode: np.ndarray
+    previous: np.ndarray
+    next: np.ndarray
+    seconds: np.ndarray
+    uploaded: np.ndarray
+    base_popularity: np.ndarray
+    peak_days: np.ndarray
+    quality: np.ndarray
+    clickbait: np.ndarray
+    packaging: np.ndarray
+    latent: np.ndarray
+    topic_vectors: np.ndarray
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.topic)
+
+    @property
+    def genre(self) -> np.ndarray:
+        """Genre of each video (n,) int."""
+        return self.topic // 3
+
+    def available(self, day: float) -> int:
+        """Number of videos uploaded by ``day``; their ids are 0 to this number minus one."""
+        return int(np.searchsorted(self.uploaded, day, side="right"))
+
+
+def build_catalogue(config: WorldConfig, seed: int) -> Catalogue:
+    """Draw channels and videos.
+
+    35 % of the videos were uploaded in the 60 days before the log, the rest evenly over the log;
+    uploads go on at the same rate through the future days.
+    """
+    rng = generator(seed, "channels")
+    topic_vectors = _topic_vectors(generator(seed, "topic vectors"))
+    channels = max(config.videos // 10, N_TOPICS)
+    channel_language = rng.choice(N_LANGUAGES, channels, p=LANGUAGE_SHARES)
+    channel_topic = rng.integers(N_TOPICS, size=channels)
+    channel_quality = rng.normal(0, 0.7, channels)
+    channel_size = rng.lognormal(0, 0.8, channels)
+    channel_serial = rng.random(channels) < SERIAL_CHANNELS
+    channel_format = rng.integers(len(FORMATS), size=channels)
+    channel_format[channel_serial] = FORMATS.index("episode")
+    channel_latent = rng.normal(0, 0.3 / np.sqrt(DIMENSION), (channels, DIMENSION))
+
+    rng = generator(seed, "uploads")
+    during = int(DURING_LOG_SHARE * config.videos)
+    later = round(during * config.future_days / config.days)
+    uploaded = np.sort(
+        np.concatenate(
+            [
+                rng.uniform(-BACK_CATALOGUE_DAYS, 0, config.videos - during),
+                rng.uniform(0, config.days, during),
+                rng.uniform(config.days, config.horizon, later),
+            ]
+        )
+    )
+    n = len(uploaded)
+
+    rng = generator(seed, "videos")
+    channel = rng.choice(channels, n, p=channel_size / channel_size.sum())
+    same_topic = rng.random(n) < 0.85
+    sibling = 3 * (channel_topic[channel] // 3) + rng.integers(3, size=n)
+    serial = channel_serial[channel]
+    topic = np.where(same_topic | serial, channel_topic[channel], sibling)
+    usual_format = serial | (rng.random(n) < 0.8)
+    format_ = np.where(usual_format, channel_format[channel], rng.integers(len(FORMATS), size=n))
+    level = rng.choice(3, n, p=[0.35, 0.35, 0.30])
+    quality = channel_quality[channel] + rng.normal(0, 0.7, n)
+    peak_by_genre = np.exp(rng.uniform(np.log(1.5), np.log(8.0), N_GENRES))
+    minutes = FORMAT_MINUTES[format_] * rng.lognormal(0, 0.5, n)
+    latent = (
+        topic_vectors[topic]
+        + channel_latent[channel]
+        + rng.normal(0, 0.2 / np.sqrt(DIMENSION), (n, DIMENSION))
+    )
+    popularity_noise = rng.normal(0, 1.2, n)
+    episode, previous, next_ = _episodes(channel, serial)
+    return Catalogue(
+        channel=channel.astype(np.int32),
+        topic=topic.astype(np.int16),
+        language=channel_language[channel].astype(np.int8),
+        format=format_.astype(np.int8),
+        level=level.astype(np.int8),
+        episode=episode,
+        previous=previous,
+        next=next_,
+        seconds=(60 * np.minimum(minutes, LONGEST_MINUTES)).astype(np.float32),
+        uploaded=uploaded,
+        base_popularity=np.exp(popularity_noise + 0.5 * quality - 0.7 * level),
+        peak_days=peak_by_genre[topic // 3] * rng.lognormal(0, 0.2, n),
+        quality=quality.astype(np.float32),
+        clickbait=rng.normal(0, 1, n).astype(np.float32),
+        packaging=rng.normal(0, 1, n).astype(np.float32),
+        latent=latent.astype(np.float32),
+        topic_vectors=topic_vectors.astype(np.float32),
+        channels=channels,
+    )
+
+
+def _topic_vectors(rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors (30, 8); sub-topics of one genre lie close together."""
+    centre = rng.normal(size=(N_GENRES, DIMENSION))
+    centre /= np.linalg.norm(centre, axis=1, keepdims=True)
+    vectors = np.repeat(centre, 3, axis=0)
+    vectors = vectors + 0.6 * rng.normal(size=vectors.shape) / np.sqrt(DIMENSION)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _episodes(channel: np.ndarray, serial: np.ndarray):
+    """Number the videos of serial channels in upload order and link neighbours."""
+    n = len(channel)
+    episode = np.zeros(n, dtype=np.int32)
+    previous = np.full(n, -1, dtype=np.int32)
+    next_ = np.full(n, -1, dtype=np.int32)
+    ids = np.flatnonzero(serial)
+    ids = ids[np.argsort(channel[ids], kind="stable")]  # by channel, then by upload
+    if len(ids):
+        first = np.r_[True, channel[ids][1:] != channel[ids][:-1]]
+        start = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
+        episode[ids] = np.arange(len(ids)) - start + 1
+        linked = np.flatnonzero(~first)
+        previous[ids[linked]] = ids[linked - 1]
+        next_[ids[linked - 1]] = ids[linked]
+    return episode, previous, next_
+
+
+COUNTRY_OF_LANGUAGE = {
+    language: [i for i in range(len(COUNTRIES)) if i // 2 == language]
+    for language in range(N_LANGUAGES)
+}
+"""Two countries for each language."""

@@ -1,0 +1,188 @@
+"""The configuration of a world: its size and its dials, checked before anything is built."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+
+from course.errors import ConfigError
+
+
+def _dial(default, low, high, doc, unit=""):
+    return field(default=default, metadata={"low": low, "high": high, "doc": doc, "unit": unit})
+
+
+def _choice(default, options, doc):
+    return field(default=default, metadata={"options": options, "doc": doc, "unit": ""})
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """Everything that decides a world, apart from its seed.
+
+    The first block is the size, the second the *dials*: one for each mechanism. 0 switches a
+    mechanism off, 1 is the default strength unless the default below says otherwise. Use
+    ``WorldConfig.of("small", clickbait=0)`` rather than the constructor.
+
+    Raises
+    ------
+    ConfigError
+        For a field that does not exist, has the wrong type, or is out of range. The message names
+        the field, the value given and what is allowed.
+    """
+
+    # Size.
+    users: int = _dial(2_500, 10, 1_000_000, "accounts", "accounts")
+    videos: int = _dial(2_000, 60, 1_000_000, "videos uploaded by the end of the log", "videos")
+    days: int = _dial(45, 2, 365, "length of the log", "days")
+    future_days: int = _dial(14, 0, 365, "days after the log, for live tests and rounds", "days")
+    slate: int = _dial(10, 1, 50, "videos shown on one page", "videos")
+    candidates: int = _dial(30, 2, 500, "videos nominated for one page", "videos")
+
+    # How busy people are.
+    sessions_per_day: float = _dial(0.8, 0.0, 10.0, "mean sessions of an active account", "1/day")
+    activity_spread: float = _dial(
+        1.0, 0.0, 2.5, "sd of log activity between accounts; 0 = all alike"
+    )
+
+    # What is clicked and what is liked.
+    click_rate: float = _dial(
+        0.06, 0.001, 0.5, "P(click | seen) of an average video for an average viewer"
+    )
+    clickbait: float = _dial(1.0, 0.0, 3.0, "strength of clickbait in clicks and in regret")
+    task_conflict: float = _dial(
+        1.0, 0.0, 1.0, "0 = satisfaction follows the click's rule, 1 = its own rule"
+    )
+    task_context: float = _dial(
+        0.5, 0.0, 2.0, "how much each task's rule changes with format, device and time of day"
+    )
+
+    # The page.
+    position_bias: float = _dial(1.0, 0.0, 3.0, "steepness of the examination curve")
+    bias_truth: str = _choice(
+        "examination", ("examination", "additive"), "how position enters the click"
+    )
+    fatigue: float = _dial(1.0, 0.0, 3.0, "tiredness of a card shown before")
+    thumbnail_bias: float = _dial(
+        0.0, 0.0, 3.0, "a second bias, on the logit, of large thumbnails"
+    )
+    logger_relevance: float = _dial(0.5, 0.0, 5.0, "weight of relevance in the past ranking")
+    logger_incumbency: float = _dial(1.0, 0.0, 5.0, "weight of popularity in the past ranking")
+    logger_noise: float = _dial(0.5, 0.0, 5.0, "weight of chance in the past ranking")
+
+    # Time.
+    freshness: float = _dial(1.0, 0.0, 1.0, "rise and decay of popularity, and taste for the new")
+    drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day", "1/day")
+
+    # How people move through the catalogue.
+    series: float = _dial(1.0, 0.0, 2.0, "pull of the next episode; 0 = episodes in any order")
+    niche_ladder: float = _dial(1.0, 0.0, 3.0, "from the popular to the niche within a genre")
+    satiation: float = _dial(1.0, 0.0, 3.0, "appetite rises, then falls with a genre's share")
+    context_taste: float = _dial(
+        1.0, 0.0, 3.0, "how much taste depends on device, time of day and age together"
+    )
+    search_errands: float = _dial(0.35, 0.0, 1.0, "share of searches that are not taste")
+    search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste", "days")
+    shared_accounts: float = _dial(0.25, 0.0, 1.0, "share of accounts with a second person")
+    rewatch: float = _dial(0.03, 0.0, 1.0, "share of repeat watches that happen after all")
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            _check(spec, getattr(self, spec.name))
+        start = self.videos - int(0.65 * self.videos)  # uploaded before the log begins
+        if self.candidates + 2 > start:
+            raise ConfigError(
+                f"candidates={self.candidates} is too many for videos={self.videos}",
+                allowed=f"at most {start - 2}, since {start} videos exist when the log begins",
+                fix="take fewer candidates or more videos",
+            )
+        if self.slate > self.candidates:
+            raise ConfigError(
+                f"slate={self.slate} is longer than candidates={self.candidates}",
+                allowed="a slate no longer than the number of candidates",
+            )
+
+    @classmethod
+    def of(cls, size: str | WorldConfig = "small", **changes) -> WorldConfig:
+        """Return the configuration of a named size with some dials changed.
+
+        Parameters
+        ----------
+        size : {"tiny", "small", "large"} or WorldConfig
+        **changes : any field of this class
+
+        Examples
+        --------
+        >>> WorldConfig.of("tiny", clickbait=0.0).clickbait
+        0.0
+        """
+        known = {spec.name for spec in dataclasses.fields(cls)}
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                fix = f"write {near[0]}={changes[name]!r}" if near else ""
+                raise ConfigError(
+                    f"There is no dial called {name!r}", allowed=", ".join(sorted(known)), fix=fix
+                )
+        if isinstance(size, WorldConfig):
+            return dataclasses.replace(size, **changes)
+        if size not in SIZES:
+            raise ConfigError(
+                f"There is no size {size!r}", allowed=f"{', '.join(SIZES)}, or a WorldConfig"
+            )
+        return cls(**{**SIZES[size], **changes})
+
+    @property
+    def horizon(self) -> int:
+        """Days of which people and uploads are known: the log plus the future (days)."""
+        return self.days + self.future_days
+
+    @classmethod
+    def describe(cls):
+        """Return one row per field: default, lowest, highest, unit and meaning (a DataFrame)."""
+        import pandas as pd
+
+        rows = []
+        for spec in dataclasses.fields(cls):
+            meta = spec.metadata
+            allowed = (
+                " or ".join(meta["options"])
+                if "options" in meta
+                else f"{meta['low']:g} to {meta['high']:g}"
+            )
+            rows.append((spec.name, spec.default, allowed, meta["unit"], meta["doc"]))
+        return pd.DataFrame(rows, columns=["field", "default", "allowed", "unit", "meaning"])
+
+
+SIZES = {
+    "tiny": {"users": 400, "videos": 400, "days": 30},
+    "small": {"users": 2_500, "videos": 2_000, "days": 45},
+    "large": {"users": 30_000, "videos": 20_000, "days": 60},
+}
+"""Named sizes: tests, chapters, scale runs."""
+
+
+def _check(spec: dataclasses.Field, value) -> None:
+    meta = spec.metadata
+    if "options" in meta:
+        if value not in meta["options"]:
+            raise ConfigError(
+                f"{spec.name}={value!r} is not possible ({meta['doc']})",
+                allowed=" or ".join(map(repr, meta["options"])),
+            )
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    whole = spec.type == "int"
+    if not number or not math.isfinite(value) or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise ConfigError(
+            f"{spec.name}={value!r} is not {kind} ({meta['doc']})",
+            allowed=f"{kind} from {meta['low']:g} to {meta['high']:g}",
+        )
+    if not meta["low"] <= value <= meta["high"]:
+        raise ConfigError(
+            f"{spec.name}={value!r} is out of range ({meta['doc']})",
+            allowed=f"{meta['low']:g} to {meta['high']:g}",
+        )

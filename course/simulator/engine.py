@@ -1,0 +1,243 @@
+"""The engine: lets days pass, quarter by quarter, and writes down what happens.
+
+In each quarter of a day: sessions start; most open the home page; people search, browse and go on
+with series on their own; some watches open an up-next page, which may lead to another. Memory is
+brought up to date between these stages. There is no loop over accounts, sessions or impressions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course.simulator.behaviour import Behaviour, Situation
+from course.simulator.catalogue import build_catalogue
+from course.simulator.config import WorldConfig
+from course.simulator.feed import Feedback, Policy, Requests, after_click, rank, respond
+from course.simulator.memory import Memory
+from course.simulator.names import DAYPARTS
+from course.simulator.nominate import Market, nominate
+from course.simulator.organic import SOURCES, Watches, concatenate, organic_step, sessions
+from course.simulator.people import build_people
+from course.simulator.policies import PastRanking
+from course.simulator.streams import generator
+
+STEPS_PER_DAY = len(DAYPARTS)
+OPENS_HOME = 0.75
+OPENS_UP_NEXT = 0.3
+UP_NEXT_DEPTH = 2
+FOLLOWS, FOLLOWS_IF_COMPLETED = 0.02, 0.10
+SECONDS_PER_DAY = 86_400.0
+_OUTCOMES = ("watched_seconds", "completed", "liked", "shared", "survey")
+
+
+class Record:
+    """What happened, as lists of column arrays that are joined at the end."""
+
+    def __init__(self):
+        self._tables: dict[str, dict[str, list]] = {}
+
+    def add(self, table: str, **columns: np.ndarray) -> None:
+        """Append rows (arrays of one length) to a table."""
+        target = self._tables.setdefault(table, {name: [] for name in columns})
+        for name, values in columns.items():
+            target[name].append(np.asarray(values))
+
+    def extend(self, other: Record) -> None:
+        """Append all rows of another record."""
+        for name in other._tables:
+            self.add(name, **other.table(name))
+
+    def table(self, name: str) -> dict[str, np.ndarray]:
+        """Joined columns of a table; empty if nothing was ever added."""
+        return {key: np.concatenate(parts) for key, parts in self._tables.get(name, {}).items()}
+
+
+class Engine:
+    """A world in motion: its fixed parts, its memory, and a method that lets time pass.
+
+    Parameters
+    ----------
+    config : WorldConfig
+    seed : int, at least 0; the same seed and configuration give the same world, bit for bit
+    """
+
+    def __init__(self, config: WorldConfig, seed: int):
+        self.config, self.seed = config, seed
+        self.catalogue = build_catalogue(config, seed)
+        self.people = build_people(config, self.catalogue, seed)
+        self.behaviour = Behaviour(config, self.people, self.catalogue, seed)
+        self.market = Market(self.catalogue, config.freshness)
+        self.memory = Memory(config.users, self.catalogue)
+        self.requests_made = 0
+
+    def past_ranking(self, memory: Memory | None = None) -> PastRanking:
+        """The policy that made the log, reading this engine's (or the given) memory."""
+        return PastRanking(self.config, self.catalogue, memory or self.memory, self.seed)
+
+    def run(self, first_day: int, last_day: int, policy: Policy | None, record: Record) -> None:
+        """Let the days ``first_day`` to ``last_day - 1`` pass.
+
+        Parameters
+        ----------
+        policy : ranks the pages; None = a world in which nothing is recommended
+        record : receives the rows
+        """
+        for step in range(first_day * STEPS_PER_DAY, last_day * STEPS_PER_DAY):
+            if step % STEPS_PER_DAY == 0:
+                self.memory.new_day()
+            self.market.open((step + 0.5) / STEPS_PER_DAY)
+            self._step(step, policy, record)
+
+    def _step(self, step: int, policy: Policy | None, record: Record) -> None:
+        session = sessions(self.behaviour, step)
+        clicks = []
+        if policy is not None:
+            opens = generator(self.seed, "opens home", step).random(len(session)) < OPENS_HOME
+            home = session.rows(opens)
+            query = np.full(len(home), -1, dtype=np.int32)
+            clicks.append(self._serve(home, query, policy, record, step, 0))
+        watches, searches = organic_step(self.behaviour, self.memory, self.market, session, step)
+        rng = generator(self.seed, "organic outcome", step)
+        outcome = self._watch(watches, rng)
+        organic = (watches, outcome, np.full(len(watches.video), -1, dtype=np.int64))
+        done = self._remember([*clicks, organic], record, step, 0)
+        self._write_searches(searches, record)
+        if policy is None:
+            return
+        for depth in range(1, UP_NEXT_DEPTH + 1):
+            rng = generator(self.seed, "opens up next", step, depth)
+            opens = rng.random(len(done.video)) < OPENS_UP_NEXT
+            viewer, query = done.situation.rows(opens), done.video[opens]
+            viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
+            done = self._remember(
+                [self._serve(viewer, query, policy, record, step, depth)], record, step, depth
+            )
+
+    def _watch(self, watches: Watches, rng) -> dict[str, np.ndarray]:
+        """Outcomes of watches that did not come from the feed."""
+        video = watches.video[:, None]
+        components = self.behaviour.components(watches.situation, video, self.memory)[:, 0]
+        names = ("watch", "like", "share", "survey", "asked")
+        uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in names}
+        return after_click(self.behaviour, watches.situation, watches.video, components, uniforms)
+
+    def requests(
+        self, situation: Situation, query, memory: Memory, number, rng, *, pool: bool = True
+    ) -> Requests:
+        """Describe page requests as the platform sees them (``pool``: nominate candidates)."""
+        candidates = nominators = previous = None
+        if pool:
+            candidates, nominators = nominate(
+                self.config, self.people, self.catalogue, self.market, memory, situation, query, rng
+            )
+            previous = memory.shown[situation.user[:, None], memory.bucket(candidates)]
+        return Requests(
+            request=number,
+            user=situation.user,
+            time=situation.time,
+            device=situation.device,
+            daypart=situation.daypart,
+            surface=(query >= 0).astype(np.int8),
+            query_video=query,
+            candidates=candidates,
+            nominators=nominators,
+            previous_impressions=previous,
+            recent_videos=memory.recent_videos[situation.user],
+            recent_tokens=memory.recent_tokens[situation.user],
+            slate=self.config.slate,
+            available=self.catalogue.available(self.market.time),
+        )
+
+    def _serve(self, situation, query, policy, record, step, stage):
+        """Show one page for each row; returns the clicked watches, outcomes and request numbers."""
+        number = self.requests_made + np.arange(len(situation), dtype=np.int64)
+        self.requests_made += len(situation)
+        rng = generator(self.seed, "nominate", step, stage)
+        asked = self.requests(situation, query, self.memory, number, rng)
+        pages = rank(policy, asked)
+        previous = self.memory.shown[situation.user[:, None], self.memory.bucket(pages)]
+        feedback = respond(self.behaviour, self.memory, situation, number, pages, self.seed)
+        self._write_pages(situation, asked, pages, previous, feedback, record)
+        row, column = np.nonzero(feedback.clicked)
+        self.memory.add_impressions(
+            np.repeat(situation.user, pages.shape[1]), pages.ravel(), feedback.clicked.ravel()
+        )
+        viewer = situation.rows(row)
+        viewer.time = np.minimum(viewer.time + column / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
+        source = np.where(query[row] >= 0, SOURCES.index("up_next"), SOURCES.index("home"))
+        outcome = {name: getattr(feedback, name)[row, column] for name in _OUTCOMES}
+        return Watches(viewer, pages[row, column], source), outcome, number[row]
+
+    def _remember(self, parts, record, step, stage) -> Watches:
+        """Write watches down in order of time and let memory take them in."""
+        order = np.argsort(np.concatenate([w.situation.time for w, _, _ in parts]), kind="stable")
+        outcome = {name: np.concatenate([o[name] for _, o, _ in parts])[order] for name in _OUTCOMES}
+        number = np.concatenate([n for _, _, n in parts])[order]
+        watches = concatenate([w for w, _, _ in parts])
+        s = watches.situation
+        record.add(
+            "watches",
+            user=s.user,
+            video=watches.video,
+            time=s.time,
+            source=watches.source,
+            device=s.device,
+            daypart=s.daypart,
+            request=number,
+            **outcome,
+            member=s.member,
+        )
+        chance = np.where(outcome["completed"], FOLLOWS_IF_COMPLETED, FOLLOWS)
+        follow = generator(self.seed, "follow", step, stage).random(len(chance)) < chance
+        self.memory.add_watches(self.catalogue, s.user, watches.video, follow)
+        return watches
+
+    def _write_searches(self, searches, record) -> None:
+        s = searches.situation
+        order = np.argsort(s.time, kind="stable")
+        s, tokens = s.rows(order), searches.tokens[order]
+        record.add(
+            "searches",
+            user=s.user,
+            time=s.time,
+            device=s.device,
+            daypart=s.daypart,
+            token_1=tokens[:, 0],
+            token_2=tokens[:, 1],
+            token_3=tokens[:, 2],
+            errand=searches.errand[order],
+        )
+        self.memory.add_searches(s.user, tokens)
+
+    def _write_pages(self, s, asked, pages, previous, f: Feedback, record) -> None:
+        k = pages.shape[1]
+        place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
+        per_request = {
+            "request": asked.request,
+            "user": s.user,
+            "time": s.time,
+            "surface": asked.surface,
+            "query_video": asked.query_video,
+            "device": s.device,
+            "daypart": s.daypart,
+        }
+        record.add(
+            "impressions",
+            **{name: np.repeat(values, k) for name, values in per_request.items()},
+            video=pages.ravel(),
+            position=np.tile(np.arange(1, k + 1, dtype=np.int8), len(pages)),
+            nominator=np.take_along_axis(asked.nominators, place, axis=1).ravel(),
+            previous_impressions=previous.ravel(),
+            large_thumbnail=f.large_thumbnail.ravel(),
+            clicked=f.clicked.ravel(),
+            dismissed=f.dismissed.ravel(),
+            **{name: getattr(f, name).ravel() for name in _OUTCOMES},
+        )
+        record.add(
+            "truth_impressions",
+            p_seen=f.p_seen.ravel().astype(np.float32),
+            p_click_if_seen=f.p_click_if_seen.ravel().astype(np.float32),
+            expected_seconds_if_clicked=f.expected_seconds.ravel().astype(np.float32),
+            expected_rating_if_clicked=f.expected_rating.ravel().astype(np.float32),
+            member=np.repeat(s.member, k),
+        )

@@ -1,0 +1,246 @@
+"""The feed: requests go in, a policy ranks, people respond.
+
+A *policy* is any callable that takes ``Requests`` (only what a platform observes) and returns the
+pages: an int array (r, k) of video ids, best first. The feed knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, ndtri
+
+from course.errors import PolicyError
+from course.simulator import laws
+from course.simulator.behaviour import Behaviour, Situation
+from course.simulator.memory import Memory
+from course.simulator.streams import coins
+
+SURFACES = ("home", "up_next")
+SURVEY_SHARE = 0.1
+"""Share of watches after which the person is asked for a rating."""
+
+
+@dataclass
+class Requests:
+    """What the platform observes when a page is asked for. One row per request (r rows).
+
+    Attributes
+    ----------
+    request : (r,) int64, a number that identifies the request
+    user, device, daypart, surface : (r,) int; ``surface`` is 0 home, 1 up next
+    time : (r,) float64, days since the start of the log
+    query_video : (r,) int32, the video being watched (up next), -1 on the home page
+    candidates : (r, c) int32 or None, the nominated videos; None = the whole catalogue
+    nominators : (r, c) int8 or None, which source nominated each candidate (``NOMINATORS``)
+    previous_impressions : (r, c) int or None, how often this account was shown the candidate
+    recent_videos, recent_tokens : (r, 50) int32, last watches and search tokens, newest first,
+        -1 = none
+    slate : int, how many videos a page shows
+    available : int, ids below this number are uploaded already
+    """
+
+    request: np.ndarray
+    user: np.ndarray
+    time: np.ndarray
+    device: np.ndarray
+    daypart: np.ndarray
+    surface: np.ndarray
+    query_video: np.ndarray
+    candidates: np.ndarray | None
+    nominators: np.ndarray | None
+    previous_impressions: np.ndarray | None
+    recent_videos: np.ndarray
+    recent_tokens: np.ndarray
+    slate: int
+    available: int
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+Policy = Callable[[Requests], np.ndarray]
+
+
+@dataclass
+class Feedback:
+    """What happened on the pages (r, k each). Times in seconds; ``survey`` 0 = not asked.
+
+    ``p_seen``, ``p_click_if_seen`` and ``p_click`` are the truth behind the click;
+    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click.
+    """
+
+    clicked: np.ndarray
+    watched_seconds: np.ndarray
+    completed: np.ndarray
+    liked: np.ndarray
+    dismissed: np.ndarray
+    shared: np.ndarray
+    survey: np.ndarray
+    large_thumbnail: np.ndarray
+    p_seen: np.ndarray
+    p_click_if_seen: np.ndarray
+    p_click: np.ndarray
+    p_dismiss: np.ndarray
+    expected_seconds: np.ndarray | None = None
+    expected_rating: np.ndarray | None = None
+    p_satisfied: np.ndarray | None = None
+    p_complete: np.ndarray | None = None
+    p_like: np.ndarray | None = None
+    p_share: np.ndarray | None = None
+
+
+def rank(policy: Policy, requests: Requests) -> np.ndarray:
+    """Ask a policy for its pages and check them.
+
+    Returns
+    -------
+    int32 array (r, k), k = the slate or less if the policy returned shorter pages
+
+    Raises
+    ------
+    PolicyError
+        When the policy returns the wrong type or shape, a video that does not exist, is not
+        uploaded yet, was not nominated, or stands on one page twice.
+    """
+    if not len(requests):  # nobody asked: spare policies the special case
+        return np.zeros((0, requests.slate), dtype=np.int32)
+    name = getattr(policy, "__name__", type(policy).__name__)
+    pages = np.asarray(policy(requests))
+    want = f"an integer array of shape ({len(requests)}, {requests.slate}), best video first"
+    if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] == 0:
+        raise PolicyError(f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want)
+    if not np.issubdtype(pages.dtype, np.integer):
+        raise PolicyError(f"The policy {name!r} returned values of type {pages.dtype}", allowed=want)
+    pages = pages[:, : requests.slate]
+    bad = (pages < 0) | (pages >= requests.available)
+    if bad.any():
+        raise PolicyError(
+            f"The policy {name!r} returned the unknown video {int(pages[bad][0])}",
+            allowed=f"ids from 0 to {requests.available - 1}, the videos uploaded by then",
+            fix="rank only videos that requests.available or requests.candidates offer",
+        )
+    ordered = np.sort(pages, axis=1)
+    twice = ordered[:, 1:] == ordered[:, :-1]
+    if twice.any():
+        row = int(np.flatnonzero(twice.any(axis=1))[0])
+        raise PolicyError(
+            f"The policy {name!r} put video {int(ordered[row, 1:][twice[row]][0])} "
+            f"twice on the page of request row {row}",
+            allowed="each video at most once on a page",
+        )
+    if requests.candidates is not None:
+        offered = (pages[:, :, None] == requests.candidates[:, None, :]).any(axis=2)
+        if not offered.all():
+            row = int(np.flatnonzero(~offered.all(axis=1))[0])
+            raise PolicyError(
+                f"The policy {name!r} showed video {int(pages[row][~offered[row]][0])} "
+                f"in request row {row}, which was not nominated",
+                allowed="videos in the same row of requests.candidates",
+            )
+    return pages.astype(np.int32)
+
+
+def respond(
+    behaviour: Behaviour,
+    memory: Memory,
+    situation: Situation,
+    request: np.ndarray,
+    pages: np.ndarray,
+    seed: int,
+    *,
+    expectations: bool = True,
+) -> Feedback:
+    """Let people respond to pages.
+
+    Each response depends on a coin that is keyed on (request, video) and not on the position or
+    the policy, so that two policies can be compared on the same people and the same luck.
+
+    Parameters
+    ----------
+    situation : r rows
+    request : (r,) int, the request numbers (they key the coins)
+    pages : (r, k) int, videos from the top position down
+    expectations : bool, also compute the exact expectations of what follows a click
+    """
+    config = behaviour.config
+    components = behaviour.components(situation, pages, memory)
+    position = np.arange(1, pages.shape[1] + 1)[None, :]
+    p_seen = behaviour.examined(situation.device[:, None], position)
+    large = coins(seed, "large thumbnail", request[:, None], pages) < 0.5
+    appeal = behaviour.score("click", situation, pages, components)
+    if config.thumbnail_bias:
+        appeal = appeal + config.thumbnail_bias * (large - 0.5)
+    p_if_seen = expit(appeal)
+    p_click = laws.click_probability(appeal, p_seen, config.bias_truth)
+    clicked = coins(seed, "click", request[:, None], pages) < p_click
+    p_dismiss = p_seen * expit(behaviour.score("dismiss", situation, pages, components))
+    dismissed = coins(seed, "dismiss", request[:, None], pages) < p_dismiss
+    feedback = Feedback(
+        clicked=clicked,
+        watched_seconds=np.zeros(pages.shape, np.float32),
+        completed=np.zeros(pages.shape, bool),
+        liked=np.zeros(pages.shape, bool),
+        dismissed=dismissed,
+        shared=np.zeros(pages.shape, bool),
+        survey=np.zeros(pages.shape, np.int8),
+        large_thumbnail=large,
+        p_seen=np.broadcast_to(p_seen, pages.shape),
+        p_click_if_seen=p_if_seen,
+        p_click=p_click,
+        p_dismiss=p_dismiss,
+    )
+    row, column = np.nonzero(clicked)
+    video = pages[row, column]
+    key = request[row]
+    uniforms = {
+        purpose: coins(seed, purpose, key, video)
+        for purpose in ("watch", "like", "share", "survey", "asked")
+    }
+    outcome = after_click(
+        behaviour, situation.rows(row), video, components[row, column], uniforms
+    )
+    for name, values in outcome.items():
+        getattr(feedback, name)[row, column] = values
+    if expectations:
+        _expect(behaviour, situation, pages, components, feedback)
+    return feedback
+
+
+def after_click(behaviour, situation, video, components, uniforms) -> dict[str, np.ndarray]:
+    """Outcomes of m watches: seconds, completion, like, share, survey answer (0 = not asked).
+
+    Parameters
+    ----------
+    situation : m rows
+    video : (m,) int
+    components : (m, 13)
+    uniforms : dict of (m,) arrays in (0, 1): "watch", "like", "share", "survey", "asked"
+    """
+
+    def score(task):
+        return behaviour.score(task, situation, video[:, None], components[:, None])[:, 0]
+
+    share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
+    seconds = np.maximum(1.0, share * behaviour.catalogue.seconds[video])
+    stars = laws.rating(score("survey"), ndtri(uniforms["survey"]))
+    return {
+        "watched_seconds": seconds.astype(np.float32),
+        "completed": share >= laws.COMPLETE_AT,
+        "liked": uniforms["like"] < expit(score("like")),
+        "shared": uniforms["share"] < expit(score("share")),
+        "survey": np.where(uniforms["asked"] < SURVEY_SHARE, stars, 0).astype(np.int8),
+    }
+
+
+def _expect(behaviour, situation, pages, components, feedback) -> None:
+    watch = behaviour.score("watch", situation, pages, components)
+    feedback.expected_seconds = laws.mean_watched_share(watch) * behaviour.catalogue.seconds[pages]
+    feedback.p_complete = laws.completion_probability(watch)
+    opinion = behaviour.score("survey", situation, pages, components)
+    feedback.expected_rating = laws.mean_rating(opinion)
+    feedback.p_satisfied = laws.satisfied_probability(opinion)
+    feedback.p_like = expit(behaviour.score("like", situation, pages, components))
+    feedback.p_share = expit(behaviour.score("share", situation, pages, components))

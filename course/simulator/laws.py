@@ -1,0 +1,165 @@
+"""The laws of behaviour: small pure functions, each with its equation.
+
+Nothing here knows about users, tables or policies. Every law has a test against a closed form or
+a brute-force simulation (``tests/test_laws.py``). All functions are vectorised over NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, ndtr
+
+COMPLETE_AT = 0.8
+"""A watch counts as completed from this share of the video's duration on."""
+
+WATCH_NOISE = 1.0
+"""Standard deviation of the noise in the watched share, on the logit scale."""
+
+RATING_NOISE = 0.8
+"""Standard deviation of the noise in a survey answer, in stars."""
+
+SHARES_OF_INTEREST = np.array([0.45, 0.27, 0.17, 0.11], dtype=np.float32)
+"""Weights of a person's four interests; they sum to one."""
+
+# 9-point rule for E[f(N(0, 1))]; exact for polynomials up to degree 17.
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """``1 / (1 + exp(-x))``."""
+    return expit(x)
+
+
+def popularity(age_days, base, peak_days, freshness=1.0):
+    r"""Rate at which a video is found by people, relative to others.
+
+    .. math:: b\,[(1-f)\;+\;f\,((a/\tau)e^{1-a/\tau} + 0.06\,(1-e^{-a/\tau}))],\quad a>0
+
+    It is 0 before the upload, rises to about ``b`` at age ``peak_days`` and decays to an evergreen
+    floor of 6 %. With ``freshness=0`` it is the constant ``b`` from the upload on.
+
+    Parameters
+    ----------
+    age_days : array, days since upload (negative before the upload)
+    base : array, unit free, above 0
+    peak_days : array, days, above 0
+    freshness : float, share of the time-dependent part, 0 to 1
+    """
+    ratio = np.maximum(age_days, 0.0) / peak_days
+    decay = np.exp(-ratio)
+    shape = ratio * decay * np.e + 0.06 * (1.0 - decay)
+    f = min(float(freshness), 1.0)
+    return np.where(age_days > 0, base * ((1.0 - f) + f * shape), 0.0)
+
+
+def examination(position, exponent, strength=1.0):
+    r"""Probability that a person looks at a position: :math:`\theta_k = k^{-p\,s}`.
+
+    Parameters
+    ----------
+    position : int array, 1 = top
+    exponent : array, the device's ``p``; larger = steeper
+    strength : float, the dial ``position_bias``; 0 = every position is seen
+    """
+    return np.power(np.asarray(position, dtype=np.float64), -np.asarray(exponent) * strength)
+
+
+def click_probability(appeal, examined, truth="examination"):
+    r"""Probability of a click at a position, in one of the two worlds of position bias.
+
+    * ``"examination"``: :math:`P = \theta_k\,\sigma(a)` (looked at, then wanted: a product);
+    * ``"additive"``: :math:`P = \sigma(a + \log\theta_k)` (position shifts the logit: a sum).
+
+    Parameters
+    ----------
+    appeal : array, logit of the click probability at a position that is surely seen
+    examined : array, :math:`\theta_k` in (0, 1]
+    truth : {"examination", "additive"}
+    """
+    if truth == "additive":
+        return expit(appeal + np.log(examined))
+    return examined * expit(appeal)
+
+
+def watched_share(latent, noise):
+    r"""Share of a video that is watched: :math:`\sigma(m + 1.0\,\varepsilon)`, with normal noise."""
+    return expit(latent + WATCH_NOISE * noise)
+
+
+def mean_watched_share(latent):
+    r"""Expected watched share :math:`E[\sigma(m + \varepsilon)]` by 9-point Gauss-Hermite."""
+    latent = np.asarray(latent)
+    total = np.zeros(latent.shape, dtype=np.result_type(latent.dtype, np.float32))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        total += weight * expit(latent + total.dtype.type(WATCH_NOISE * node))
+    return total
+
+
+def completion_probability(latent):
+    r"""P(watched share >= 0.8) :math:`= \Phi((m - \mathrm{logit}\,0.8) / 1.0)`, exact."""
+    return ndtr((latent - np.log(COMPLETE_AT / (1.0 - COMPLETE_AT))) / WATCH_NOISE)
+
+
+def rating(latent, noise):
+    """Stars 1 to 5: the latent opinion plus noise, rounded to the nearest allowed star."""
+    return np.clip(np.rint(latent + RATING_NOISE * noise), 1, 5)
+
+
+def mean_rating(latent):
+    r"""Expected stars :math:`1 + \sum_{s=2}^{5}\Phi((r - s + \tfrac12)/0.8)`, exact."""
+    latent = np.asarray(latent)
+    return 1.0 + sum(ndtr((latent - star + 0.5) / RATING_NOISE) for star in (2, 3, 4, 5))
+
+
+def satisfied_probability(latent):
+    r"""P(4 or 5 stars) :math:`= \Phi((r - 3.5)/0.8)`, exact."""
+    return ndtr((np.asarray(latent) - 3.5) / RATING_NOISE)
+
+
+def freshness_appeal(age_days):
+    r"""Extra appeal of a new video: :math:`e^{-a/7} - 0.2` (0.8 when new, -0.2 when old)."""
+    return np.exp(-np.maximum(age_days, 0.0) / 7.0) - 0.2
+
+
+def fatigue(previous_impressions):
+    """How tired a person is of seeing a card: ``log(1 + n)`` earlier impressions."""
+    return np.log1p(previous_impressions)
+
+
+def ladder_gap(level, genre_watches, ladder=1.0):
+    r"""Distance between a video's level and the person's place on the niche ladder.
+
+    .. math:: -\lambda\,|\,\ell - \min(2, \log_2(1+n)/2.5)\,|
+
+    Beginners in a genre (n = 0 watches) want the mainstream (level 0); after about 31 watches they
+    want the niche (level 2). With ``ladder=0`` it is 0 for everybody.
+    """
+    return -ladder * np.abs(level - np.minimum(2.0, np.log2(1.0 + genre_watches) / 2.5))
+
+
+def satiation(share, strength=1.0):
+    r"""Appetite for a genre that fills ``share`` of the recent watches: :math:`4\,q(\tfrac12-q)`.
+
+    It rises first (more of what I just found), peaks at a share of 1/4 and falls below zero when
+    one genre fills more than half of the recent watches.
+    """
+    return strength * 4.0 * share * (0.5 - share)
+
+
+def choose(utilities, uniforms):
+    r"""Pick one option per row with :math:`P(i) = e^{u_i}/\sum_j e^{u_j}` (Gumbel-max).
+
+    Parameters
+    ----------
+    utilities : float array (n, m); ``-inf`` marks an option that is not there
+    uniforms : float array (n, m) in (0, 1)
+
+    Returns
+    -------
+    int array (n,), the chosen column; -1 where a row has no option at all
+    """
+    noisy = utilities - np.log(-np.log(uniforms))
+    chosen = np.argmax(noisy, axis=1)
+    none = ~np.isfinite(noisy[np.arange(len(noisy)), chosen])
+    return np.where(none, -1, chosen)

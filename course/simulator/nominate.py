@@ -1,0 +1,152 @@
+"""Which videos come into question: draws by popularity, and the platform's simple nominators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course.simulator import laws
+from course.simulator.behaviour import Situation
+from course.simulator.catalogue import N_LANGUAGES, N_TOPICS, Catalogue
+from course.simulator.config import WorldConfig
+from course.simulator.memory import Memory
+from course.simulator.people import People
+
+NOMINATORS = ("recent topics", "followed channels", "trending", "same topic", "same channel")
+
+
+class Market:
+    """Popularity of all videos at one time, ready for drawing from any (language, topic).
+
+    Drawing uses one cumulative sum over the videos sorted by (language, topic): a group is a
+    stretch of it, a language is a longer stretch, and a draw is one binary search.
+    """
+
+    def __init__(self, catalogue: Catalogue, freshness: float):
+        self.catalogue, self.freshness = catalogue, freshness
+        group = catalogue.language.astype(np.int64) * N_TOPICS + catalogue.topic
+        self.order = np.argsort(group, kind="stable")
+        self.bounds = np.searchsorted(group[self.order], np.arange(N_LANGUAGES * N_TOPICS + 1))
+        self.by_channel = np.argsort(catalogue.channel, kind="stable")
+        self.channel_bounds = np.searchsorted(
+            catalogue.channel[self.by_channel], np.arange(catalogue.channels + 1)
+        )
+        self.cumulative = np.zeros(len(catalogue) + 1)
+        self.time = -np.inf
+
+    def open(self, time: float) -> None:
+        """Set the popularity of all videos to that of ``time`` (days)."""
+        c = self.catalogue
+        rate = laws.popularity(time - c.uploaded, c.base_popularity, c.peak_days, self.freshness)
+        np.cumsum(rate[self.order], out=self.cumulative[1:])
+        self.time = time
+
+    def draw(self, first_group, last_group, uniforms) -> np.ndarray:
+        """Draw videos in proportion to popularity within stretches of groups.
+
+        Parameters
+        ----------
+        first_group, last_group : int arrays (r,), group = language * 30 + topic, last inclusive
+        uniforms : (r, m) in (0, 1)
+
+        Returns
+        -------
+        int32 (r, m); -1 where nothing is uploaded yet
+        """
+        low = self.cumulative[self.bounds[first_group]][:, None]
+        high = self.cumulative[self.bounds[last_group + 1]][:, None]
+        # side="right" skips videos of rate 0, which are not uploaded yet.
+        place = np.searchsorted(self.cumulative, low + uniforms * (high - low), side="right") - 1
+        place = np.clip(place, 0, len(self.order) - 1)
+        return np.where(high > low, self.order[place], -1).astype(np.int32)
+
+    def topic(self, language, topic, uniforms) -> np.ndarray:
+        """Draw from (language, topic) pairs (r,); see `draw`."""
+        group = language.astype(np.int64) * N_TOPICS + topic
+        return self.draw(group, group, uniforms)
+
+    def language(self, language, uniforms) -> np.ndarray:
+        """Draw from a whole language (r,): what is trending."""
+        first = language.astype(np.int64) * N_TOPICS
+        return self.draw(first, first + N_TOPICS - 1, uniforms)
+
+    def newest_of(self, channel, back) -> np.ndarray:
+        """The ``back``-newest uploads of channels; -1 where there are none.
+
+        ``channel`` and ``back`` (0 = newest) are int arrays that broadcast; channel -1 = none.
+        """
+        c = self.catalogue
+        ids = self.by_channel
+        start = self.channel_bounds[channel]
+        # Ids grow with upload time, so within a channel the uploaded ones come first.
+        uploaded = np.concatenate([[0], np.cumsum(c.uploaded[ids] <= self.time)])
+        count = uploaded[self.channel_bounds[channel + 1]] - uploaded[start]
+        place = start + count - 1 - back
+        there = (channel >= 0) & (back < count)
+        return np.where(there, ids[np.clip(place, 0, len(ids) - 1)], -1).astype(np.int32)
+
+
+def nominate(
+    config: WorldConfig,
+    people: People,
+    catalogue: Catalogue,
+    market: Market,
+    memory: Memory,
+    situation: Situation,
+    query: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nominate candidates with the platform's simple sources; none of them sees the truth.
+
+    On the home page half come from the topics of recent watches, a fifth from followed channels,
+    the rest from what is trending in the account's language. On the up-next page half come from
+    the query video's topic and a fifth from its channel instead.
+
+    Returns
+    -------
+    candidates : int32 (r, c), distinct within a row
+    nominators : int8 (r, c), index into ``NOMINATORS``
+    """
+    r, c = len(situation), config.candidates
+    language = people.language[situation.user]
+    n_topic, n_channel = c // 2, c // 5
+    trending = market.language(language, rng.random((r, 3 * c // 4)))
+    recent = memory.recent_videos[situation.user, :12]
+    pick = np.take_along_axis(recent, rng.integers(12, size=(r, n_topic)), axis=1)
+    up_next = query >= 0
+    pick = np.where(up_next[:, None], query[:, None], pick)
+    group_language = np.broadcast_to(language[:, None], pick.shape).ravel()
+    by_topic = market.topic(
+        group_language, catalogue.topic[np.maximum(pick, 0)].ravel(), rng.random((pick.size, 1))
+    ).reshape(pick.shape)
+    by_topic[pick < 0] = -1
+    channel = np.take_along_axis(
+        memory.followed[situation.user], rng.integers(8, size=(r, n_channel)), axis=1
+    )
+    query_channel = catalogue.channel[np.maximum(query, 0)]
+    channel = np.where(up_next[:, None], query_channel[:, None], channel)
+    by_channel = market.newest_of(channel, np.arange(n_channel)[None, :] // 2)
+    # A stretch of distinct videos fills rows whose draws repeat each other too often.
+    available = catalogue.available(market.time)
+    spare = (rng.integers(available, size=(r, 1)) + np.arange(c + 1)) % available
+    pool = np.concatenate([by_topic, by_channel, trending, spare], axis=1).astype(np.int32)
+    source = np.concatenate(
+        [
+            np.where(up_next[:, None], 3, 0) + np.zeros((1, n_topic), int),
+            np.where(up_next[:, None], 4, 1) + np.zeros((1, n_channel), int),
+            np.full((r, trending.shape[1] + spare.shape[1]), 2),
+        ],
+        axis=1,
+    )
+    return _first_distinct(pool, source.astype(np.int8), query, c)
+
+
+def _first_distinct(pool, source, query, c):
+    """Keep the first ``c`` distinct videos of each row, in order of nomination."""
+    width = pool.shape[1]
+    kind = np.int32 if (int(pool.max(initial=0)) + 2) * width < 2**31 else np.int64
+    ordered = np.sort(pool.astype(kind) * width + np.arange(width, dtype=kind), axis=1)
+    video, place = ordered // width, ordered % width
+    good = (video >= 0) & (video != query[:, None])
+    good[:, 1:] &= video[:, 1:] != video[:, :-1]
+    rank = np.sort(np.where(good, place, width), axis=1)[:, :c]
+    return np.take_along_axis(pool, rank, axis=1), np.take_along_axis(source, rank, axis=1)

@@ -1,0 +1,147 @@
+"""Accounts, the persons behind them, and what those persons like on each day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from course.simulator.catalogue import (
+    DIMENSION,
+    LANGUAGE_SHARES,
+    N_LANGUAGES,
+    N_TOPICS,
+    Catalogue,
+)
+from course.simulator.config import WorldConfig
+from course.simulator.laws import SHARES_OF_INTEREST
+from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, GENDERS
+from course.simulator.streams import generator
+
+N_INTERESTS = len(SHARES_OF_INTEREST)
+
+# How much a device is used in each part of the day (rows: night, morning, afternoon, evening).
+DEVICE_BY_DAYPART = np.array([[0.6, 0.2, 0.2], [0.7, 0.25, 0.05], [0.5, 0.4, 0.1], [0.4, 0.15, 0.45]])
+DAYPART_SHARES = np.array([0.09, 0.21, 0.28, 0.42])
+
+
+@dataclass(frozen=True)
+class People:
+    """Accounts (u,) and persons (2 u,): person ``p`` is member ``p // u`` of account ``p % u``.
+
+    Accounts: ``country``, ``language``, ``gender``, ``age_band``: int8; ``logged_in``: bool;
+    ``joined``: float, day on which the account first appears; ``sessions_per_day``: float;
+    ``device_weights`` (u, 3): how often each device is at hand; ``second_member`` (u, 3, 4):
+    P(the second person is using the account | device, part of the day).
+
+    Persons: ``interests`` (2 u, days, 4) int8, the topics liked on each day, in order of weight;
+    ``residual`` (2 u, 8) float32, a lasting personal twist of taste.
+    """
+
+    country: np.ndarray
+    language: np.ndarray
+    gender: np.ndarray
+    age_band: np.ndarray
+    logged_in: np.ndarray
+    joined: np.ndarray
+    sessions_per_day: np.ndarray
+    device_weights: np.ndarray
+    second_member: np.ndarray
+    interests: np.ndarray
+    residual: np.ndarray
+    topic_vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.country)
+
+    def person(self, user: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """Row of the person tables for (account, member); all int arrays of one shape."""
+        return user + member.astype(np.int64) * len(self)
+
+    def taste(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
+        """Taste vectors (..., 8) float32: weighted mean of the interests plus the residual."""
+        topics = self.interests[person, day]
+        mean = np.tensordot(self.topic_vectors[topics], SHARES_OF_INTEREST, axes=(-2, 0))
+        return mean + self.residual[person]
+
+
+def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People:
+    """Draw accounts and the drifting interests of the one or two persons behind each."""
+    u = config.users
+    rng = generator(seed, "accounts")
+    language = rng.choice(N_LANGUAGES, u, p=LANGUAGE_SHARES)
+    country = 2 * language + (rng.random(u) < 0.4)
+    gender = rng.choice(len(GENDERS), u, p=[0.45, 0.45, 0.10])
+    age_band = rng.choice(len(AGE_BANDS), u, p=[0.12, 0.24, 0.26, 0.24, 0.14])
+    joined = np.where(rng.random(u) < 0.5, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u))
+    log_activity = rng.normal(0, 1, u)
+    spread = config.activity_spread
+    sessions = config.sessions_per_day * np.exp(spread * log_activity - spread**2 / 2)
+    logged_in = rng.random(u) < 0.85
+    owned = rng.random((u, len(DEVICES))) < [0.95, 0.6, 0.6]
+    owned[:, 0] |= ~owned.any(axis=1)
+    liking = np.array([0.95, 0.55, 0.5]) * rng.lognormal(0, 0.5, (u, len(DEVICES)))
+
+    rng = generator(seed, "households")
+    shared = rng.random(u) < config.shared_accounts
+    # A U-shaped law: on most (device, daypart) pairs one of the two is nearly always there.
+    second = rng.beta(0.4, 0.6, (u, len(DEVICES), len(DAYPARTS))) * shared[:, None, None]
+
+    days = config.horizon + config.search_lead_days + 1
+    preference = _preferences(country, gender, age_band, log_activity, catalogue, seed)
+    return People(
+        country=country.astype(np.int8),
+        language=language.astype(np.int8),
+        gender=gender.astype(np.int8),
+        age_band=age_band.astype(np.int8),
+        logged_in=logged_in,
+        joined=joined,
+        sessions_per_day=np.clip(sessions, 0.0, 8.0),
+        device_weights=(owned * liking).astype(np.float32),
+        second_member=second.astype(np.float32),
+        interests=_interests(preference, days, config.drift, generator(seed, "interests")),
+        residual=generator(seed, "residual taste")
+        .normal(0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION))
+        .astype(np.float32),
+        topic_vectors=catalogue.topic_vectors,
+    )
+
+
+def _preferences(country, gender, age_band, log_activity, catalogue, seed) -> np.ndarray:
+    """Cumulative topic probabilities of each person (2 u, 30).
+
+    Demographics tilt the odds, so they are informative priors for new accounts; activity tilts
+    them too, so heavy users like other topics than light ones.
+    """
+    u = len(country)
+    rng = generator(seed, "preferences")
+    supply = np.log(1 + np.bincount(catalogue.topic, minlength=N_TOPICS))
+    by_gender = 0.7 * rng.normal(size=(len(GENDERS), N_TOPICS))
+    by_age = 0.7 * rng.normal(size=(len(AGE_BANDS), N_TOPICS))
+    by_country = 0.5 * rng.normal(size=(len(COUNTRIES), N_TOPICS))
+    by_activity = 0.6 * rng.normal(size=N_TOPICS)
+    first = supply + by_gender[gender] + by_age[age_band] + by_country[country]
+    first = first + log_activity[:, None] * by_activity
+    second = supply + by_country[country] + 1.2 * rng.normal(size=(u, N_TOPICS))
+    odds = np.exp(np.concatenate([first, second])).astype(np.float32)
+    cumulative = np.cumsum(odds, axis=1)
+    return cumulative / cumulative[:, -1:]
+
+
+def _interests(cumulative, days, drift, rng) -> np.ndarray:
+    """Topics liked on each day (2 u, days, 4) int8; each day one slot may be replaced."""
+    persons = len(cumulative)
+
+    def draw(rows):
+        return (rng.random((len(rows), 1)) > cumulative[rows]).sum(axis=1)
+
+    everyone = np.arange(persons)
+    today = np.stack([draw(everyone) for _ in range(N_INTERESTS)], axis=1).astype(np.int8)
+    table = np.empty((persons, days, N_INTERESTS), dtype=np.int8)
+    table[:, 0] = today
+    for day in range(1, days):
+        moved = np.flatnonzero(rng.random(persons) < drift)
+        slot = rng.choice(N_INTERESTS, len(moved), p=SHARES_OF_INTEREST / SHARES_OF_INTEREST.sum())
+        today[moved, slot] = draw(moved)
+        table[:, day] = today
+    return table

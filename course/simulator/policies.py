@@ -1,0 +1,126 @@
+"""The policies that need no model: the past ranking that made the log, chance, popularity, truth.
+
+A policy sees ``Requests`` and nothing else. The oracle is the exception: it is handed the world's
+laws when it is made, and serves as the ceiling in evaluations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course.errors import ConfigError
+from course.simulator.behaviour import Behaviour
+from course.simulator.catalogue import Catalogue
+from course.simulator.config import WorldConfig
+from course.simulator.feed import Requests
+from course.simulator.memory import Memory
+from course.simulator.streams import coins
+from course.simulator.truth import OBJECTIVES, value
+
+
+def top(scores: np.ndarray, videos: np.ndarray, k: int) -> np.ndarray:
+    """The ``k`` best videos of each row, best first (arrays (r, c); ties by column order)."""
+    if k < scores.shape[1]:
+        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    else:
+        best = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(videos, np.take_along_axis(best, order, axis=1), axis=1)
+
+
+def offered(requests: Requests) -> np.ndarray:
+    """The videos to choose from (r, c): the candidates, or the whole uploaded catalogue."""
+    if requests.candidates is not None:
+        return requests.candidates
+    everything = np.arange(requests.available, dtype=np.int32)
+    return np.broadcast_to(everything, (len(requests), requests.available))
+
+
+class RandomPolicy:
+    """Shows candidates in random order: the floor of every comparison."""
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        videos = offered(requests)
+        return top(coins(self.seed, "shuffle", requests.request[:, None], videos), videos, requests.slate)
+
+
+class PopularityPolicy:
+    """Shows the candidates with the highest fixed score, such as watches in the log.
+
+    Parameters
+    ----------
+    score : float array (n,), one number for each video id; videos beyond its end score lowest
+    """
+
+    def __init__(self, score: np.ndarray):
+        self.score = np.asarray(score, dtype=float)
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        videos = offered(requests)
+        table = np.full(max(requests.available, len(self.score)), -np.inf)
+        table[: len(self.score)] = self.score
+        return top(table[videos], videos, requests.slate)
+
+
+class PastRanking:
+    """The ranking that made the log: relevance + incumbency + noise, the mix being a dial.
+
+    * Relevance is a guess from what is observed: the share of the account's watches in the
+      candidate's topic, whether the channel is followed, and whether the candidate was watched.
+    * Incumbency is the log of the candidate's watches so far. It is not relevance: it favours
+      what is established, whoever asks.
+    * Noise is uniform, fresh for each request and candidate.
+    """
+
+    def __init__(self, config: WorldConfig, catalogue: Catalogue, memory: Memory, seed: int):
+        self.config, self.catalogue, self.memory, self.seed = config, catalogue, memory, seed
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        memory, c, config = self.memory, self.catalogue, self.config
+        videos = offered(requests)
+        user = requests.user[:, None]
+        topic = c.topic[videos]
+        watches = memory.topic_watches[requests.user].astype(np.float32)
+        share = watches / (watches.sum(axis=1, keepdims=True) + 5.0)
+        share = share[np.arange(len(user))[:, None], topic]
+        relevance = _standardise(np.sqrt(share) + 0.2 * memory.follows[user, c.channel[videos]])
+        incumbency = _standardise(np.log1p(memory.video_watches)[videos].astype(np.float32))
+        score = config.logger_relevance * relevance + config.logger_incumbency * incumbency
+        if config.logger_noise:
+            u = coins(self.seed, "past ranking", requests.request[:, None], videos)
+            score = score + config.logger_noise * np.sqrt(12.0) * (u - 0.5)  # mean 0, sd 1
+        score = score - 10.0 * memory.seen[user, memory.bucket(videos)]
+        return top(score, videos, requests.slate)
+
+
+class OraclePolicy:
+    """Ranks by the truth: the ceiling. Never train on anything it returns.
+
+    Parameters
+    ----------
+    objective : {"watch", "click", "satisfaction"}
+        Rank by expected watch time, P(click | seen) x E[seconds | click]; by P(click | seen); or
+        by P(click | seen) x P(4 or 5 stars | watched).
+    """
+
+    def __init__(self, behaviour: Behaviour, memory: Memory, objective: str = "watch"):
+        if objective not in OBJECTIVES:
+            raise ConfigError(
+                f"The oracle has no objective {objective!r}", allowed=", ".join(OBJECTIVES)
+            )
+        self.behaviour, self.memory, self.objective = behaviour, memory, objective
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        videos = offered(requests)
+        situation = self.behaviour.situation(requests.user, requests.time, requests.device)
+        score = value(self.behaviour, self.memory, situation, videos, self.objective)
+        return top(score, videos, requests.slate)
+
+
+def _standardise(x: np.ndarray) -> np.ndarray:
+    """Mean 0 and sd 1 within each row."""
+    x = x - x.mean(axis=1, keepdims=True)
+    return x / (x.std(axis=1, keepdims=True) + 1e-6)
