@@ -1,0 +1,26 @@
+"""Exercises that answer back.
+
+`check` runs an answer on hidden cases, drawn afresh each time, and says one short thing: not
+answered yet, correct, or what is wrong. The exercises of chapter NN stand in ``chapter_NN.py``
+as a tuple ``EXERCISES``; a chapter's module is imported when one of its exercises is asked for.
+"""
+
+from course.exercises.exercise import Exercise, Mistake, Result, Tolerance, noise_tolerance
+
+# isort: split
+from course.exercises.checking import check
+from course.exercises.registry import chapters, find, hint, hints_markdown, of_chapter
+
+__all__ = [
+    "Exercise",
+    "Mistake",
+    "Result",
+    "Tolerance",
+    "chapters",
+    "check",
+    "find",
+    "hint",
+    "hints_markdown",
+    "noise_tolerance",
+    "of_chapter",
+]

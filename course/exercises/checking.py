@@ -1,0 +1,297 @@
+"""Check a reader's answer on hidden cases and say one short thing about it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import dis
+import inspect
+import linecache
+import secrets
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from course.errors import ExerciseError
+from course.exercises.compare import difference
+from course.exercises.exercise import Exercise, Result
+from course.exercises.registry import find
+
+#: What a stub looks like when it is called or given.
+_EMPTY = (None, Ellipsis, NotImplemented)
+
+
+def check(
+    exercise: str | Exercise, answer: Any, *, show: bool = True, seed: int | None = None
+) -> Result:
+    """Check an answer, show one verdict, and never fail because the answer is wrong.
+
+    Parameters
+    ----------
+    exercise : str or Exercise
+        The exercise's id, such as ``"01-ctr-by-position"``.
+    answer : callable or value
+        The function itself (not its result), or the value that was asked for.
+    show : bool
+        Whether to show the verdict.
+    seed : int, optional
+        Seed of the hidden cases; fresh at each call when left out. For tests.
+
+    Returns
+    -------
+    Result
+        With ``.status`` and ``.message``.
+
+    Raises
+    ------
+    ExerciseError
+        If there is no such exercise, or the exercise itself is broken.
+    """
+    if not isinstance(exercise, Exercise):
+        exercise = find(exercise)
+    if exercise.kind == "value":
+        status, message = _judge_value(exercise, answer, _rng(seed))
+    else:
+        status, message = _judge_function(exercise, answer, _rng(seed))
+    result = Result(exercise.id, status, message)
+    if show:
+        result.show()
+        result = dataclasses.replace(result, shown=True)
+    return result
+
+
+def _rng(seed: int | None) -> np.random.Generator:
+    return np.random.default_rng(secrets.randbits(64) if seed is None else seed)
+
+
+def is_empty(value: Any) -> bool:
+    """Tell whether a value is what a stub returns: None, ``...``, or a tuple of only those."""
+    if isinstance(value, tuple):
+        return bool(value) and all(is_empty(part) for part in value)
+    return any(value is empty for empty in _EMPTY)
+
+
+# --- functions
+
+
+def _judge_function(exercise: Exercise, answer: Any, rng: np.random.Generator) -> tuple[Any, str]:
+    if is_empty(answer):
+        return "not answered", ""
+    if not callable(answer):
+        return "wrong", (
+            f"A function was asked for, got {type(answer).__name__}. "
+            "Hand over the function itself, without calling it."
+        )
+    cases, expected = _hidden_cases(exercise, rng)
+    outputs: list[Any] = []
+    for arguments in cases:
+        given = copy_input(arguments)
+        try:
+            output = answer(*given)
+        except NotImplementedError:
+            return "not answered", ""
+        except (Exception, SystemExit) as error:
+            return "error", _describe(error, answer)
+        if is_empty(output):
+            return "not answered", _forgotten_return(answer) if output is None else ""
+        changed = _changed(exercise, arguments, given)
+        if changed:
+            return "wrong", changed
+        outputs.append(output)
+    wrong = []
+    for arguments, output, right in zip(cases, outputs, expected, strict=True):
+        found = _differs(exercise, output, right, arguments)
+        if found:
+            wrong.append((_size(arguments), found, arguments))
+    if not wrong:
+        return "correct", "" if len(cases) == 1 else f"It holds on {len(cases)} hidden cases."
+    for mistake in exercise.mistakes:
+        if _makes(exercise, mistake.function, cases, outputs):
+            return "wrong", mistake.message
+    _, found, arguments = min(wrong, key=lambda entry: entry[0])
+    return "wrong", f"{_capital(found)}.{_for_input(exercise, arguments)}"
+
+
+def _hidden_cases(
+    exercise: Exercise, rng: np.random.Generator
+) -> tuple[list[tuple[Any, ...]], list[Any]]:
+    try:
+        cases = [tuple(arguments) for arguments in exercise.cases(rng)]
+        expected = [exercise.reference(*copy_input(arguments)) for arguments in cases]
+    except Exception as error:
+        raise ExerciseError(
+            f"the exercise {exercise.id} is broken: {type(error).__name__}: {error}",
+            fix="this is not your mistake; please report it",
+        ) from error
+    if not cases:
+        raise ExerciseError(f"the exercise {exercise.id} is broken: it has no cases")
+    return cases, expected
+
+
+def _differs(exercise: Exercise, got: Any, right: Any, arguments: tuple[Any, ...]) -> str | None:
+    if exercise.compare is not None:
+        return exercise.compare(got, right, *copy_input(arguments))
+    return difference(got, right, exercise.tolerance, arguments, reveal=exercise.kind == "function")
+
+
+def _makes(
+    exercise: Exercise, mistaken: Callable[..., Any], cases: list[Any], outputs: list[Any]
+) -> bool:
+    """Tell whether the outputs are those of a known mistake, on all cases."""
+    for arguments, output in zip(cases, outputs, strict=True):
+        try:
+            expected = mistaken(*copy_input(arguments))
+            if difference(output, expected, exercise.tolerance, arguments):
+                return False
+        except Exception:
+            return False  # the mistake does not even run here, so it is not this one
+    return True
+
+
+# --- values
+
+
+def _judge_value(exercise: Exercise, answer: Any, rng: np.random.Generator) -> tuple[Any, str]:
+    if is_empty(answer) or (isinstance(answer, str) and answer.strip(" ._?") == ""):
+        return "not answered", ""
+    if callable(answer):
+        return "wrong", "A value was asked for, got a function. Did you mean to call it?"
+    if exercise.options:
+        words = [" ".join(str(option).casefold().split()) for option in exercise.options]
+        if " ".join(str(answer).casefold().split()) not in words:
+            return "wrong", f"{answer!r} is none of: {', '.join(map(str, exercise.options))}."
+    cases, expected = _hidden_cases(exercise, rng)
+    for arguments, right in zip(cases, expected, strict=True):
+        found = _differs(exercise, answer, right, arguments)
+        if not found:
+            continue
+        for mistake in exercise.mistakes:
+            value = mistake.function
+            wrong_way = value if callable(value) else lambda *args, value=value: value
+            if _makes(exercise, wrong_way, [arguments], [answer]):
+                return "wrong", mistake.message
+        return "wrong", f"{_capital(found)}."
+    return "correct", ""
+
+
+# --- words
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _describe(error: BaseException, answer: Callable[..., Any]) -> str:
+    """Say type, message and the reader's own line of an exception."""
+    code = getattr(inspect.unwrap(answer), "__code__", None)
+    line = ""
+    trace = error.__traceback__
+    while trace is not None and code is not None:
+        if trace.tb_frame.f_code.co_filename == code.co_filename:
+            text = linecache.getline(code.co_filename, trace.tb_lineno).strip()
+            line = f" In line {trace.tb_lineno}" + (f": {text}" if text else "")
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}.{line}"
+
+
+# A stub's byte code does nothing but return or raise; what does more is an attempt.
+_IDLE = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP", "NOP", "STORE_FAST",
+         "LOAD_FAST", "LOAD_GLOBAL", "RAISE_VARARGS", "COPY_FREE_VARS", "MAKE_CELL",
+         "LOAD_COMMON_CONSTANT", "LOAD_FAST_BORROW", "NOT_TAKEN", "LOAD_SMALL_INT"}  # fmt: skip
+
+
+def _forgotten_return(answer: Callable[..., Any]) -> str:
+    code = getattr(answer, "__code__", None)
+    if not isinstance(code, types.CodeType):
+        return ""
+    if {instruction.opname for instruction in dis.get_instructions(code)} <= _IDLE:
+        return ""
+    return "Your function gives nothing back: is its `return` still missing?"
+
+
+def _for_input(exercise: Exercise, arguments: tuple[Any, ...]) -> str:
+    """Show the input of a small failing case; its numbers are random, so they give nothing away."""
+    if _size(arguments) > 24:
+        return ""
+    names = list(inspect.signature(exercise.reference).parameters)
+    parts = []
+    for name, value in zip(names, arguments, strict=False):
+        text = (
+            np.array2string(np.asarray(value), precision=3, separator=", ")
+            if isinstance(value, np.ndarray)
+            else repr(value)
+        )
+        if "\n" in text or len(text) > 90 or " at 0x" in text:
+            return ""
+        parts.append(f"{name} = {text}")
+    return f" For example with {', '.join(parts)}." if parts else ""
+
+
+# --- inputs
+
+
+def copy_input(value: Any) -> Any:
+    """Copy arrays, tables, tensors, generators and containers of them; share all else."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(copy_input, value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(copy_input(part) for part in value)
+    if isinstance(value, Mapping) and isinstance(value, dict):
+        return {key: copy_input(part) for key, part in value.items()}
+    if isinstance(value, np.random.Generator) or hasattr(value, "state_dict"):
+        return copy.deepcopy(value)
+    if hasattr(value, "detach") and hasattr(value, "clone"):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if type(value).__module__.split(".")[0] == "pandas" and hasattr(value, "copy"):
+        return value.copy(deep=True)
+    return value
+
+
+def _changed(exercise: Exercise, before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
+    names = list(inspect.signature(exercise.reference).parameters)
+    for place, (one, other) in enumerate(zip(before, after, strict=True)):
+        if not _same(one, other):
+            name = names[place] if place < len(names) else f"number {place + 1}"
+            return (
+                f"You changed the input `{name}` in place; whoever called your function still "
+                "needs it. Work on a copy."
+            )
+    return ""
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, np.random.Generator) or hasattr(one, "state_dict"):
+        return True  # drawing from a generator, or training a copy, is no mistake
+    if type(one).__module__.split(".")[0] == "pandas":
+        return bool(one.equals(other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, np.ndarray) or hasattr(one, "detach"):
+        a, b = (np.asarray(part.detach() if hasattr(part, "detach") else part)
+                for part in (one, other))  # fmt: skip
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    return bool(one == other)
+
+
+def _size(arguments: tuple[Any, ...]) -> int:
+    """Count the numbers in a case: the smallest failing case is the easiest to understand."""
+    total = 0
+    for value in arguments:
+        if isinstance(value, list | tuple | set | frozenset):
+            total += _size(tuple(value))
+        elif isinstance(value, dict):
+            total += _size(tuple(value.values()))
+        else:
+            shape = getattr(value, "shape", ())
+            total += int(np.prod(shape)) if isinstance(shape, tuple) else 1
+    return total

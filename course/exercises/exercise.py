@@ -1,0 +1,208 @@
+"""What an exercise is: plain data, and the verdict on an answer."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from course.errors import ExerciseError
+
+Status = Literal["not answered", "wrong", "correct", "error"]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known wrong way, and what to say about it.
+
+    Parameters
+    ----------
+    function : callable or value
+        A function with the arguments of the reference that makes the mistake; for a question
+        about a value, the wrong value itself or a function that returns it.
+    message : str
+        One sentence that names the mistake and not the answer.
+    """
+
+    function: Any
+    message: str
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an answer may be from the reference: ``absolute + relative * |reference|``."""
+
+    relative: float = 1e-6
+    absolute: float = 1e-9
+
+
+def one_empty_case(rng: np.random.Generator) -> list[tuple[Any, ...]]:
+    """Return a single case without arguments (for questions about a value)."""
+    return [()]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise and all that is needed to check an answer to it.
+
+    Parameters
+    ----------
+    id : str
+        Chapter number, a dash and a name: ``"01-ctr-by-position"``.
+    chapter : int
+        The same number as in ``id``.
+    title : str
+        What to do, in one line.
+    difficulty : int
+        1 (warm-up), 2 or 3 (takes thought).
+    minutes : int
+        How long a reader needs.
+    reference : callable
+        The right answer: a function of a case's arguments. For ``kind="value"`` it returns the
+        value that the reader should give (for words: a string, or a set of accepted strings).
+    cases : callable
+        ``cases(rng)`` yields tuples of arguments, drawn from a numpy Generator with a fresh seed
+        at every check, so an answer that only repeats numbers fails.
+    mistakes : sequence of Mistake
+        Tried in this order on a wrong answer; the first that agrees on all cases is named.
+    tolerance : Tolerance, float or callable
+        A float is a relative tolerance. A callable ``tolerance(reference value, *arguments)``
+        returns how far the answer may be, in the answer's unit (see `noise_tolerance`).
+    compare : callable, optional
+        ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a sentence;
+        replaces the comparison by value (several right answers, properties).
+    hints : sequence of str
+        Markdown, from a nudge to nearly the answer.
+    kind : {"function", "value"}
+        Whether the reader writes a function or states a value.
+    options : sequence of str
+        For a value: the words to choose from.
+
+    Raises
+    ------
+    ExerciseError
+        If the parts do not fit together.
+    """
+
+    id: str
+    chapter: int
+    title: str
+    difficulty: int
+    minutes: int
+    reference: Callable[..., Any]
+    cases: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]] = one_empty_case
+    mistakes: Sequence[Mistake] = ()
+    tolerance: Tolerance | float | Callable[..., Any] = Tolerance()
+    compare: Callable[..., str | None] | None = None
+    hints: Sequence[str] = ()
+    kind: Literal["function", "value"] = "function"
+    options: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        prefix = f"{self.chapter:02d}-"
+        if not self.id.startswith(prefix) or self.id == prefix:
+            raise ExerciseError(f"the exercise id is {self.id!r}", allowed=f'"{prefix}some-name"')
+        if self.difficulty not in (1, 2, 3):
+            raise ExerciseError(f"{self.id}: difficulty is {self.difficulty!r}", allowed="1, 2, 3")
+        if self.kind not in ("function", "value"):
+            raise ExerciseError(f"{self.id}: kind is {self.kind!r}", allowed="function, value")
+        if self.kind == "function" and self.cases is one_empty_case:
+            raise ExerciseError(f"{self.id} has no cases", fix="give cases(rng)")
+
+
+#: How each status is shown: sign, words, colour of the rim.
+_LOOK: dict[str, tuple[str, str, str]] = {
+    "correct": ("✓", "Correct", "#1b7a3d"),
+    "wrong": ("✗", "Not yet right", "#b8340f"),
+    "error": ("✗", "Your code stopped with an error", "#b8340f"),
+    "not answered": ("…", "Not answered yet", "#8a8f98"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on one answer.
+
+    Attributes
+    ----------
+    exercise_id : str
+    status : {"not answered", "wrong", "correct", "error"}
+    message : str
+        What to change, or a word of praise.
+    """
+
+    exercise_id: str
+    status: Status
+    message: str
+    # Shown by `check` itself; as the last expression of a cell it must not be shown once more.
+    shown: bool = field(default=False, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        sign, words, _ = _LOOK[self.status]
+        return f"{sign} {self.exercise_id}: {words}. {self.message}".rstrip()
+
+    def _repr_html_(self) -> str:
+        sign, words, rim = _LOOK[self.status]
+        message = html.escape(self.message).replace("\n", "<br>")
+        return (
+            f"<div style='border-left:5px solid {rim};padding:.3em .8em;margin:.2em 0'>"
+            f"<b>{sign} {html.escape(self.exercise_id)}: {words}.</b> {message}</div>"
+        )
+
+    def _ipython_display_(self) -> None:
+        if not self.shown:
+            self.show()
+
+    def show(self) -> None:
+        """Show the verdict: as a box in a notebook, as a line of text elsewhere."""
+        show_text(str(self), self._repr_html_())
+
+
+def show_text(plain: str, markup: str) -> None:
+    """Show HTML in a notebook, and the plain text elsewhere."""
+    try:
+        from IPython import get_ipython
+
+        shell = get_ipython()
+    except ImportError:
+        shell = None
+    if shell is None:
+        print(plain)
+    else:
+        from IPython.display import display
+
+        display({"text/html": markup, "text/plain": plain}, raw=True)
+
+
+def noise_tolerance(
+    simulate: Callable[..., Any], *, runs: int = 60, share: float = 0.99, margin: float = 1.5
+) -> Callable[..., Any]:
+    """Return a tolerance that comes from the simulator's own noise.
+
+    Parameters
+    ----------
+    simulate : callable
+        ``simulate(rng, *arguments)`` returns the statistic on one fresh simulation.
+    runs : int
+        How many simulations.
+    share : float
+        The share of simulations that must pass.
+    margin : float
+        Widening on top, since the spread itself is estimated.
+
+    Returns
+    -------
+    callable
+        For `Exercise.tolerance`: half width of the allowed range, in the answer's unit.
+    """
+
+    def spread(expected: Any, *arguments: Any) -> Any:
+        # The same draws for every check, so that a borderline answer gets one verdict.
+        rng = np.random.default_rng(20160915)
+        draws = np.asarray([simulate(rng, *arguments) for _ in range(runs)], dtype=float)
+        return margin * np.quantile(np.abs(draws - np.median(draws, axis=0)), share, axis=0)
+
+    return spread

@@ -1,0 +1,429 @@
+"""The exercise mechanism, on made-up exercises; those of the chapters are tested beside them."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import course.exercises
+from course.errors import ExerciseError
+from course.exercises import Exercise, Mistake, check, find, hint, hints_markdown, noise_tolerance
+from course.exercises.compare import difference
+from course.exercises.selftest import assert_exercise
+
+
+def softmax(scores):
+    raised = np.exp(scores - scores.max())
+    return raised / raised.sum()
+
+
+SOFTMAX = Exercise(
+    id="90-softmax",
+    chapter=90,
+    title="Turn scores into probabilities",
+    difficulty=1,
+    minutes=5,
+    reference=softmax,
+    cases=lambda rng: ((rng.normal(0, 2, size=n),) for n in (3, 5, 40)),
+    mistakes=(
+        Mistake(lambda s: np.exp(s), "You did not divide by the sum."),
+        Mistake(lambda s: s / s.sum(), "You left out the exponential."),
+        Mistake(lambda s: np.exp(-s) / np.exp(-s).sum(), "The sign of the scores is turned round."),
+    ),
+    hints=("Which numbers are positive *whatever* the score is?", "Divide by their sum."),
+)
+
+# "How large is the share of clicks?", read off a simulation of 2,000 impressions.
+RATE = Exercise(
+    id="90-rate",
+    chapter=90,
+    title="Read the click rate",
+    difficulty=2,
+    minutes=3,
+    kind="value",
+    reference=lambda: 0.08,
+    tolerance=noise_tolerance(lambda rng: rng.binomial(2000, 0.08) / 2000),
+    mistakes=(Mistake(8.0, "That is a percentage; a share was asked for."),),
+)
+
+WORD = Exercise(
+    id="90-word",
+    chapter=90,
+    title="Which law?",
+    difficulty=1,
+    minutes=1,
+    kind="value",
+    reference=lambda: {"long tail", "power law"},
+    options=("Long tail", "power law", "bell curve"),
+    mistakes=(Mistake("bell curve", "Look at the right-hand end."),),
+)
+
+
+def verdict(answer, exercise=SOFTMAX, seed=None):
+    return check(exercise, answer, show=False, seed=seed)
+
+
+# --- the whole rule for an exercise
+
+
+def test_softmax_holds_the_rule():
+    def slowly(scores):
+        raised = [float(np.exp(s)) for s in scores]
+        return [value / sum(raised) for value in raised]
+
+    def in_torch(scores):
+        return torch.softmax(torch.tensor(scores), dim=0)
+
+    assert_exercise(SOFTMAX, right_alternatives=[slowly, in_torch], wrong=[lambda s: s * 0])
+
+
+def test_values_hold_the_rule():
+    assert_exercise(RATE, right_alternatives=[0.08, 0.078, "0.08"][:2], wrong=[0.2, -0.08, "many"])
+    assert_exercise(WORD, right_alternatives=["Power  LAW"], wrong=["uniform", 3])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"mistakes": (Mistake(softmax, "The right answer is called a mistake."),)},
+        {"mistakes": SOFTMAX.mistakes[:1] * 2},
+        # Cases without chance: repeating the numbers would pass.
+        {"cases": lambda rng: [(np.array([1.0, 2.0]),)]},
+        {"tolerance": 1e9},
+    ],
+)
+def test_the_rule_catches_a_badly_made_exercise(broken):
+    import dataclasses
+
+    with pytest.raises(AssertionError):
+        assert_exercise(dataclasses.replace(SOFTMAX, **broken))
+
+
+def test_the_rule_catches_a_reference_that_disagrees_with_another_right_answer():
+    with pytest.raises(AssertionError):
+        assert_exercise(SOFTMAX, right_alternatives=[lambda s: softmax(2 * s)])
+
+
+# --- stubs
+
+
+def unfinished(scores):
+    """Turn scores into probabilities."""
+    ...
+
+
+def raises(scores):
+    raise NotImplementedError("your turn")
+
+
+def half_way(scores):
+    shifted = scores - scores.max()
+    del shifted
+    return ...
+
+
+@pytest.mark.parametrize("stub", [unfinished, raises, half_way, None, ..., lambda s: (None, None)])
+def test_stubs_are_not_answered_yet(stub):
+    found = verdict(stub)
+    assert (found.status, found.message) == ("not answered", "")
+
+
+def test_a_forgotten_return_is_named():
+    def forgetful(scores):
+        raised = np.exp(scores)
+        raised / raised.sum()
+
+    found = verdict(forgetful)
+    assert found.status == "not answered" and "return" in found.message
+
+
+# --- wrong answers
+
+
+def test_hard_coded_answers_fail():
+    numbers = {len(case[0]): softmax(case[0]) for case in SOFTMAX.cases(np.random.default_rng(3))}
+    assert verdict(lambda s: numbers[len(s)], seed=3).status == "correct"
+    assert verdict(lambda s: numbers[len(s)]).status == "wrong"
+
+
+def test_hidden_cases_are_fresh_each_time():
+    seen = []
+
+    def spy(scores):
+        seen.append(scores.copy())
+        return softmax(scores)
+
+    verdict(spy), verdict(spy)
+    assert not np.allclose(seen[0], seen[3])
+
+
+def test_inputs_changed_in_place_are_named():
+    def careless(scores):
+        scores -= scores.max()
+        return np.exp(scores) / np.exp(scores).sum()
+
+    found = verdict(careless)
+    assert found.status == "wrong" and "`scores` in place" in found.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table, more: table.insert(0, "new", 1),
+        lambda table, more: more["list"].append(3),
+        lambda table, more: more["tensor"].add_(1),
+    ],
+)
+def test_changes_inside_tables_lists_and_tensors_are_seen(change):
+    def reference(table, more):
+        return float(table["x"].sum() + sum(more["list"]))
+
+    def cases(rng):
+        table = pd.DataFrame({"x": rng.normal(size=4)})
+        yield table, {"list": [1.0, 2.0], "tensor": torch.zeros(2)}
+
+    exercise = Exercise("90-table", 90, "Sum", 1, 1, reference, cases)
+    assert verdict(reference, exercise).status == "correct"
+
+    def careless(table, more):
+        answer = reference(table, more)
+        change(table, more)
+        return answer
+
+    assert "in place" in verdict(careless, exercise).message
+
+
+def test_a_generator_is_handed_over_in_the_same_state():
+    def draw(rng, n):
+        return rng.normal(size=n)
+
+    exercise = Exercise(
+        "90-draw",
+        90,
+        "Draw",
+        1,
+        1,
+        draw,
+        lambda rng: [(np.random.default_rng(rng.integers(99)), 3)],
+    )
+    assert verdict(draw, exercise).status == "correct"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda s: softmax(s)[:, None], "shape is"),
+        (lambda s: float(softmax(s)[0]), "shape is () instead of (3,)"),
+        (lambda s: np.where(s == s.max(), np.nan, softmax(s)), "1 of 3 values is NaN"),
+        (lambda s: softmax(s) / 0.0, "infinite"),
+        (lambda s: -softmax(s), "sign is turned round"),
+        (lambda s: 100 * softmax(s), "factor of 100"),
+        (lambda s: 3 * softmax(s), "3 times"),
+        (lambda s: softmax(s) / 4, "1/4 of"),
+        (lambda s: softmax(s) + 0.5, "too high by the same amount"),
+        (lambda s: np.sort(softmax(s))[::-1], "another order"),
+        (lambda s: "0.3", "Expected an array of shape (3,), got a text"),
+        (lambda s: [[1], [2, 3]], "even grid"),
+        (lambda s: softmax, "got a function"),
+        (lambda s: np.full(len(s), 1 / len(s)), "it should lie between"),
+        (np.exp(1.0), "without calling it"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_what_differs_is_said_in_plain_words(answer, words):
+    # Scores that fall from left to right would make the sorted answer right.
+    found = verdict(answer, seed=12)
+    assert found.status == "wrong" and words in found.message, found.message
+
+
+def test_the_smallest_failing_case_is_described():
+    def wrong_for_three(scores):
+        return softmax(scores) if len(scores) != 5 else np.full(5, 0.2)
+
+    message = verdict(wrong_for_three).message
+    assert "For example with scores = [" in message and "of 5 values are off" in message
+
+
+def test_known_mistakes_are_named_only_if_they_agree_everywhere():
+    def sometimes(scores):
+        return np.exp(scores) if len(scores) == 3 else softmax(scores)
+
+    assert "did not divide" not in verdict(sometimes).message
+    assert verdict(lambda s: np.exp(s)).message == "You did not divide by the sum."
+
+
+def test_the_readers_exception_is_shown_with_their_line():
+    def stops(scores):
+        total = np.exp(scores)
+        return total / undefined_name  # noqa: F821
+
+    found = verdict(stops)
+    line = inspect.getsourcelines(stops)[1] + 2
+    assert found.status == "error"
+    assert "NameError" in found.message and "undefined_name" in found.message
+    assert f"line {line}: return total / undefined_name" in found.message
+
+
+def test_an_exception_below_the_readers_code_names_the_readers_line():
+    def stops(scores):
+        return np.linalg.inv(scores)
+
+    found = verdict(stops)
+    assert "LinAlgError" in found.message and "np.linalg.inv(scores)" in found.message
+
+
+@pytest.mark.parametrize("answer", [lambda: 1, lambda s, t: s, sys.exit, lambda s: s.nothing])
+def test_other_ways_to_fail_are_errors_not_exceptions(answer):
+    assert verdict(answer).status in ("error", "wrong")
+
+
+# --- values and tolerance
+
+
+def test_value_questions_never_state_the_answer():
+    for answer, words in [(0.2, "too high"), (0.001, "too low"), (-0.08, "sign"), (99, "10")]:
+        found = verdict(answer, RATE)
+        assert found.status == "wrong" and words in found.message
+        assert "0.08" not in found.message.replace("-0.08", "")
+    assert "percentage" in verdict(8, RATE).message
+    assert "got a function" in verdict(lambda: 0.08, RATE).message
+
+
+def test_tolerance_comes_from_the_noise():
+    # The standard error of 2,000 draws at 0.08 is 0.006; three of them are right, seven are not.
+    assert verdict(0.08 + 0.012, RATE).status == "correct"
+    assert verdict(0.08 + 0.042, RATE).status == "wrong"
+
+
+def test_words_are_compared_without_capitals_and_options_are_listed():
+    assert verdict("LONG tail ", WORD).status == "correct"
+    assert "none of: Long tail, power law, bell curve" in verdict("normal", WORD).message
+    assert verdict("bell curve", WORD).message == "Look at the right-hand end."
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "words"),
+    [
+        ((1.0, 2.0), (1.0, 2.0), None),
+        ([1.0, 2.0], (1.0, 2.0), None),
+        ((1.0, 3.0), (1.0, 2.0), "value 2 of 2"),
+        (1.0, (1.0, 2.0), "expected 2 values in a tuple"),
+        ({"a": 1}, {"a": 1.0}, None),
+        ({"a": 2}, {"a": 1.0}, "under the key 'a'"),
+        ({"b": 1}, {"a": 1.0}, "keys are ['b']"),
+        ({1, 2}, {1, 2}, None),
+        ([1, 3], {1, 2}, "1 entries too many"),
+        (pd.Series([1.0, 2.0]), np.array([1, 2]), None),
+        (pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": [1]}), None),
+        (pd.DataFrame({"b": [1.0]}), pd.DataFrame({"a": [1]}), "lacks the column a"),
+        (pd.DataFrame({"a": [2.0]}), pd.DataFrame({"a": [1]}), "in the column 'a'"),
+        (pd.DataFrame({"a": []}), pd.DataFrame({"a": [1]}), "0 rows instead of 1"),
+        (np.array(["x", "y"]), np.array(["x", "z"]), "1 of 2 entries differ"),
+        (np.array([True, False]), np.array([True, True]), "wrong way round"),
+        (np.array([1, 0]), np.array([True, False]), "expected True or False"),
+        (np.ones((3, 2)), np.ones((2, 3)), "transposed"),
+        (np.array([1.0, np.nan]), np.array([1.0, np.nan]), None),
+        (True, 1.0, None),
+        ("1", 1.0, "got a text"),
+    ],
+)
+def test_differences(got, expected, words):
+    found = difference(got, expected, 1e-6)
+    assert found is None if words is None else words in found
+
+
+def test_own_comparison_replaces_the_usual_one():
+    exercise = Exercise(
+        "90-order", 90, "Any order that sorts", 1, 1, np.argsort,
+        lambda rng: [(rng.integers(0, 3, size=9),)],
+        compare=lambda got, right, x: None if (np.diff(x[got]) >= 0).all() else "not sorted",
+    )  # fmt: skip
+    assert_exercise(
+        exercise, right_alternatives=[lambda x: sorted(range(len(x)), key=lambda i: (x[i], -i))]
+    )
+
+
+# --- the registry
+
+
+@pytest.fixture
+def chapter_90(tmp_path, monkeypatch):
+    text = "from test_exercises import RATE, SOFTMAX\nEXERCISES = (SOFTMAX, RATE)\n"
+    (tmp_path / "chapter_90.py").write_text(text, encoding="utf-8")
+    (tmp_path / "chapter_91.py").write_text("raise ImportError('not asked for')", encoding="utf-8")
+    monkeypatch.setattr(course.exercises, "__path__", [*course.exercises.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "test_exercises", sys.modules[__name__])
+    yield
+    sys.modules.pop("course.exercises.chapter_90", None)
+
+
+def test_only_the_chapter_that_is_asked_for_is_imported(chapter_90):
+    assert find("90-softmax") is SOFTMAX
+    assert check("90-softmax", softmax, show=False).status == "correct"
+
+
+def test_unknown_ids_list_the_known_ones(chapter_90):
+    with pytest.raises(ExerciseError, match=r"90-softmax, 90-rate.*did you mean \"90-softmax\""):
+        check("90-sotfmax", softmax)
+    for name in ("softmax", None, 7, ""):
+        with pytest.raises((ExerciseError, ImportError)):
+            find(name)
+
+
+def test_hints(chapter_90, capsys):
+    hint("90-softmax", 2)
+    assert capsys.readouterr().out == "Hint 2 of 2: Divide by their sum.\n"
+    with pytest.raises(ExerciseError, match="1 to 2"):
+        hint("90-softmax", 3)
+    text = hints_markdown("90-softmax")
+    assert text.count("<details>") == text.count("</details>") == 2 and "*whatever*" in text
+    assert hints_markdown("90-rate") == ""
+
+
+def test_the_chapters_own_exercises_carry_their_numbers():
+    for chapter in course.exercises.chapters():
+        assert course.exercises.of_chapter(chapter)
+
+
+def test_badly_described_exercises_are_refused():
+    good = {"id": "90-x", "chapter": 90, "title": "", "difficulty": 1, "minutes": 1,
+            "reference": softmax, "cases": SOFTMAX.cases}  # fmt: skip
+    Exercise(**good)
+    for bad in ({"id": "x"}, {"chapter": 3}, {"difficulty": 4}, {"kind": "essay"}):
+        with pytest.raises(ExerciseError):
+            Exercise(**{**good, **bad})
+    with pytest.raises(ExerciseError, match="no cases"):
+        Exercise(**{key: value for key, value in good.items() if key != "cases"})
+
+
+def test_a_broken_exercise_does_not_blame_the_reader():
+    broken = Exercise("90-x", 90, "", 1, 1, lambda x: 1 / 0, lambda rng: [(1,)])
+    with pytest.raises(ExerciseError, match="not your mistake"):
+        check(broken, softmax)
+
+
+# --- how a verdict is shown
+
+
+def test_a_verdict_is_one_short_line_and_shown_once(capsys):
+    found = check(SOFTMAX, softmax)
+    out = capsys.readouterr().out
+    assert out == "✓ 90-softmax: Correct. It holds on 3 hidden cases.\n"
+    found._ipython_display_()  # as the last expression of a cell
+    assert capsys.readouterr().out == ""
+    check(SOFTMAX, softmax, show=False)
+    assert capsys.readouterr().out == ""
+    assert found == verdict(softmax)
+
+
+def test_a_verdict_is_safe_html():
+    def stops(scores):
+        raise ValueError("<script>")
+
+    found = verdict(stops)
+    assert "<script>" not in found._repr_html_() and "&lt;script&gt;" in found._repr_html_()
