@@ -26,12 +26,14 @@ if sys.platform == "darwin":
 
 # name -> module that holds it
 _LAZY = {
-    "World": "course.simulator",
-    "WorldConfig": "course.simulator",
-    "ab_test": "course.simulator",
+    "Logs": "course.logs",
+    "World": "course.world",
+    "WorldConfig": "course.simulator.config",
+    "ab_test": "course.world",
     "check": "course.exercises",
     "hint": "course.exercises",
-    "simulate": "course.simulator",
+    "run_rounds": "course.world",
+    "simulate": "course.world",
 }
 
 __all__ = ["__version__", *sorted(_LAZY)]

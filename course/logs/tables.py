@@ -1,0 +1,142 @@
+"""The tables of a world: what a platform observes, and apart from it, the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from course.errors import LogError
+from course.logs.schema import SCHEMA
+from course.simulator.engine import Engine, Record
+
+# Names of the engine's columns where they differ from the schema's.
+_RENAME = {
+    "user": "user_id",
+    "video": "video_id",
+    "request": "request_id",
+    "query_video": "query_video_id",
+}
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What the platform observed, one DataFrame per table; fields in ``course.logs.schema``.
+
+    ``videos`` holds the videos uploaded by the end of the log, ``users`` all accounts, also those
+    that join later (they are needed in live tests). In both the row number is the id.
+    """
+
+    users: pd.DataFrame
+    videos: pd.DataFrame
+    watches: pd.DataFrame
+    searches: pd.DataFrame
+    impressions: pd.DataFrame
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{f.name} {len(getattr(self, f.name)):,}" for f in fields(self))
+        return f"Logs({sizes})"
+
+    def before(self, day: float) -> Logs:
+        """The same logs as they were at ``day`` (float days): later rows are gone."""
+        keep = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("watches", "searches", "impressions"):
+            keep[name] = keep[name][keep[name]["time"] < day]
+        keep["videos"] = self.videos[self.videos["uploaded"] < day]
+        return Logs(**keep)
+
+
+def from_record(engine: Engine, record: Record) -> dict[str, pd.DataFrame]:
+    """All tables, observed and true, from what the engine wrote down.
+
+    Rows are sorted by time (impressions: by request, then position).
+    """
+    raw = {name: record.table(name) for name in ("watches", "searches", "impressions")}
+    raw = {name: _renamed(columns) for name, columns in raw.items()}
+    raw["truth_impressions"] = record.table("truth_impressions")
+    order = {
+        name: np.argsort(raw[name]["time"], kind="stable") if raw[name] else np.arange(0)
+        for name in ("watches", "searches")
+    }
+    for name, rows in order.items():
+        raw[name] = {key: values[rows] for key, values in raw[name].items()}
+        raw[f"truth_{name}"] = raw[name]
+    raw |= _fixed(engine)
+    return {name: _frame(name, raw[name]) for name in SCHEMA}
+
+
+def _renamed(columns):
+    return {_RENAME.get(name, name): values for name, values in columns.items()}
+
+
+def _fixed(engine: Engine) -> dict[str, dict[str, np.ndarray]]:
+    people, c, end = engine.people, engine.catalogue, engine.config.days
+    n = c.available(end)
+    users = {
+        "user_id": np.arange(len(people)),
+        "country": people.country,
+        "language": people.language,
+        "gender": people.gender,
+        "age_band": people.age_band,
+        "logged_in": people.logged_in,
+        "joined": people.joined,
+    }
+    videos = {
+        "video_id": np.arange(n),
+        "channel_id": c.channel[:n],
+        "topic": c.topic[:n],
+        "language": c.language[:n],
+        "format": c.format[:n],
+        "episode": c.episode[:n],
+        "duration_seconds": c.seconds[:n],
+        "uploaded": c.uploaded[:n],
+    }
+    traits = ("quality", "clickbait", "packaging", "level", "base_popularity", "peak_days")
+    return {
+        "users": users,
+        "videos": videos,
+        "truth_users": {
+            "sessions_per_day": people.sessions_per_day,
+            "shared": people.second_member.any(axis=(1, 2)),
+        },
+        "truth_videos": {name: getattr(c, name)[:n] for name in traits},
+    }
+
+
+def _frame(table: str, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    out = {}
+    for field in SCHEMA[table]:
+        values = columns.get(field.name, np.zeros(0))
+        if field.categories is not None:
+            values = pd.Categorical.from_codes(np.asarray(values, int), field.categories)
+        else:
+            values = np.asarray(values).astype(field.dtype)
+        out[field.name] = values
+    return pd.DataFrame(out)
+
+
+def check_table(table: str, frame: pd.DataFrame) -> None:
+    """Raise a `LogError` that names the first thing in which a table departs from its schema."""
+    if table not in SCHEMA:
+        raise LogError(f"There is no table {table!r}", allowed=", ".join(SCHEMA))
+    want = [field.name for field in SCHEMA[table]]
+    if list(frame.columns) != want:
+        raise LogError(
+            f"The table {table!r} has the columns {list(frame.columns)}", allowed=str(want)
+        )
+    for field in SCHEMA[table]:
+        column = frame[field.name]
+        if field.categories is not None:
+            if not isinstance(column.dtype, pd.CategoricalDtype):
+                raise LogError(f"{table}.{field.name} is {column.dtype}", allowed="a category")
+            unknown = set(column.cat.categories) - set(field.categories)
+            if unknown:
+                raise LogError(
+                    f"{table}.{field.name} has the unknown value {sorted(unknown)[0]!r}",
+                    allowed=", ".join(field.categories),
+                )
+        elif str(column.dtype) != field.dtype:
+            raise LogError(f"{table}.{field.name} is {column.dtype}", allowed=field.dtype)
+        if column.isna().any():
+            raise LogError(f"{table}.{field.name} has a missing value", allowed="no missing values")
