@@ -187,9 +187,6 @@ def child_environment(python: Path | None = None) -> dict[str, str]:
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "darwin":
         env.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
-    # Jupyter tells of its moves from version to version on every start; readers need not know.
-    env.setdefault("JUPYTER_PLATFORM_DIRS", "1")
-    env.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     if python is not None:
         env["PATH"] = os.pathsep.join([str(python.parent), env.get("PATH", "")])
     return env
