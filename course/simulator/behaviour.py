@@ -148,22 +148,20 @@ class Behaviour:
         out[..., 0] = self.taste(situation, video)
         out[..., 1] = self.context(situation, topic)
         out[..., 2:6] = self._traits[video]
-        out[..., 6] = config.freshness * laws.freshness_appeal(
-            situation.time[:, None] - c.uploaded[video]
-        )
+        age = (situation.time[:, None] - c.uploaded[video]).astype(np.float32)
+        out[..., 6] = config.freshness * laws.freshness_appeal(age)
         out[..., 7] = self.familiarity(memory, user, video, channel)
         bucket = memory.bucket(video)
-        out[..., 8] = config.fatigue * laws.fatigue(memory.shown[user, bucket])
+        out[..., 8] = config.fatigue * laws.fatigue(memory.shown[user, bucket].astype(np.float32))
         out[..., 9] = c.language[video] != self.people.language[user]
         out[..., 10] = memory.seen[user, bucket]
-        genre = topic // 3
-        out[..., 11] = laws.ladder_gap(
-            c.level[video], memory.genre_watches[user, genre], config.niche_ladder
-        )
+        row, genre = np.arange(len(user))[:, None], topic // 3
+        watches = memory.genre_watches[situation.user].astype(np.float32)
+        place = laws.ladder_place(watches)[row, genre]
+        out[..., 11] = laws.ladder_gap(c.level[video], place, config.niche_ladder)
         recent = memory.recent_by_genre[situation.user]
-        share = recent / (recent.sum(axis=1, keepdims=True) + 1.0)
-        appetite = laws.satiation(share, config.satiation)
-        out[..., 12] = appetite[np.arange(len(user))[:, None], genre]
+        share = recent / (recent.sum(axis=1, keepdims=True) + np.float32(1))
+        out[..., 12] = laws.satiation(share, config.satiation)[row, genre]
         return out
 
     def context(self, situation: Situation, topic: np.ndarray) -> np.ndarray:
@@ -179,13 +177,14 @@ class Behaviour:
         An episode whose predecessor was seen pulls (+1.5 times the dial ``series``); one whose
         predecessor was not seen repels as much.
         """
-        watched = memory.channel_watches[user, channel].astype(np.float32)
-        out = 0.8 * memory.follows[user, channel] + 0.4 * np.log1p(watched)
+        out = np.log1p(memory.channel_watches[user, channel].astype(np.float32))
+        out *= np.float32(0.4)
+        out += np.float32(0.8) * memory.follows[user, channel]
         previous = self.catalogue.previous[video]
-        later = previous >= 0
-        if self.config.series > 0 and later.any():
-            sign = np.where(memory.seen[user, memory.bucket(np.maximum(previous, 0))], 1.5, -1.5)
-            out = out + self.config.series * later * sign
+        if self.config.series > 0:
+            row, column = np.nonzero(previous >= 0)
+            seen = memory.seen[user[row, 0], memory.bucket(previous[row, column])]
+            out[row, column] += self.config.series * np.where(seen, 1.5, -1.5)
         return out
 
     def score(self, task: str, situation: Situation, video, components) -> np.ndarray:

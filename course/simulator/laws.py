@@ -127,15 +127,21 @@ def fatigue(previous_impressions):
     return np.log1p(previous_impressions)
 
 
-def ladder_gap(level, genre_watches, ladder=1.0):
-    r"""Distance between a video's level and the person's place on the niche ladder.
+def ladder_place(genre_watches):
+    r"""Place on the niche ladder of a genre: :math:`\min(2, \log_2(1+n)/2.5)`.
 
-    .. math:: -\lambda\,|\,\ell - \min(2, \log_2(1+n)/2.5)\,|
-
-    Beginners in a genre (n = 0 watches) want the mainstream (level 0); after about 31 watches they
-    want the niche (level 2). With ``ladder=0`` it is 0 for everybody.
+    Beginners (n = 0 watches) stand at 0, the mainstream; after about 31 watches people stand at 2,
+    the niche.
     """
-    return -ladder * np.abs(level - np.minimum(2.0, np.log2(1.0 + genre_watches) / 2.5))
+    return np.minimum(2.0, np.log2(1.0 + genre_watches) / 2.5)
+
+
+def ladder_gap(level, place, ladder=1.0):
+    r"""Minus the distance of a video's level from the person's place: :math:`-\lambda|\ell - p|`.
+
+    With ``ladder=0`` it is 0 for everybody.
+    """
+    return -ladder * np.abs(level - place)
 
 
 def satiation(share, strength=1.0):
