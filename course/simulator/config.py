@@ -74,6 +74,9 @@ class WorldConfig:
 
     # Time.
     freshness: float = _dial(1.0, 0.0, 1.0, "rise and decay of popularity, and taste for the new")
+    own_taste: float = _dial(
+        1.0, 0.0, 1.0, "share of people with a taste of their own; the rest all like the same"
+    )
     drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day", "1/day")
 
     # How people move through the catalogue.

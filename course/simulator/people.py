@@ -89,6 +89,13 @@ def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People
 
     days = config.horizon + config.search_lead_days + 1
     preference = _preferences(country, gender, age_band, log_activity, catalogue, seed)
+    interests = _interests(preference, days, config.drift, generator(seed, "interests"))
+    residual = generator(seed, "residual taste").normal(
+        0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION)
+    )
+    crowd = generator(seed, "crowd").random(2 * u) >= config.own_taste
+    interests[crowd] = interests[0]
+    residual[crowd] = 0.0
     return People(
         country=country.astype(np.int8),
         language=language.astype(np.int8),
@@ -99,10 +106,8 @@ def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People
         sessions_per_day=np.clip(sessions, 0.0, 8.0),
         device_weights=(owned * liking).astype(np.float32),
         second_member=second.astype(np.float32),
-        interests=_interests(preference, days, config.drift, generator(seed, "interests")),
-        residual=generator(seed, "residual taste")
-        .normal(0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION))
-        .astype(np.float32),
+        interests=interests,
+        residual=residual.astype(np.float32),
         topic_vectors=catalogue.topic_vectors,
     )
 
