@@ -1,0 +1,193 @@
+"""The simple models of the first chapters: popularity, plain factorization, logistic regression.
+
+They make a complete two-stage system in about a second. Later chapters replace each part by
+what the papers propose.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import svds
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from course.errors import LogError
+from course.logs.splits import first_watches
+from course.logs.tables import Logs
+from course.simulator.feed import Requests
+from course.simulator.policies import top
+
+FEATURES = (
+    "factorization score",
+    "popular this week (log)",
+    "age in days (log)",
+    "share of watches in the topic",
+    "watches of the channel (log)",
+    "same language",
+    "length in minutes (log)",
+)
+RECENT_DAYS = 7.0
+
+
+def recent_popularity(logs: Logs, days: float = RECENT_DAYS) -> np.ndarray:
+    """Watches of each video in the last ``days`` of the log (n_videos,) float64."""
+    end = logs.watches["time"].max()
+    recent = logs.watches[logs.watches["time"] > end - days]
+    return np.bincount(recent["video_id"], minlength=len(logs.videos)).astype(float)
+
+
+def factorize(logs: Logs, factors: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """Plain matrix factorization: truncated SVD of the table who-watched-what.
+
+    Returns
+    -------
+    user_vectors (users, factors), video_vectors (videos, factors) : float32
+        Their dot product approximates 1 where the account watched the video and 0 elsewhere.
+    """
+    seen = first_watches(logs.watches)
+    shape = (len(logs.users), len(logs.videos))
+    table = csr_matrix((np.ones(len(seen)), (seen["user_id"], seen["video_id"])), shape=shape)
+    start = np.ones(min(shape))  # a fixed start makes the result the same at each run
+    u, s, vt = svds(table, k=min(factors, min(shape) - 1), v0=start)
+    root = np.sqrt(s)
+    return (u * root).astype(np.float32), (vt.T * root).astype(np.float32)
+
+
+class Profiles:
+    """What can be said about accounts and videos from a log: counts and factorization vectors.
+
+    Parameters
+    ----------
+    logs : Logs
+        Cut them with ``logs.before(day)`` to describe the world as it was on that day.
+    factors : int
+    """
+
+    def __init__(self, logs: Logs, factors: int = 24):
+        users, videos, watches = logs.users, logs.videos, logs.watches
+        if watches.empty:
+            raise LogError("There are no watches to learn from", fix="cut the logs at a later day")
+        self.users, self.videos = users, videos
+        self.topic = videos["topic"].cat.codes.to_numpy()
+        self.channel = videos["channel_id"].to_numpy()
+        self.language = videos["language"].cat.codes.to_numpy()
+        self.user_language = users["language"].cat.codes.to_numpy()
+        self.uploaded = videos["uploaded"].to_numpy()
+        self.minutes = videos["duration_seconds"].to_numpy() / 60.0
+        self.popular = np.log1p(recent_popularity(logs)).astype(np.float32)
+        by_topic = np.zeros((len(users), self.topic.max() + 1), np.float32)
+        by_channel = np.zeros((len(users), self.channel.max() + 1), np.float32)
+        user, video = watches["user_id"].to_numpy(), watches["video_id"].to_numpy()
+        np.add.at(by_topic, (user, self.topic[video]), 1)
+        np.add.at(by_channel, (user, self.channel[video]), 1)
+        self.topic_share = by_topic / (by_topic.sum(axis=1, keepdims=True) + 5.0)
+        self.channel_watches = np.log1p(by_channel)
+        self.user_vectors, self.video_vectors = factorize(logs, factors)
+
+    def scores(self, user: np.ndarray) -> np.ndarray:
+        """Factorization scores of all videos for each account, (r, n) float32."""
+        return self.user_vectors[user] @ self.video_vectors.T
+
+    def features(self, user: np.ndarray, video: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """Ranking features (r, k, 7) float32 in the order of ``FEATURES``.
+
+        Parameters
+        ----------
+        user, time : (r,) arrays; video : (r, k) int
+        """
+        u = user[:, None]
+        match = np.einsum("rd,rkd->rk", self.user_vectors[user], self.video_vectors[video])
+        columns = [
+            match,
+            self.popular[video],
+            np.log1p(np.maximum(time[:, None] - self.uploaded[video], 0)),
+            self.topic_share[u, self.topic[video]],
+            self.channel_watches[u, self.channel[video]],
+            self.language[video] == self.user_language[u],
+            np.log(self.minutes[video]),
+        ]
+        return np.stack(columns, axis=-1).astype(np.float32)
+
+
+def fit_click_model(logs: Logs, at: float, *, sample: int = 150_000):
+    """Logistic regression for clicks on the impressions from day ``at`` on.
+
+    The features come from the log before ``at``, the labels from after it, so that no feature
+    knows its own label.
+
+    Returns
+    -------
+    scikit-learn pipeline with ``decision_function``
+    """
+    profiles = Profiles(logs.before(at))
+    rows = logs.impressions[logs.impressions["time"] >= at]
+    rows = rows[rows["video_id"] < len(profiles.videos)]
+    if len(rows) == 0:
+        raise LogError(f"No impressions after day {at:g}", allowed="a day within the log")
+    rows = rows.sample(min(sample, len(rows)), random_state=0)
+    x = profiles.features(
+        rows["user_id"].to_numpy(), rows["video_id"].to_numpy()[:, None], rows["time"].to_numpy()
+    )[:, 0]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    return model.fit(x, rows["clicked"].to_numpy())
+
+
+class TwoStage:
+    """Two-stage policy: factorization nominates, logistic regression ranks.
+
+    Parameters
+    ----------
+    profiles : Profiles of the whole log
+    click_model : what `fit_click_model` returned
+    candidates : int, how many videos the first stage hands to the second
+    """
+
+    def __init__(self, profiles: Profiles, click_model, candidates: int = 200):
+        self.profiles, self.click_model, self.candidates = profiles, click_model, candidates
+
+    def nominate(self, requests: Requests) -> np.ndarray:
+        """First stage: ids of the best ``candidates`` videos (r, c), in any order.
+
+        Only videos in the account's language that it has not watched lately are considered.
+        """
+        p = self.profiles
+        scores = p.scores(requests.user) + 0.02 * p.popular
+        foreign = p.language[None, :] != p.user_language[requests.user][:, None]
+        scores = np.where(foreign, scores - 10.0, scores)
+        row = np.arange(len(requests))[:, None]
+        watched = np.where(requests.recent_videos < len(p.videos), requests.recent_videos, -1)
+        scores = np.concatenate([scores, np.zeros((len(scores), 1), scores.dtype)], axis=1)
+        scores[row, watched] -= 10.0  # -1 = no video lands in the extra column
+        scores = scores[:, :-1]
+        count = min(self.candidates, scores.shape[1])
+        return np.argpartition(-scores, count - 1, axis=1)[:, :count].astype(np.int32)
+
+    def rank(self, requests: Requests, videos: np.ndarray) -> np.ndarray:
+        """Second stage: the best of the nominated videos (r, slate), best first."""
+        x = self.profiles.features(requests.user, videos, requests.time)
+        scores = self.click_model.decision_function(x.reshape(-1, x.shape[-1]))
+        return top(scores.reshape(videos.shape), videos, requests.slate)
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        return self.rank(requests, self.nominate(requests))
+
+
+def recall_at(candidates: np.ndarray, watched: pd.DataFrame, user: np.ndarray) -> float:
+    """Mean share of an account's watched videos that are among its candidates.
+
+    Parameters
+    ----------
+    candidates : (r, c) int
+    watched : DataFrame with ``user_id`` and ``video_id``, the later watches
+    user : (r,) int, account of each row of ``candidates``; each account once
+    """
+    later = watched.groupby("user_id")["video_id"].agg(set)
+    shares = [
+        len(later[u] & set(row)) / len(later[u])
+        for u, row in zip(user.tolist(), candidates.tolist(), strict=True)
+        if u in later.index
+    ]
+    return float(np.mean(shares)) if shares else float("nan")
