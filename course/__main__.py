@@ -53,8 +53,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("size", help="tiny, small or large")
     one.add_argument("--seed", type=int, default=0)
 
-    one = sub.add_parser("benchmark", help="measure how fast the simulator is")
-    one.add_argument("arguments", nargs=argparse.REMAINDER)
+    sub.add_parser("benchmark", help="measure how fast the simulator is", add_help=False)
     return top
 
 
@@ -78,7 +77,8 @@ def _run(argv: list[str]) -> int:
         cut = argv.index("--")
         argv, extra = argv[:cut], argv[cut + 1 :]
     top = parser()
-    options = top.parse_args(argv)
+    # The benchmark reads its own arguments; its module may need packages, so it does so later.
+    options = top.parse_args(argv[:1] if argv[:1] == ["benchmark"] else argv)
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
@@ -121,7 +121,7 @@ def _run(argv: list[str]) -> int:
             world = _later("course.simulator", "simulate")(options.size, seed=options.seed)
             print(world)
             return 0
-        return _later("course.benchmark", "main")(options.arguments) or 0
+        return _later("course.benchmark", "main")(argv[1:]) or 0
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2

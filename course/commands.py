@@ -86,6 +86,8 @@ def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> 
             code = 0  # pytest's "no tests ran" is fine when the reader chose some by hand
         results.append((leg, code, time.monotonic() - start))
     say("")
+    if any(leg == "format" and code != 0 for leg, code, _ in results):
+        say(f"to format the files: {python} -m ruff format .")
     for leg, code, seconds in results:
         say(f"{'ok  ' if code == 0 else 'FAIL'}  {leg:<10} {seconds:6.0f} s")
     return 0 if all(code == 0 for _, code, _ in results) else 1
@@ -98,7 +100,7 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
     if leg == "lint":
         return [*run, "ruff", "check", "--quiet", "."], env
     if leg == "format":
-        return [*run, "ruff", "format", "--check", "--quiet", "."], env
+        return [*run, "ruff", "format", "--check", "--quiet", "--output-format=concise", "."], env
     if leg == "unit":
         return [*run, "pytest", *extra], env
     if leg != "notebooks":
@@ -108,6 +110,8 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
     env["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), *([path] if path else [])])
     # Two notebooks at a time on two cores: more threads only make them wait for each other.
     env["OMP_NUM_THREADS"] = "1"
+    # The debugger of an older kernel otherwise remarks on itself at every start.
+    env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     chosen = any(argument.split("::")[0].endswith(".ipynb") for argument in extra)
     files = [] if chosen else [str(path.relative_to(ROOT)) for path in find_notebooks()]
     return [*run, "pytest", *NBVAL, *extra, *files], env

@@ -320,6 +320,21 @@ def test_a_part_that_does_not_exist_yet_is_told_in_words():
     assert cli._later("course.paths", "data_dir") is paths.data_dir
 
 
+def test_the_benchmark_gets_its_own_arguments(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        cli, "_later", lambda module, name: seen.append((module, name)) or seen.extend
+    )
+    assert cli.main(["benchmark", "--quick", "tiny"]) == 0
+    assert seen == [("course.benchmark", "main"), "--quick", "tiny"]
+
+
+def test_simulate_describes_a_world(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_later", lambda module, name: lambda size, seed: f"{size}, {seed}")
+    assert cli.main(["simulate", "tiny", "--seed", "3"]) == 0
+    assert capsys.readouterr().out == "tiny, 3\n"
+
+
 def test_without_packages_the_tools_say_how_to_get_them(monkeypatch, capsys):
     monkeypatch.setattr(bootstrap, "dependencies_here", lambda: False)
     monkeypatch.setattr(bootstrap, "interpreter_for_tools", lambda: None)

@@ -156,6 +156,16 @@ def test_reasons_of_further_pins_are_true(requirements):
             assert canonicalize_name(item.name) in names, line
 
 
+@pytest.mark.parametrize("version", ["3.11.0", "3.12.0", "3.13.0"])
+def test_every_pin_can_be_installed_on_the_pythons_of_the_workflow(requirements, version):
+    for item, _ in pins(requirements):
+        meta = importlib.metadata.metadata(item.name)
+        if not item.specifier.contains(meta["Version"]):
+            continue  # another environment, where this says nothing about the pin
+        allowed = SpecifierSet(meta["Requires-Python"] or "")
+        assert allowed.contains(version), f"{item} needs Python {allowed}"
+
+
 def test_colab_list_is_what_the_package_allows(project, repository):
     text = (repository / "tests" / "colab-requirements.txt").read_text(encoding="utf-8")
     listed = {canonicalize_name(item.name): item for item, _ in pins(text)}
