@@ -85,7 +85,8 @@ class Engine:
         for step in range(first_day * STEPS_PER_DAY, last_day * STEPS_PER_DAY):
             if step % STEPS_PER_DAY == 0:
                 self.memory.new_day()
-            self.market.open((step + 0.5) / STEPS_PER_DAY)
+            # As at the start of the quarter: nobody may meet a video before its upload.
+            self.market.open(step / STEPS_PER_DAY)
             self._step(step, policy, record)
 
     def _step(self, step: int, policy: Policy | None, record: Record) -> None:
