@@ -14,6 +14,8 @@ RECENT = 50
 FOLLOWED = 8
 MAX_BUCKETS = 4096
 GENRE_DECAY = 0.8
+COUNT_LIMIT = 200
+"""8-bit counters stop here: below 255, for one batch may count the same cell several times."""
 
 
 class Memory:
@@ -24,13 +26,13 @@ class Memory:
     topic_watches : (u, 30) int32, watches of each topic so far
     genre_watches : (u, 10) int32, watches of each genre so far
     recent_by_genre : (u, 10) float32, watches of each genre, fading by a fifth each day
-    channel_watches : (u, c) uint8, saturating at 255
+    channel_watches : (u, c) uint8, saturating at 200 or soon after
     follows : (u, c) bool
     followed : (u, 8) int32, the channels followed last, -1 = none
     recent_videos, recent_tokens : (u, 50) int32, newest first, -1 = none
     last_episode : (u,) int32, the episode watched last, -1 = none
     video_watches, video_impressions, video_clicks : (n,) int64, platform counters
-    seen, shown : (u, b), whether watched / how often shown, by video bucket
+    seen, shown : (u, b), whether watched / how often shown (saturating likewise), by video bucket
 
     With up to 4,096 videos a bucket is a video. In larger worlds several videos share a bucket,
     which keeps the table small; a person then believes now and then to have seen something else.
@@ -80,12 +82,15 @@ class Memory:
         np.add.at(self.recent_by_genre, (user, topic // 3), np.float32(1))
         np.add.at(self.video_watches, video, 1)
         self.seen[user, self.bucket(video)] = True
-        fresh = self.channel_watches[user, channel] < 250  # saturate rather than wrap around
+        fresh = self.channel_watches[user, channel] < COUNT_LIMIT
         np.add.at(self.channel_watches, (user[fresh], channel[fresh]), np.uint8(1))
         serial = catalogue.episode[video] > 0
         self.last_episode[user[serial]] = video[serial]
         _push(self.recent_videos, user, video)
-        new = follow & ~self.follows[user, channel]
+        new = np.flatnonzero(follow & ~self.follows[user, channel])
+        # Followed twice within one batch is still followed once.
+        pair = user[new].astype(np.int64) * self.follows.shape[1] + channel[new]
+        new = new[np.sort(np.unique(pair, return_index=True)[1])]
         self.follows[user[new], channel[new]] = True
         _push(self.followed, user[new], channel[new])
 
@@ -96,7 +101,9 @@ class Memory:
 
     def add_impressions(self, user, video, clicked) -> None:
         """Count shown cards; ``user``, ``video``, ``clicked`` are flat arrays of one length."""
-        np.add.at(self.shown, (user, self.bucket(video)), np.uint8(1))
+        bucket = self.bucket(video)
+        fresh = self.shown[user, bucket] < COUNT_LIMIT
+        np.add.at(self.shown, (user[fresh], bucket[fresh]), np.uint8(1))
         self.video_impressions += np.bincount(video, minlength=len(self.video_impressions))
         self.video_clicks += np.bincount(video[clicked], minlength=len(self.video_clicks))
 
