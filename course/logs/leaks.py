@@ -36,23 +36,23 @@ def check_future(
         Names the column, and an example whose value changes when the future is deleted.
     """
     whole = _aligned(features(logs, examples), examples)
-    for moment in np.quantile(examples["time"], np.linspace(0.1, 0.9, cuts)):
-        # Examples right after the cut: all that happened before the cut was known to them.
-        later = examples[examples["time"] >= moment].nsmallest(200, "time")
-        if later.empty:
-            continue
-        upto = later["time"].iloc[0]
-        later = later[later["time"] == upto]
-        past = _aligned(features(logs.before(upto), later), later)
+    times = examples["time"].to_numpy()
+    for moment in np.quantile(times, np.linspace(0.1, 0.9, cuts)):
+        # All examples up to the cut: what the cut deletes is the future of each of them, and the
+        # whole future of those exactly at the cut.
+        upto = times[times >= moment].min()
+        rows = np.flatnonzero(times <= upto)
+        earlier = examples.iloc[rows]
+        past = _aligned(features(logs.before(upto), earlier), earlier)
         for column in whole.columns:
-            full, cut = whole.loc[later.index, column], past[column]
+            full, cut = whole[column].iloc[rows], past[column]
             same = (full.to_numpy() == cut.to_numpy()) | (full.isna() & cut.isna()).to_numpy()
             if pd.api.types.is_float_dtype(full):
                 same |= np.isclose(full.astype(float), cut.astype(float), rtol=1e-5, atol=1e-8)
             if not same.all():
                 row = int(np.flatnonzero(~same)[0])
                 raise LeakError(
-                    f"The feature {column!r} of the example at day {upto:.3f} is "
+                    f"The feature {column!r} of the example at day {times[rows[row]]:.3f} is "
                     f"{full.iloc[row]!r} with the whole log but {cut.iloc[row]!r} without what "
                     "came later: it knows the future",
                     allowed="features that can be computed from rows before the example's time",
