@@ -62,6 +62,9 @@ class ABResult:
 
     def by_segment(self, metric: str = "watch_minutes", segment: str = "device") -> pd.DataFrame:
         """Expected metric per page by segment (``device``, ``language``, ``account``)."""
+        metrics = (*OUTCOMES, *PAGE)
+        if metric not in metrics:
+            raise ConfigError(f"There is no metric {metric!r}", allowed=", ".join(metrics))
         allowed = [name for name in ("device", "language", "account") if name in self.requests]
         if segment not in allowed:
             raise ConfigError(f"There is no segment {segment!r}", allowed=", ".join(allowed))
@@ -87,7 +90,12 @@ def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
     people, config = engine.people, engine.config
     day = config.days
     rng = generator(engine.seed, "live requests", seed)
-    odds = people.sessions_per_day * (people.joined <= day + 1)
+    odds = people.sessions_per_day * (people.joined <= day)
+    if not odds.sum():
+        raise ConfigError(
+            f"Nobody is active on day {day} (sessions_per_day={config.sessions_per_day})",
+            allowed="a world in which some accounts have sessions",
+        )
     user = rng.choice(len(people), n, p=odds / odds.sum())
     daypart = rng.choice(len(DAYPARTS), n, p=DAYPART_SHARES)
     time = day + (daypart + rng.random(n)) / STEPS_PER_DAY
@@ -257,7 +265,10 @@ def _row(name, metric, values, control, user) -> dict:
     observed, expected = values
     base = control[0].mean()
     se = clustered_error(observed, user)
-    lift_se = clustered_error(observed - control[0], user)
+    difference_se = clustered_error(observed - control[0], user)
+    # The control's mean, by which the lift is divided, is a sample too (delta method).
+    ratio = observed.mean() / base if base else 1.0
+    lift_se = clustered_error(observed - ratio * control[0], user)
     scale = 100.0 / base if base else np.nan
     lift = (observed.mean() - base) * scale
     exact = control[1].mean()
@@ -272,7 +283,7 @@ def _row(name, metric, values, control, user) -> dict:
         "lift_low": lift - 1.96 * lift_se * scale,
         "lift_high": lift + 1.96 * lift_se * scale,
         "expected_lift": 100.0 * (expected.mean() - exact) / exact if exact else np.nan,
-        "detectable": 2.8 * lift_se * scale,  # 1.96 + 0.84: 5 % level, 80 % power
+        "detectable": 2.8 * difference_se * scale,  # 1.96 + 0.84: 5 % level, 80 % power
     }
 
 
