@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import numbers
 from dataclasses import dataclass, field
 
 from course.errors import ConfigError
@@ -93,7 +94,11 @@ class WorldConfig:
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            _check(spec, getattr(self, spec.name))
+            value = getattr(self, spec.name)
+            _check(spec, value)
+            # 400.0 and np.int64(400) mean 400; the same world must have one configuration.
+            if spec.type in ("int", "float"):
+                object.__setattr__(self, spec.name, (int if spec.type == "int" else float)(value))
         start = self.videos - int(0.65 * self.videos)  # uploaded before the log begins
         if self.candidates + 2 > start:
             raise ConfigError(
@@ -131,7 +136,7 @@ class WorldConfig:
                 )
         if isinstance(size, WorldConfig):
             return dataclasses.replace(size, **changes)
-        if size not in SIZES:
+        if not isinstance(size, str) or size not in SIZES:
             raise ConfigError(
                 f"There is no size {size!r}", allowed=f"{', '.join(SIZES)}, or a WorldConfig"
             )
@@ -170,13 +175,13 @@ SIZES = {
 def _check(spec: dataclasses.Field, value) -> None:
     meta = spec.metadata
     if "options" in meta:
-        if value not in meta["options"]:
+        if not isinstance(value, str) or value not in meta["options"]:
             raise ConfigError(
                 f"{spec.name}={value!r} is not possible ({meta['doc']})",
                 allowed=" or ".join(map(repr, meta["options"])),
             )
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     whole = spec.type == "int"
     if not number or not math.isfinite(value) or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
