@@ -108,8 +108,12 @@ def rank(policy: Policy, requests: Requests) -> np.ndarray:
     if not len(requests):  # nobody asked: spare policies the special case
         return np.zeros((0, requests.slate), dtype=np.int32)
     name = getattr(policy, "__name__", type(policy).__name__)
-    pages = np.asarray(policy(requests))
     want = f"an integer array of shape ({len(requests)}, {requests.slate}), best video first"
+    answer = policy(requests)
+    try:
+        pages = np.asarray(answer)
+    except ValueError as error:  # rows of unequal length
+        raise PolicyError(f"The policy {name!r} returned no array ({error})", allowed=want) from error
     if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] == 0:
         raise PolicyError(f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want)
     if not np.issubdtype(pages.dtype, np.integer):

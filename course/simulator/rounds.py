@@ -53,6 +53,15 @@ def run_rounds(
     ConfigError
     """
     config = engine.config
+    for name, value in (("rounds", rounds), ("days_per_round", days_per_round)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+            raise ConfigError(f"{name}={value!r}", allowed="a whole number, at least 1")
+    for arm, learner in learners.items():
+        if learner is not None and not callable(learner):
+            raise ConfigError(
+                f"The learner of the arm {arm!r} is a {type(learner).__name__}",
+                allowed="a function (record, engine) -> policy, or None",
+            )
     if rounds < 1 or days_per_round < 1 or rounds * days_per_round > config.future_days:
         raise ConfigError(
             f"rounds={rounds} of days_per_round={days_per_round}",

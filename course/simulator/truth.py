@@ -120,6 +120,9 @@ class Truth:
         time = self.end if time is None else time
         user, video, time, device = np.broadcast_arrays(user, video, time, device)
         people, catalogue = self._behaviour.people, self._behaviour.catalogue
+        for name, ids in (("user", user), ("video", video), ("device", device)):
+            if not np.issubdtype(ids.dtype, np.integer):
+                raise ConfigError(f"{name} has the type {ids.dtype}", allowed="whole numbers")
         _check("user", user, 0, len(people) - 1, "the world's accounts")
         _check("video", video, 0, len(catalogue) - 1, "the world's videos")
         _check("device", device, 0, len(DEVICES) - 1, ", ".join(map(str, enumerate(DEVICES))))
@@ -133,6 +136,6 @@ def _check(name, values, low, high, meaning) -> None:
     bad = ~((values >= low) & (values <= high))
     if bad.any():
         raise ConfigError(
-            f"{name}={values[bad].flat[0]!r} does not exist",
+            f"{name}={values[bad].flat[0].item()!r} does not exist",
             allowed=f"{low} to {high} ({meaning})",
         )
