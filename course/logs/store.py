@@ -7,6 +7,7 @@ it is there whole or not at all. What does not match its manifest is never used.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -15,6 +16,7 @@ import os
 import shutil
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +33,11 @@ _MEMORY = "memory.npz"
 
 @functools.cache
 def code_version() -> str:
-    """Checksum of the source files of the simulator and of the tables (hex, 16 digits)."""
+    """Checksum of NumPy's version and the source of simulator and tables (hex, 16 digits)."""
     here = Path(__file__).resolve().parent
     files = sorted([*(here.parent / "simulator").glob("*.py"), here / "schema.py", here / "tables.py"])
-    digest = hashlib.sha256()
+    # Another NumPy may draw other numbers from the same seed.
+    digest = hashlib.sha256(np.__version__.encode())
     for path in files:
         # Line ends may differ between checkouts; they do not change the world.
         digest.update(path.name.encode() + path.read_bytes().replace(b"\r\n", b"\n"))
@@ -74,8 +77,7 @@ def save(
         sums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
         manifest = {"world": name, "code": code_version(), "files": sums}
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        if final.exists():
-            shutil.rmtree(final)
+        _remove(final)
         os.replace(partial, final)
     except OSError as error:
         if (final / _MANIFEST).exists():
@@ -123,7 +125,7 @@ def load(folder: Path, name: str) -> tuple[dict[str, pd.DataFrame], dict[str, np
             check_table(table, frame)
         with np.load(place / _MEMORY, allow_pickle=False) as stored_memory:
             memory = dict(stored_memory)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CacheError(f"{place} cannot be read: {error}") from error
     return tables, memory
 
@@ -139,12 +141,20 @@ def load_or_make(folder: Path, name: str, make):
         found = load(folder, name)
     except CourseError as error:
         warnings.warn(f"{error} It is not trusted and is made anew.", stacklevel=3)
-        shutil.rmtree(folder / name, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what cannot be removed is reported by `save`
+            _remove(folder / name)
         found = None
     if found is None:
         found = make()
         save(folder, name, *found)
     return found
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _checksum(path: Path) -> str:

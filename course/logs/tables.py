@@ -130,11 +130,11 @@ def check_table(table: str, frame: pd.DataFrame) -> None:
         if field.categories is not None:
             if not isinstance(column.dtype, pd.CategoricalDtype):
                 raise LogError(f"{table}.{field.name} is {column.dtype}", allowed="a category")
-            unknown = set(column.cat.categories) - set(field.categories)
-            if unknown:
+            # In this order too: a model that uses the codes must get the same codes.
+            if tuple(column.cat.categories) != field.categories:
                 raise LogError(
-                    f"{table}.{field.name} has the unknown value {sorted(unknown)[0]!r}",
-                    allowed=", ".join(field.categories),
+                    f"{table}.{field.name} has the categories {list(column.cat.categories)}",
+                    allowed=f"exactly {', '.join(field.categories)}, in this order",
                 )
         elif str(column.dtype) != field.dtype:
             raise LogError(f"{table}.{field.name} is {column.dtype}", allowed=field.dtype)
