@@ -38,13 +38,20 @@ def time_split(logs: Logs, at: float, days: float = 3.0, table: str = "watches")
         raise LogError(f"table={table!r}", allowed="watches, searches, impressions")
     rows = getattr(logs, table)
     end = rows["time"].max()
-    if not 0 < at < end or days <= 0 or at + days > end + 1:
+    if not (0 < at < end and days > 0 and at + days <= end + 1):
         raise LogError(
             f"A split at day {at:g} with {days:g} test days does not fit a log of {end:.1f} days",
             allowed="0 < at, 0 < days, and at + days within the log",
         )
     test = rows[(rows["time"] >= at) & (rows["time"] < at + days)]
-    return Split(logs.before(at), test, float(at), float(days))
+    train = logs.before(at)
+    for side, frame in (("training", getattr(train, table)), ("test", test)):
+        if frame.empty:
+            raise LogError(
+                f"A split at day {at:g} with {days:g} test days leaves no {side} rows in {table}",
+                allowed="a cut with rows of the table on both sides",
+            )
+    return Split(train, test, float(at), float(days))
 
 
 def first_watches(watches: pd.DataFrame) -> pd.DataFrame:
