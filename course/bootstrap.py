@@ -112,7 +112,7 @@ def ensure(
     check_python()
     if is_current(venv, requirements):
         return venv_python(venv)
-    say(f"Installing the packages into {venv.name}: once, a few minutes, about 2 GB with PyTorch.")
+    say(f"Installing the packages into {venv.name}: once, a few minutes, 2 GB (Linux: up to 6 GB).")
     (venv / MARKER).unlink(missing_ok=True)
     python = venv_python(venv)
     version = python_version(python)

@@ -216,7 +216,7 @@ def test_a_failed_build_leaves_the_old_files(book, source, code, message):
 
 
 def test_a_failure_of_the_solution_alone_writes_neither(book, source):
-    rewrite(source, "sorted(numbers, reverse=True)", "sorted(numbers, reverse='wrong')")
+    rewrite(source, "sorted(numbers, reverse=True)", "sorted(numbers, reverse=True) / 2")
     with pytest.raises(ConfigError, match="TypeError"):
         authoring.build(source, book)
     assert not book.notebook("07_tiny", "student").exists()
