@@ -118,7 +118,7 @@ def _run(argv: list[str]) -> int:
 
             return authoring.main(options.names, options.check, not options.no_execute)
         if options.command == "simulate":
-            world = _later("course.simulator", "simulate")(options.size, seed=options.seed)
+            world = _later("course", "simulate")(options.size, seed=options.seed)
             print(world)
             return 0
         return _later("course.benchmark", "main")(argv[1:]) or 0

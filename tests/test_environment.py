@@ -213,6 +213,13 @@ def test_importing_the_course_is_light():
     assert done.stdout == "[] True\n"
 
 
+def test_every_lazy_name_is_there():
+    import course
+
+    assert [name for name in course.__all__ if not hasattr(course, name)] == []
+    assert set(course.__all__) <= set(dir(course))
+
+
 def test_unknown_name_of_the_course_is_an_attribute_error():
     import course
 
