@@ -55,7 +55,9 @@ class Market:
         low = self.cumulative[self.bounds[first_group]][:, None]
         high = self.cumulative[self.bounds[last_group + 1]][:, None]
         # side="right" skips videos of rate 0, which are not uploaded yet.
-        place = np.searchsorted(self.cumulative, low + uniforms * (high - low), side="right") - 1
+        # Rounding may lift a coin close to 1 to the end of the stretch, which is the next one's.
+        height = np.minimum(low + uniforms * (high - low), np.nextafter(high, low))
+        place = np.searchsorted(self.cumulative, height, side="right") - 1
         place = np.clip(place, 0, len(self.order) - 1)
         return np.where(high > low, self.order[place], -1).astype(np.int32)
 
