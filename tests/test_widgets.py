@@ -105,6 +105,17 @@ def test_short_forms_become_controls():
     assert kinds == [FloatSlider, IntSlider, Toggle, Choice]
 
 
+def test_a_choice_can_be_used_by_keyboard_in_jupyterlab():
+    # JupyterLab takes the arrow keys of drop-down lists and radio buttons for itself.
+    few = sliders(wave, frequency=(1, 9, 1, 1), shape=["sine", "square"])
+    many = sliders(lambda letter: wave(1), letter=list("abcdefgh"))
+    asked = predict("t-0", "?", ["a", "b"])
+    kinds = {type(part) for shown in (few, many, asked) for part in children(shown.widget)}
+    assert kinds >= {ipywidgets.ToggleButtons, ipywidgets.SelectionSlider, ipywidgets.Button}
+    assert not kinds & {ipywidgets.Dropdown, ipywidgets.RadioButtons, ipywidgets.Select}
+    assert many.set(letter="h").values == {"letter": "h"}
+
+
 def test_log_slider_reaches_both_ends():
     shown = sliders(wave, frequency=FloatSlider(0.01, 100, 0.5, 1, log=True))
     for value in (0.01, 100.0):

@@ -4,8 +4,8 @@ A widget here draws nothing itself. It hands the values of its controls to a fun
 returns a figure, and shows the picture in one place that is updated, never stacked. It acts when
 a control is released. What goes wrong is shown under the picture and stays there.
 
-All controls are ordinary buttons, sliders and lists, so every one can be reached with Tab and
-used with Space, Enter and the arrow keys (in Notebook 7: PageUp and PageDown for sliders).
+All controls are buttons, check boxes and sliders, so every one can be reached with Tab and used
+with Space or the arrow keys (in Notebook 7: PageUp and PageDown for sliders).
 Works with ipywidgets 8 (JupyterLab) and 7.7 (Colab).
 """
 

@@ -16,6 +16,9 @@ import ipywidgets
 
 from course.errors import CourseError
 
+#: A choice of more options than this is a slider over them.
+_MOST_BUTTONS = 6
+
 
 class WidgetError(CourseError):
     """A control or a value of a control that cannot be used."""
@@ -105,7 +108,7 @@ class IntSlider:
 
 @dataclass(frozen=True)
 class Choice:
-    """A list from which one entry is chosen.
+    """A row of buttons of which one is pressed (with many options, a slider over them).
 
     Parameters
     ----------
@@ -139,10 +142,15 @@ class Choice:
 
     def build(self, label: str) -> ipywidgets.Widget:
         """Make the ipywidgets control."""
-        settings = _common(label)
-        settings.pop("continuous_update")
         options = [(str(option), option) for option in self.options]
-        return ipywidgets.Dropdown(options=options, value=self.start, **settings)
+        settings = {"options": options, "value": self.start, **_common(label)}
+        # Not a drop-down list: JupyterLab takes its arrow keys for moving between cells.
+        if len(options) > _MOST_BUTTONS:
+            return ipywidgets.SelectionSlider(**settings)
+        settings.pop("continuous_update")
+        settings["layout"] = {"width": "auto"}
+        settings["style"] = {"description_width": "initial", "button_width": "auto"}
+        return ipywidgets.ToggleButtons(**settings)
 
 
 @dataclass(frozen=True)

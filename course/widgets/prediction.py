@@ -42,19 +42,24 @@ class Prediction(Shown):
             raise WidgetError(f"options are {options}", allowed="two or more different answers")
         self.key, self.question, self.options = key, question, options
         kept = PREDICTIONS.get(key)
-        self._radio = ipywidgets.RadioButtons(
-            options=options, value=kept if kept in options else None, layout={"width": "100%"}
-        )
-        self._radio.observe(self._on_change, names="value")
+        self._choice = kept if kept in options else None
+        # Buttons, not radio buttons: JupyterLab takes their arrow keys for moving between cells.
+        narrow = {"width": "auto", "max_width": "100%"}
+        self._buttons = {option: ipywidgets.Button(layout=narrow) for option in options}
+        for option, button in self._buttons.items():
+            button.on_click(lambda _, option=option: self.choose(option))
         self._kept = ipywidgets.HTML()
         heading = ipywidgets.HTML(f"<b>Predict first.</b> {question}")
-        self.widget = ipywidgets.VBox([heading, self._radio, self._kept])
-        self._on_change(None)
+        answers = ipywidgets.VBox(
+            list(self._buttons.values()), layout={"align_items": "flex-start"}
+        )
+        self.widget = ipywidgets.VBox([heading, answers, self._kept])
+        self._refresh()
 
     @property
     def choice(self) -> str | None:
         """What the reader chose, or None."""
-        return self._radio.value
+        return self._choice
 
     def choose(self, option: str) -> None:
         """Choose as a reader would.
@@ -66,7 +71,8 @@ class Prediction(Shown):
         """
         if option not in self.options:
             raise WidgetError(f"the choice is {option!r}", allowed=", ".join(self.options))
-        self._radio.value = option
+        self._choice = PREDICTIONS[self.key] = option
+        self._refresh()
 
     def beside(self, result: str) -> Note:
         """Show what the reader expected beside what came out.
@@ -91,11 +97,14 @@ class Prediction(Shown):
         )
         return Note(markup, f"You expected: {expected}\nIt came out:  {result}")
 
-    def _on_change(self, change: object) -> None:
-        if self.choice is None:
+    def _refresh(self) -> None:
+        for option, button in self._buttons.items():
+            chosen = option == self._choice
+            button.description = f"{'●' if chosen else '○'} {option}"
+            button.button_style = "info" if chosen else ""
+        if self._choice is None:
             self._kept.value = "<i>Choose one, then read on.</i>"
         else:
-            PREDICTIONS[self.key] = self.choice
             self._kept.value = "<i>Kept. You will see it again beside the result.</i>"
 
 
