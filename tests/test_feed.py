@@ -1,0 +1,474 @@
+"""The feed: responses follow the stated probabilities, coins are shared, bad pages are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from scipy.special import logit
+from worlds import MINI, mini, pages, situations, tiny
+
+from course.errors import PolicyError
+from course.simulator.behaviour import EXAMINATION_EXPONENT
+from course.simulator.config import WorldConfig
+from course.simulator.engine import Engine
+from course.simulator.feed import Feedback, rank, respond
+from course.simulator.streams import coins
+
+REQUESTS = 12_000
+
+
+@functools.cache
+def answered(**dials) -> tuple:
+    """(behaviour, situation, request, pages, feedback) of many random pages in the tiny world.
+
+    The memory is that of the default world, so that only the dials differ.
+    """
+    config = WorldConfig.of("tiny", **dials)
+    behaviour = Engine(config, 7).behaviour
+    s, shown = situations(tiny(), REQUESTS), pages(tiny(), REQUESTS)
+    number = 5_000_000 + np.arange(REQUESTS)
+    return behaviour, s, number, shown, respond(behaviour, memory(), s, number, shown, 7)
+
+
+def memory():
+    return tiny().engine.memory
+
+
+def z_score(seen, expected, variance) -> float:
+    return float((np.sum(seen) - np.sum(expected)) / np.sqrt(np.sum(variance)))
+
+
+def binomial_z(seen, p) -> float:
+    return z_score(seen, p, p * (1 - p))
+
+
+class TestCalibration:
+    @pytest.mark.parametrize("truth", ["examination", "additive"])
+    def test_clicks_by_position_and_device(self, truth):
+        _, s, _, _, f = answered(bias_truth=truth)
+        scores = [
+            binomial_z(f.clicked[s.device == device, k], f.p_click[s.device == device, k])
+            for device in range(3)
+            for k in range(10)
+        ]
+        assert np.abs(scores).max() < 4
+        assert np.sum(np.square(scores)) < 30 + 4.5 * np.sqrt(60)  # chi-square, 30 cells
+
+    def test_clicks_by_probability(self):
+        _, _, _, _, f = answered()
+        edges = np.quantile(f.p_click, [0.25, 0.5, 0.75, 0.9, 0.99])
+        group = np.digitize(f.p_click, edges)
+        for g in range(6):
+            assert abs(binomial_z(f.clicked[group == g], f.p_click[group == g])) < 4
+
+    def test_a_click_rate_that_is_ten_percent_off_would_be_noticed(self):
+        _, s, _, _, f = answered(click_rate=0.3)
+        assert abs(binomial_z(f.clicked, f.p_click)) < 4
+        assert abs(binomial_z(f.clicked, 0.9 * f.p_click)) > 6
+
+    def test_examination_is_the_law(self):
+        _, s, _, _, f = answered()
+        want = np.arange(1, 11) ** -EXAMINATION_EXPONENT[s.device][:, None]
+        np.testing.assert_allclose(f.p_seen, want)
+        np.testing.assert_allclose(f.p_click, f.p_seen * f.p_click_if_seen)
+
+    def test_dismissals(self):
+        _, s, _, _, f = answered()
+        for device in range(3):
+            rows = s.device == device
+            assert abs(binomial_z(f.dismissed[rows], f.p_dismiss[rows])) < 4
+
+    def test_watch_seconds(self):
+        _, _, _, _, f = answered(click_rate=0.3)
+        seconds, mean = f.watched_seconds[f.clicked], f.expected_seconds[f.clicked]
+        for part in np.array_split(np.argsort(mean), 4):
+            error = seconds[part] - mean[part]
+            assert abs(error.mean()) < 4 * error.std() / np.sqrt(len(part)) + 0.05
+
+    @pytest.mark.parametrize(
+        ("outcome", "p"), [("completed", "p_complete"), ("liked", "p_like"), ("shared", "p_share")]
+    )
+    def test_what_follows_a_click(self, outcome, p):
+        _, _, _, _, f = answered(click_rate=0.3)
+        chance, seen = getattr(f, p)[f.clicked], getattr(f, outcome)[f.clicked]
+        for part in np.array_split(np.argsort(chance), 4):
+            assert abs(binomial_z(seen[part], chance[part])) < 4
+
+    def test_survey(self):
+        _, _, _, _, f = answered(click_rate=0.3)
+        asked = f.clicked & (f.survey > 0)
+        share = asked.sum() / f.clicked.sum()
+        assert abs(share - 0.1) < 4 * np.sqrt(0.09 / f.clicked.sum())
+        error = f.survey[asked] - f.expected_rating[asked]
+        assert abs(error.mean()) < 4 * error.std() / np.sqrt(asked.sum())
+        assert abs(binomial_z(f.survey[asked] >= 4, f.p_satisfied[asked])) < 4
+
+    def test_nothing_follows_without_a_click(self):
+        _, _, _, _, f = answered()
+        for name in ("watched_seconds", "completed", "liked", "shared", "survey"):
+            assert not getattr(f, name)[~f.clicked].any(), name
+        assert (f.watched_seconds[f.clicked] >= 1).all()
+
+    def test_the_log_is_calibrated_too(self):
+        frame, truth = tiny().logs().impressions, tiny().true_table("impressions")
+        p = (truth["p_seen"] * truth["p_click_if_seen"]).astype(float)
+        for _, rows in frame.groupby(["device", "surface"], observed=True).groups.items():
+            assert abs(binomial_z(frame["clicked"][rows], p[rows])) < 4
+        for _, rows in frame.groupby("position").groups.items():
+            assert abs(binomial_z(frame["clicked"][rows], p[rows])) < 4
+        clicked = frame["clicked"]
+        seconds = frame["watched_seconds"][clicked]
+        error = seconds - truth["expected_seconds_if_clicked"][clicked]
+        assert abs(error.mean()) < 4 * error.std() / np.sqrt(len(error))
+
+
+class TestCoins:
+    def test_same_card_elsewhere_meets_the_same_coins(self):
+        behaviour, s, number, shown, f = answered()
+        order = np.random.default_rng(1).random(shown.shape).argsort(axis=1)
+        moved = np.take_along_axis(shown, order, axis=1)
+        g = respond(behaviour, memory(), s, number, moved, 7)
+
+        def back(values):
+            out = np.empty_like(values)
+            np.put_along_axis(out, order, values, axis=1)
+            return out
+
+        coin = coins(7, "click", number[:, None], shown)
+        assert (f.clicked == (coin < f.p_click)).all()
+        assert (back(g.clicked) == (coin < back(g.p_click))).all()
+        up = order.argsort(axis=1) < np.arange(10)  # cards that now stand higher
+        assert not (f.clicked & ~back(g.clicked))[up].any()
+        assert (back(g.clicked) & ~f.clicked)[up].any()
+        both = f.clicked & back(g.clicked)
+        assert both.sum() > 500
+        for name in ("watched_seconds", "completed", "liked", "shared", "survey"):
+            assert (getattr(f, name)[both] == back(getattr(g, name))[both]).all(), name
+        assert (f.large_thumbnail == back(g.large_thumbnail)).all()
+        np.testing.assert_array_equal(f.expected_seconds, back(g.expected_seconds))
+
+    def test_response_does_not_depend_on_the_other_cards(self):
+        behaviour, s, number, shown, f = answered()
+        short = respond(behaviour, memory(), s, number, shown[:, :4], 7)
+        for field in dataclasses.fields(Feedback):
+            np.testing.assert_array_equal(
+                getattr(short, field.name), getattr(f, field.name)[:, :4], err_msg=field.name
+            )
+
+    def test_another_request_meets_other_coins(self):
+        behaviour, s, number, shown, f = answered(click_rate=0.3)
+        g = respond(behaviour, memory(), s, number + REQUESTS, shown, 7)
+        np.testing.assert_array_equal(g.p_click, f.p_click)
+        r = np.corrcoef((f.clicked - f.p_click).ravel(), (g.clicked - g.p_click).ravel())[0, 1]
+        assert abs(r) < 4.5 / np.sqrt(f.clicked.size)
+
+    def test_the_coins_of_different_outcomes_are_independent(self):
+        _, _, _, _, f = answered(click_rate=0.3)
+        c = f.clicked
+        rest = {
+            "liked": (f.liked - f.p_like)[c],
+            "completed": (f.completed - f.p_complete)[c],
+            "shared": (f.shared - f.p_share)[c],
+            "survey": (f.survey > 0)[c] - 0.1,
+            "large": f.large_thumbnail[c] - 0.5,
+        }
+        names = list(rest)
+        table = np.corrcoef(np.array([rest[name] for name in names]))
+        np.fill_diagonal(table, 0)
+        assert np.abs(table).max() < 4.5 / np.sqrt(c.sum())
+
+
+class TestDials:
+    def test_fatigue_lowers_the_click(self):
+        behaviour, s, number, shown, f = answered()
+        tired = memory().copy()
+        tired.add_impressions(
+            np.repeat(s.user, 10), shown.ravel(), np.zeros(shown.size, dtype=bool)
+        )
+        g = respond(behaviour, tired, s, number, shown, 7)
+        assert (g.p_click_if_seen < f.p_click_if_seen).all()
+        fresh = answered(fatigue=0)
+        g = respond(fresh[0], tired, s, number, shown, 7)
+        np.testing.assert_array_equal(g.p_click, fresh[4].p_click)
+
+    def test_fatigue_is_the_law(self):
+        behaviour, s, number, shown, f = answered(task_context=0)
+        empty = memory().copy()
+        empty.shown[:] = 0
+        g = respond(behaviour, empty, s, number, shown, 7)
+        n = memory().shown[s.user[:, None], shown]
+        want = -0.35 * np.log1p(n)
+        got = logit(f.p_click_if_seen) - logit(g.p_click_if_seen)
+        np.testing.assert_allclose(got, want, atol=2e-3)
+
+    def test_thumbnail_bias_is_the_odds_ratio(self):
+        f, g = answered()[4], answered(thumbnail_bias=1.5)[4]
+        assert (f.large_thumbnail == g.large_thumbnail).all()
+        shift = logit(g.p_click_if_seen) - logit(f.p_click_if_seen)
+        np.testing.assert_allclose(shift, np.where(f.large_thumbnail, 0.75, -0.75), atol=2e-3)
+
+    def test_thumbnail_bias_in_clicks(self):
+        """Mantel-Haenszel odds ratio over strata of equal appeal; 1 when off."""
+        for dial, want in ((0.0, 1.0), (1.5, np.exp(1.5))):
+            _, _, _, _, f = answered(
+                thumbnail_bias=dial, position_bias=0, click_rate=0.3, bias_truth="additive"
+            )
+            base = logit(f.p_click_if_seen) - dial * (f.large_thumbnail - 0.5)
+            stratum = np.digitize(base, np.quantile(base, np.linspace(0, 1, 41)[1:-1]))
+            top = bottom = 0.0
+            for g in range(40):
+                rows = stratum == g
+                large, clicked = f.large_thumbnail[rows], f.clicked[rows]
+                n = rows.sum()
+                top += (large & clicked).sum() * (~large & ~clicked).sum() / n
+                bottom += (large & ~clicked).sum() * (~large & clicked).sum() / n
+            assert np.log(top / bottom) == pytest.approx(np.log(want), abs=0.07)
+
+    def test_half_of_the_thumbnails_are_large(self):
+        large = answered()[4].large_thumbnail
+        assert abs(large.mean() - 0.5) < 4.5 * 0.5 / np.sqrt(large.size)
+
+    def test_position_bias_off(self):
+        f = answered(position_bias=0)[4]
+        assert (f.p_seen == 1).all()
+        np.testing.assert_allclose(f.p_click, f.p_click_if_seen)
+        rate = f.clicked.mean(axis=0)
+        assert rate.max() - rate.min() < 6 * np.sqrt(rate.mean() / REQUESTS)
+        default = answered()[4].clicked.mean(axis=0)
+        assert default[0] > 4 * default[-1]
+
+    def test_additive_truth_is_a_shift_of_the_logit(self):
+        _, s, _, _, f = answered(bias_truth="additive")
+        np.testing.assert_allclose(
+            logit(f.p_click) - logit(f.p_click_if_seen), np.log(f.p_seen), atol=2e-3
+        )
+        same = answered()[4]
+        np.testing.assert_array_equal(f.p_click_if_seen, same.p_click_if_seen)
+        np.testing.assert_allclose(f.p_click[:, 0], same.p_click[:, 0], rtol=1e-6)
+
+    def test_click_rate_is_the_intercept(self):
+        shift = logit(answered(click_rate=0.3)[4].p_click_if_seen) - logit(
+            answered()[4].p_click_if_seen
+        )
+        np.testing.assert_allclose(shift, logit(0.3) - logit(0.06), atol=2e-3)
+
+    def test_clickbait_pulls_clicks_and_spoils_ratings(self):
+        bait = tiny().engine.catalogue.clickbait
+        slopes = {}
+        for dial in (0.0, 1.0):
+            _, _, _, shown, f = answered(clickbait=dial)
+            x = bait[shown].ravel()
+            slopes[dial] = [
+                np.polyfit(x, y.ravel(), 1)[0]
+                for y in (logit(f.p_click_if_seen), f.expected_rating)
+            ]
+        assert abs(slopes[0.0][0]) < 0.1 and abs(slopes[0.0][1]) < 0.06
+        assert slopes[1.0][0] > 0.35 and slopes[1.0][1] < -0.25
+
+    def test_task_conflict_parts_appeal_from_satisfaction(self):
+        r = {}
+        for dial in (0.0, 1.0):
+            _, _, _, _, f = answered(task_conflict=dial)
+            appeal = logit(f.p_click_if_seen.astype(float))
+            r[dial] = np.corrcoef(appeal.ravel(), f.expected_rating.ravel())[0, 1]
+        assert r[0.0] > 0.85 and r[1.0] < r[0.0] - 0.3
+
+    def test_task_context_off_makes_one_rule_for_all(self):
+        for dial, same in ((0.0, True), (0.5, False)):
+            weights = Engine(WorldConfig.of("tiny", **MINI, task_context=dial), 7).behaviour.weights
+            assert (np.ptp(weights, axis=1).max() == 0) == same
+
+    def test_freshness_of_a_card(self):
+        ages = tiny().config.days - tiny().engine.catalogue.uploaded
+        slopes = {}
+        for dial in (0.0, 1.0):
+            _, _, _, shown, f = answered(freshness=dial)
+            new = np.exp(-ages[shown] / 7).ravel()
+            slopes[dial] = np.polyfit(new, logit(f.p_click_if_seen).ravel(), 1)[0]
+        assert slopes[1.0] - slopes[0.0] == pytest.approx(0.6, abs=0.15)
+
+
+class TestPastRanking:
+    @staticmethod
+    def ranked(**dials):
+        world = tiny()
+        engine = Engine(WorldConfig.of("tiny", **dials), 7)
+        asked = requests(world, 3_000)
+        return asked, engine.past_ranking(world.engine.memory)(asked)
+
+    def test_incumbency_alone_sorts_by_watches(self):
+        asked, shown = self.ranked(logger_noise=0, logger_relevance=0)
+        m = tiny().engine.memory
+        score = np.log1p(m.video_watches)[shown] - 1e6 * m.seen[asked.user[:, None], shown]
+        assert (np.diff(score, axis=1) <= 0).all()
+
+    def test_dials_move_what_they_say(self):
+        def figures(**dials):
+            asked, shown = self.ranked(**dials)
+            m = tiny().engine.memory
+            watches = m.topic_watches[asked.user].astype(float)
+            share = watches / (watches.sum(axis=1, keepdims=True) + 5)
+            topic = tiny().engine.catalogue.topic[shown]
+            return np.log1p(m.video_watches)[shown].mean(), np.take_along_axis(
+                share, topic.astype(int), axis=1
+            ).mean()
+
+        popular, own = figures()
+        assert figures(logger_incumbency=0)[0] < popular - 0.2
+        assert figures(logger_relevance=5)[1] > own + 0.05
+        noisy = figures(logger_noise=5)
+        assert noisy[0] < popular - 0.2 and noisy[1] < own
+
+    def test_noise_is_fresh_for_each_request(self):
+        asked, shown = self.ranked(logger_noise=5)
+        later = dataclasses.replace(asked, request=asked.request + 10_000)
+        engine = Engine(WorldConfig.of("tiny", logger_noise=5), 7)
+        other = engine.past_ranking(memory())(later)
+        assert (other != shown).any(axis=1).mean() > 0.99
+
+
+def requests(world, n=40, pool=True):
+    """Requests at the end of a world's log."""
+    engine = world.engine
+    engine.market.open(world.config.days)
+    query = np.full(n, -1, np.int32)
+    return engine.requests(
+        situations(world, n),
+        query,
+        engine.memory,
+        np.arange(n),
+        np.random.default_rng(0),
+        pool=pool,
+    )
+
+
+def refused(policy, pool=True) -> str:
+    with pytest.raises(PolicyError) as caught:
+        rank(policy, requests(mini(), pool=pool))
+    text = str(caught.value)
+    assert "Allowed:" in text
+    return text
+
+
+def changed(row, column, value):
+    def my_policy(asked):
+        page = asked.candidates[:, : asked.slate].copy()
+        page[row, column] = value
+        return page
+
+    return my_policy
+
+
+class TestPolicyErrors:
+    def test_good_pages_pass(self):
+        asked = requests(mini())
+        for dtype in (np.int16, np.int32, np.int64, np.uint32):
+            got = rank(lambda a, d=dtype: a.candidates[:, : a.slate].astype(d), asked)
+            assert got.dtype == np.int32 and (got == asked.candidates[:, :10]).all()
+        assert rank(lambda a: a.candidates[:, :3].tolist(), asked).shape == (40, 3)
+        assert rank(lambda a: a.candidates, asked).shape == (40, 10)  # cut at the slate
+        everything = requests(mini(), pool=False)
+        page = np.tile(np.arange(10), (40, 1))
+        assert (rank(lambda a: page, everything) == page).all()
+
+    def test_duplicates(self):
+        asked = requests(mini())
+        twice = int(asked.candidates[7, 2])
+        text = refused(changed(7, 5, twice))
+        assert "my_policy" in text and f"video {twice} twice" in text and "row 7" in text
+
+    def test_unknown_and_negative_ids(self):
+        available = mini().engine.catalogue.available(mini().config.days)
+        for bad in (-1, 10**6, np.iinfo(np.int32).min):
+            text = refused(changed(3, 0, bad))
+            assert f"unknown video {bad}" in text and f"0 to {available - 1}" in text
+
+    @pytest.mark.parametrize("pool", [True, False])
+    def test_not_uploaded_yet(self, pool):
+        available = mini().engine.catalogue.available(mini().config.days)
+        assert available < len(mini().engine.catalogue)
+        page = np.tile(np.arange(available - 9, available + 1), (40, 1))
+        assert f"video {available}" in refused(lambda asked: page, pool)
+
+    def test_not_nominated(self):
+        asked = requests(mini())
+        other = int(np.setdiff1d(np.arange(150), asked.candidates[4])[0])
+        text = refused(changed(4, 9, other))
+        assert f"video {other} " in text and "row 4" in text and "not nominated" in text
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda a: a.candidates[0, : a.slate],  # 1-D
+            lambda a: a.candidates[:-1, : a.slate],  # one page too few
+            lambda a: a.candidates[:, : a.slate].T,
+            lambda a: a.candidates[:, :0],  # empty pages
+            lambda a: np.zeros((0, 10), int),
+            lambda a: a.candidates[None],
+            lambda a: None,
+            lambda a: [],
+            lambda a: 3,
+        ],
+    )
+    def test_wrong_shape(self, answer):
+        assert "shape" in refused(answer) and "(40, 10)" in refused(answer)
+
+    @pytest.mark.parametrize("dtype", [float, bool, str, object])
+    def test_wrong_type(self, dtype):
+        text = refused(lambda a: a.candidates[:, : a.slate].astype(dtype))
+        assert "type" in text and "integer" in text
+
+    def test_ragged(self):
+        assert "no array" in refused(lambda a: [[1, 2], *[[1]] * (len(a) - 1)])
+
+    def test_a_class_is_named(self):
+        class Grand:
+            def __call__(self, asked):
+                return asked.candidates[:, :0]
+
+        assert "'Grand'" in refused(Grand())
+
+    def test_nobody_asks(self):
+        asked = requests(mini(), n=0)
+        assert rank(lambda a: 1 / 0, asked).shape == (0, 10)
+
+
+def test_impressions_count_what_was_shown_before():
+    """``previous_impressions`` in the log against counting in the log."""
+    frame = mini().logs().impressions
+    first = frame.groupby(["user_id", "video_id", "request_id"]).ngroup()
+    assert first.is_unique  # a card stands once on a page
+    # A quarter's home pages are all served before its impressions are counted.
+    stage = (frame["time"] * 4).astype(int)
+    before = frame.groupby(["user_id", "video_id"]).cumcount()
+    quarter_start = (
+        frame.assign(stage=stage, before=before)
+        .groupby(["user_id", "video_id", "stage"])["before"]
+        .transform("min")
+    )
+    assert (frame["previous_impressions"] >= quarter_start).all()
+    assert (frame["previous_impressions"] <= before).all()
+    assert (frame["previous_impressions"] > 0).mean() > 0.2
+
+
+def test_pages_of_the_log():
+    logs = mini().logs()
+    frame = logs.impressions
+    size = mini().config.slate
+    assert (
+        frame.groupby("request_id")["position"].apply(list).map(tuple) == tuple(range(1, size + 1))
+    ).all()
+    assert (frame["request_id"].diff().dropna() >= 0).all()
+    per_page = frame.groupby("request_id")[["user_id", "time", "device", "surface"]].nunique()
+    assert (per_page == 1).all(axis=None)
+    up_next = frame["surface"] == "up_next"
+    assert ((frame["query_video_id"] >= 0) == up_next).all() and up_next.any()
+    assert (frame["video_id"] != frame["query_video_id"]).all()
+    clicked = frame[frame["clicked"]].set_index(["request_id", "video_id"])["watched_seconds"]
+    fed = logs.watches[logs.watches["request_id"] >= 0]
+    assert fed["source"].isin(["home", "up_next"]).all()
+    both = fed.set_index(["request_id", "video_id"])["watched_seconds"]
+    assert both.index.is_unique and both.sort_index().equals(clicked.sort_index())
