@@ -205,6 +205,38 @@ class Reader:
             self.page.wait_for_timeout(100)
         raise AssertionError(f"the picture did not change within {seconds} s")
 
+    def beside(self, part):
+        """Return the picture that belongs to a control."""
+        box = "xpath=ancestor::*[contains(@class, 'widget-vbox')][.//img][last()]"
+        return part.locator(box).locator("img.widget-image").last
+
+    def move_slider(self, handle) -> tuple[str, str]:
+        """Move a slider one step by keyboard; return the picture before and after."""
+        handle.scroll_into_view_if_needed()
+        image = self.beside(handle)
+        before = self.wait_for_new_picture(image, "")
+        at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        handle.focus()
+        self.page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
+        return before, self.wait_for_new_picture(image, before)
+
+    def play(self, game) -> str:
+        """Fill a page by keyboard, press Recommend; return the picture of the result."""
+        picks = game.locator(".widget-gridbox button.widget-toggle-button")
+        recommend = game.locator("button.widget-button", has_text="Recommend")
+        for number in range(picks.count()):
+            if recommend.is_enabled():
+                break
+            picks.nth(number).focus()
+            self.page.keyboard.press("Space")
+            game.get_by_text("✓ place " + str(number + 1)).wait_for()
+            self.page.wait_for_timeout(200)
+        recommend.focus()
+        self.page.keyboard.press("Enter")
+        image = game.locator("img.widget-image").last
+        image.wait_for(state="visible", timeout=60_000)
+        return self.wait_for_new_picture(image, "")
+
 
 @contextmanager
 def reader(address: str, browser: str):

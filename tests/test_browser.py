@@ -6,6 +6,7 @@ Needs a Chromium of the machine; is skipped where there is none.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import browser_lab
@@ -24,6 +25,9 @@ pytestmark = [
         reason="the browser test needs Chromium (on Debian: apt-get install chromium)",
     ),
 ]
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 #: Set this to a folder to look at what the reader sees.
 SCREENSHOTS = os.environ.get("COURSE_SCREENSHOTS")
@@ -66,11 +70,23 @@ CELLS = [
 ]
 
 
-def demo_notebook(path: Path) -> Path:
-    """Write a small notebook with one of each widget."""
+BAD_CELLS = [
+    "from course import plots, widgets\n"
+    "def draw(x):\n"
+    "    if x > 1:\n"
+    "        raise ValueError('too far')\n"
+    "    return plots.figure()[0]",
+    "widgets.sliders(draw, x=(1, 3, 1, 1))",
+    "from IPython.display import HTML\nHTML('<img src=\"http://example.com/a.png\">')",
+    "1 / 0",
+]
+
+
+def write_notebook(path: Path, sources: list[str]) -> Path:
+    """Write a notebook of code cells."""
     cells = [
         nbformat.v4.new_code_cell(source, id=f"cell-{number}")
-        for number, source in enumerate(CELLS)
+        for number, source in enumerate(sources)
     ]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
@@ -81,7 +97,10 @@ def demo_notebook(path: Path) -> Path:
 def lab(tmp_path_factory):
     """A folder of notebooks, JupyterLab on it, and a reader at a browser."""
     folder = tmp_path_factory.mktemp("notebooks")
-    demo_notebook(folder / "demo.ipynb")
+    write_notebook(folder / "demo.ipynb", CELLS)
+    write_notebook(folder / "bad.ipynb", BAD_CELLS)
+    for chapter in CHAPTERS:
+        shutil.copy(chapter, folder)  # so that nothing is ever saved over the chapter itself
     home = tmp_path_factory.mktemp("jupyter")
     with (
         browser_lab.jupyterlab(folder, home) as address,
@@ -97,11 +116,11 @@ def screenshot(lab, name: str) -> None:
         lab.page.screenshot(path=folder / f"{name}.png")
 
 
-def test_a_reader_works_through_a_notebook(lab):
+def test_every_kind_of_widget_works_by_keyboard(lab):
     page = lab.page
     cells = lab.run_notebook("demo.ipynb")
-    assert all(cell["execution_count"] for cell in cells), "a cell did not run"
     assert lab.errors() == []
+    assert all(cell["execution_count"] for cell in cells), "a cell did not run"
 
     # The slider, by keyboard.
     handle = page.locator(".noUi-handle").first
@@ -161,4 +180,38 @@ def test_a_reader_works_through_a_notebook(lab):
     screenshot(lab, "game-next")
 
     assert seen and lab.errors() == []
+    assert lab.outside == []
+
+
+def test_what_goes_wrong_on_the_page_is_noticed(lab):
+    lab.run_notebook("bad.ipynb")
+    assert lab.errors() == ["ZeroDivisionError: division by zero"]
+    assert lab.outside == ["http://example.com/a.png"]
+    lab.outside.clear()
+    handle = lab.page.locator(".noUi-handle").first
+    handle.focus()
+    lab.page.keyboard.press("ArrowRight")
+    lab.page.get_by_text("too far").wait_for()
+    screenshot(lab, "error")
+    assert len(lab.errors()) == 2 and "ValueError" in lab.errors()[1]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+def test_a_reader_works_through_a_chapter(lab, chapter):
+    cells = lab.run_notebook(chapter.name, seconds=300)
+    screenshot(lab, chapter.stem)
+    assert lab.errors() == []
+    assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
+
+    handles, games = lab.page.locator(".noUi-handle"), lab.page.locator(".widget-gridbox")
+    assert handles.count() + games.count() > 0, "nothing to touch in this chapter"
+    if handles.count():
+        before, after = lab.move_slider(handles.first)
+        assert after != before
+        screenshot(lab, f"{chapter.stem}-slider")
+    if games.count():
+        game = games.first.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][last()]")
+        assert lab.play(game)
+        screenshot(lab, f"{chapter.stem}-game")
+    assert lab.errors() == []
     assert lab.outside == []

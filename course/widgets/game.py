@@ -104,7 +104,7 @@ class RecommenderGame(Shown):
         self.another_button.on_click(lambda button: self._quietly(self._next))
         buttons = ipywidgets.HBox(
             [self.recommend_button, self.another_button, self._note],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+            layout={"flex_flow": "row wrap", "align_items": "center", "margin": "12px 0 0 0"},
         )
         self.widget = ipywidgets.VBox([self._viewer, self._grid, buttons, *self._stage.parts])
         self._start()
