@@ -35,7 +35,9 @@ _MEMORY = "memory.npz"
 def code_version() -> str:
     """Checksum of NumPy's version and the source of simulator and tables (hex, 16 digits)."""
     here = Path(__file__).resolve().parent
-    files = sorted([*(here.parent / "simulator").glob("*.py"), here / "schema.py", here / "tables.py"])
+    files = sorted(
+        [*(here.parent / "simulator").glob("*.py"), here / "schema.py", here / "tables.py"]
+    )
     # Another NumPy may draw other numbers from the same seed.
     digest = hashlib.sha256(np.__version__.encode())
     for path in files:
@@ -47,7 +49,8 @@ def code_version() -> str:
 def key(config: WorldConfig, seed: int) -> str:
     """Name of a world: readable size and seed, then a checksum of everything that decides it."""
     content = json.dumps([dataclasses.asdict(config), seed, code_version()], sort_keys=True)
-    return f"{config.users}x{config.videos}-seed{seed}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return f"{config.users}x{config.videos}-seed{seed}-{digest}"
 
 
 def save(

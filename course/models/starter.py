@@ -7,7 +7,6 @@ what the papers propose.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +23,7 @@ FEATURES = (
     "factorization score",
     "popular this week (log)",
     "age in days (log)",
-    "share of watches in the topic",
+    "share of watches in the topic (root)",
     "watches of the channel (log)",
     "same language",
     "length in minutes (log)",
@@ -104,7 +103,7 @@ class Profiles:
             match,
             self.popular[video],
             np.log1p(np.maximum(time[:, None] - self.uploaded[video], 0)),
-            self.topic_share[u, self.topic[video]],
+            np.sqrt(self.topic_share[u, self.topic[video]]),
             self.channel_watches[u, self.channel[video]],
             self.language[video] == self.user_language[u],
             np.log(self.minutes[video]),
@@ -154,14 +153,7 @@ class TwoStage:
         Only videos in the account's language that it has not watched lately are considered.
         """
         p = self.profiles
-        scores = p.scores(requests.user) + 0.02 * p.popular
-        foreign = p.language[None, :] != p.user_language[requests.user][:, None]
-        scores = np.where(foreign, scores - 10.0, scores)
-        row = np.arange(len(requests))[:, None]
-        watched = np.where(requests.recent_videos < len(p.videos), requests.recent_videos, -1)
-        scores = np.concatenate([scores, np.zeros((len(scores), 1), scores.dtype)], axis=1)
-        scores[row, watched] -= 10.0  # -1 = no video lands in the extra column
-        scores = scores[:, :-1]
+        scores = _not_watched(p, requests, p.scores(requests.user) + 0.02 * p.popular)
         count = min(self.candidates, scores.shape[1])
         return np.argpartition(-scores, count - 1, axis=1)[:, :count].astype(np.int32)
 
@@ -172,22 +164,30 @@ class TwoStage:
         return top(scores.reshape(videos.shape), videos, requests.slate)
 
     def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
         return self.rank(requests, self.nominate(requests))
 
 
-def recall_at(candidates: np.ndarray, watched: pd.DataFrame, user: np.ndarray) -> float:
-    """Mean share of an account's watched videos that are among its candidates.
+class PopularInLanguage:
+    """What was watched most in the last week, in the account's language and not yet watched."""
 
-    Parameters
-    ----------
-    candidates : (r, c) int
-    watched : DataFrame with ``user_id`` and ``video_id``, the later watches
-    user : (r,) int, account of each row of ``candidates``; each account once
-    """
-    later = watched.groupby("user_id")["video_id"].agg(set)
-    shares = [
-        len(later[u] & set(row)) / len(later[u])
-        for u, row in zip(user.tolist(), candidates.tolist(), strict=True)
-        if u in later.index
-    ]
-    return float(np.mean(shares)) if shares else float("nan")
+    def __init__(self, profiles: Profiles):
+        self.profiles = profiles
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
+        p = self.profiles
+        scores = _not_watched(
+            p, requests, np.broadcast_to(p.popular, (len(requests), len(p.popular)))
+        )
+        everything = np.broadcast_to(np.arange(len(p.popular), dtype=np.int32), scores.shape)
+        return top(scores, everything, requests.slate)
+
+
+def _not_watched(p: Profiles, requests: Requests, scores: np.ndarray) -> np.ndarray:
+    """Push videos in another language, or watched lately, below all others."""
+    foreign = p.language[None, :] != p.user_language[requests.user][:, None]
+    # One extra column takes the "no video" entries (-1) and is cut off again.
+    out = np.concatenate([np.where(foreign, scores - 10.0, scores), scores[:, :1]], axis=1)
+    out[np.arange(len(out))[:, None], requests.recent_videos] -= 20.0
+    return out[:, :-1]

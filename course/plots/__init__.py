@@ -4,7 +4,20 @@
 draws the figures of one subject.
 """
 
+from course.plots.live import experiment, funnel_tradeoff, gap_closed, standing
+from course.plots.logs import (
+    ages_watched,
+    by_device,
+    click_against_satisfaction,
+    dials,
+    life_of_a_video,
+    locally_sparse,
+    long_tail,
+    position_split,
+    turned_dials,
+)
 from course.plots.palette import COLOURS, colour, look
+from course.plots.pictures import funnel, system_loop
 from course.plots.style import (
     Figure,
     apply,
@@ -20,14 +33,29 @@ from course.plots.style import (
 __all__ = [
     "COLOURS",
     "Figure",
+    "ages_watched",
     "apply",
     "band",
+    "by_device",
+    "click_against_satisfaction",
     "colour",
+    "dials",
+    "experiment",
     "figure",
     "floor_and_ceiling",
+    "funnel",
+    "funnel_tradeoff",
+    "gap_closed",
     "interval",
+    "life_of_a_video",
+    "locally_sparse",
+    "long_tail",
     "look",
     "png",
+    "position_split",
     "show",
+    "standing",
     "styled",
+    "system_loop",
+    "turned_dials",
 ]

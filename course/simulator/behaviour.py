@@ -42,7 +42,7 @@ ENGAGEMENT = ("click", "watch")
 
 # Rows: tasks. Columns: components, in the order above.
 _WEIGHTS = {
-    #          taste  ctx   qual   bait  pack length fresh famil  fatig foreign rewatch ladder satiat
+    #          taste  ctx   qual   bait  pack length fresh famil  fatig foreign rewat ladder satiat
     "click":   [0.90, 0.70, 0.25, 0.55, 0.45, -0.10, 0.60, 0.70, -0.35, -3.0, -3.0, 0.50, 0.80],
     "watch":   [0.80, 0.45, 0.60, -0.75, 0.0, -0.45, 0.10, 0.30, 0.00, -0.8, -0.5, 0.30, 0.40],
     "like":    [0.80, 0.30, 0.75, -0.60, 0.1, 0.00, 0.10, 0.40, 0.00, -0.5, 0.0, 0.20, 0.20],
@@ -86,9 +86,7 @@ class Situation:
 
     def rows(self, index) -> Situation:
         """Some of the rows (int or bool index)."""
-        return Situation(
-            self.user[index], self.member[index], self.time[index], self.device[index]
-        )
+        return Situation(self.user[index], self.member[index], self.time[index], self.device[index])
 
 
 class Behaviour:

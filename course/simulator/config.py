@@ -66,9 +66,7 @@ class WorldConfig:
         "examination", ("examination", "additive"), "how position enters the click"
     )
     fatigue: float = _dial(1.0, 0.0, 3.0, "tiredness of a card shown before")
-    thumbnail_bias: float = _dial(
-        0.0, 0.0, 3.0, "a second bias, on the logit, of large thumbnails"
-    )
+    thumbnail_bias: float = _dial(0.0, 0.0, 3.0, "a second bias, on the logit, of large thumbnails")
     logger_relevance: float = _dial(0.5, 0.0, 5.0, "weight of relevance in the past ranking")
     logger_incumbency: float = _dial(1.0, 0.0, 5.0, "weight of popularity in the past ranking")
     logger_noise: float = _dial(0.5, 0.0, 5.0, "weight of chance in the past ranking")

@@ -172,7 +172,9 @@ class Engine:
     def _remember(self, parts, record, step, stage) -> Watches:
         """Write watches down in order of time and let memory take them in."""
         order = np.argsort(np.concatenate([w.situation.time for w, _, _ in parts]), kind="stable")
-        outcome = {name: np.concatenate([o[name] for _, o, _ in parts])[order] for name in _OUTCOMES}
+        outcome = {
+            name: np.concatenate([o[name] for _, o, _ in parts])[order] for name in _OUTCOMES
+        }
         number = np.concatenate([n for _, _, n in parts])[order]
         watches = concatenate([w for w, _, _ in parts])
         s = watches.situation

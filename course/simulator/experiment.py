@@ -196,9 +196,7 @@ def _check(policies, n, seed, surface, candidates, visits) -> None:
 def _remember(engine: Engine, memory: Memory, situation, pages, feedback) -> None:
     k = pages.shape[1]
     row, column = np.nonzero(feedback.clicked)
-    memory.add_impressions(
-        np.repeat(situation.user, k), pages.ravel(), feedback.clicked.ravel()
-    )
+    memory.add_impressions(np.repeat(situation.user, k), pages.ravel(), feedback.clicked.ravel())
     follow = np.zeros(len(row), bool)
     memory.add_watches(engine.catalogue, situation.user[row], pages[row, column], follow)
 
@@ -245,7 +243,9 @@ def _summarise(engine, situation, collected, visits) -> ABResult:
         for metric in (*OUTCOMES, *PAGE):
             rows.append(_row(name, metric, values[metric], per_page[control][metric], user))
         distinct = len(np.unique(shown[name])) / catalogue.available(engine.config.days)
-        rows.append({"policy": name, "metric": "coverage", "observed": distinct, "expected": distinct})
+        rows.append(
+            {"policy": name, "metric": "coverage", "observed": distinct, "expected": distinct}
+        )
     joined = people.joined[user]
     requests = pd.DataFrame(
         {
@@ -299,5 +299,3 @@ def clustered_error(values: np.ndarray, cluster: np.ndarray) -> float:
     sums = np.bincount(cluster, weights=residual)
     clusters = len(np.unique(cluster))
     return float(np.sqrt((sums**2).sum() * clusters / max(clusters - 1, 1)) / len(values))
-
-

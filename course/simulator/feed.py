@@ -113,11 +113,17 @@ def rank(policy: Policy, requests: Requests) -> np.ndarray:
     try:
         pages = np.asarray(answer)
     except ValueError as error:  # rows of unequal length
-        raise PolicyError(f"The policy {name!r} returned no array ({error})", allowed=want) from error
+        raise PolicyError(
+            f"The policy {name!r} returned no array ({error})", allowed=want
+        ) from error
     if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] == 0:
-        raise PolicyError(f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want)
+        raise PolicyError(
+            f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want
+        )
     if not np.issubdtype(pages.dtype, np.integer):
-        raise PolicyError(f"The policy {name!r} returned values of type {pages.dtype}", allowed=want)
+        raise PolicyError(
+            f"The policy {name!r} returned values of type {pages.dtype}", allowed=want
+        )
     pages = pages[:, : requests.slate]
     bad = (pages < 0) | (pages >= requests.available)
     if bad.any():
@@ -203,9 +209,7 @@ def respond(
         purpose: coins(seed, purpose, key, video)
         for purpose in ("watch", "like", "share", "survey", "asked")
     }
-    outcome = after_click(
-        behaviour, situation.rows(row), video, components[row, column], uniforms
-    )
+    outcome = after_click(behaviour, situation.rows(row), video, components[row, column], uniforms)
     for name, values in outcome.items():
         getattr(feedback, name)[row, column] = values
     if expectations:

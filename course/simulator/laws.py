@@ -83,7 +83,7 @@ def click_probability(appeal, examined, truth="examination"):
 
 
 def watched_share(latent, noise):
-    r"""Share of a video that is watched: :math:`\sigma(m + 1.0\,\varepsilon)`, with normal noise."""
+    r"""Share of a video that is watched: :math:`\sigma(m + 1.0\,\varepsilon)`, normal noise."""
     return expit(latent + WATCH_NOISE * noise)
 
 

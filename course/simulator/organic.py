@@ -71,7 +71,7 @@ def organic_step(
     behaviour: Behaviour, memory: Memory, market: Market, session: Situation, step: int
 ) -> tuple[Watches, Searches]:
     """What people do on their own in the sessions of one quarter of a day."""
-    people, catalogue, config = behaviour.people, behaviour.catalogue, behaviour.config
+    catalogue, config = behaviour.catalogue, behaviour.config
     rng = generator(behaviour.seed, "events", step)
     count = rng.poisson(EVENTS_PER_SESSION, len(session))
     index = np.repeat(np.arange(len(session)), count)

@@ -21,7 +21,9 @@ from course.simulator.streams import generator
 N_INTERESTS = len(SHARES_OF_INTEREST)
 
 # How much a device is used in each part of the day (rows: night, morning, afternoon, evening).
-DEVICE_BY_DAYPART = np.array([[0.6, 0.2, 0.2], [0.7, 0.25, 0.05], [0.5, 0.4, 0.1], [0.4, 0.15, 0.45]])
+DEVICE_BY_DAYPART = np.array(
+    [[0.6, 0.2, 0.2], [0.7, 0.25, 0.05], [0.5, 0.4, 0.1], [0.4, 0.15, 0.45]]
+)
 DAYPART_SHARES = np.array([0.09, 0.21, 0.28, 0.42])
 
 
@@ -73,7 +75,9 @@ def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People
     country = 2 * language + (rng.random(u) < 0.4)
     gender = rng.choice(len(GENDERS), u, p=[0.45, 0.45, 0.10])
     age_band = rng.choice(len(AGE_BANDS), u, p=[0.12, 0.24, 0.26, 0.24, 0.14])
-    joined = np.where(rng.random(u) < 0.5, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u))
+    joined = np.where(
+        rng.random(u) < 0.5, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u)
+    )
     log_activity = rng.normal(0, 1, u)
     spread = config.activity_spread
     sessions = config.sessions_per_day * np.exp(spread * log_activity - spread**2 / 2)

@@ -43,8 +43,11 @@ class RandomPolicy:
         self.seed = seed
 
     def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
         videos = offered(requests)
-        return top(coins(self.seed, "shuffle", requests.request[:, None], videos), videos, requests.slate)
+        return top(
+            coins(self.seed, "shuffle", requests.request[:, None], videos), videos, requests.slate
+        )
 
 
 class PopularityPolicy:
@@ -59,6 +62,7 @@ class PopularityPolicy:
         self.score = np.asarray(score, dtype=float)
 
     def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
         videos = offered(requests)
         table = np.full(max(requests.available, len(self.score)), -np.inf)
         table[: len(self.score)] = self.score
@@ -79,6 +83,7 @@ class PastRanking:
         self.config, self.catalogue, self.memory, self.seed = config, catalogue, memory, seed
 
     def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
         memory, c, config = self.memory, self.catalogue, self.config
         videos = offered(requests)
         user = requests.user[:, None]
@@ -114,6 +119,7 @@ class OraclePolicy:
         self.behaviour, self.memory, self.objective = behaviour, memory, objective
 
     def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
         videos = offered(requests)
         situation = self.behaviour.situation(requests.user, requests.time, requests.device)
         score = value(self.behaviour, self.memory, situation, videos, self.objective)

@@ -65,7 +65,7 @@ def run_rounds(
     if rounds < 1 or days_per_round < 1 or rounds * days_per_round > config.future_days:
         raise ConfigError(
             f"rounds={rounds} of days_per_round={days_per_round}",
-            allowed=f"at least one each, and together at most future_days={config.future_days} days",
+            allowed=f"at least one each, together at most future_days={config.future_days} days",
             fix="take fewer rounds, or simulate a world with more future_days",
         )
     rows, records = [], {}

@@ -1,0 +1,209 @@
+"""Exercises of chapter 01, a simulated YouTube."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from course.exercises.exercise import Exercise, Mistake, Tolerance, noise_tolerance
+from course.metrics import ctr_by_position, same_video_ratio
+from course.simulator import laws
+
+POSITIONS = 6
+VIDEOS = 150
+ROWS = 40_000
+
+
+def _impressions(rng: np.random.Generator, n=4_000) -> pd.DataFrame:
+    """Pages of unequal length, so that positions are not shown equally often."""
+    position = np.minimum(rng.geometric(0.3, n), POSITIONS)
+    user = rng.zipf(1.8, n) % 50
+    chance = 0.3 / position * np.where(user < 3, 0.4, 1.0)
+    return pd.DataFrame({"user_id": user, "position": position, "clicked": rng.random(n) < chance})
+
+
+def _by_position(values) -> np.ndarray:
+    return np.asarray(values, dtype=float)
+
+
+def _split_cases(rng: np.random.Generator):
+    for _ in range(3):
+        k = int(rng.integers(4, 11))
+        seen = laws.examination(np.arange(1, k + 1), rng.uniform(0.4, 1.4))
+        relevance = np.sort(rng.uniform(0.02, 0.2, k))[::-1]
+        yield relevance * seen, seen
+
+
+def _relative_relevance(ctr, seen):
+    relevance = ctr / seen
+    return relevance / relevance[0]
+
+
+def _noise_cases(rng: np.random.Generator):
+    for _ in range(4):
+        impressions = int(rng.integers(50, 2_000))
+        yield int(rng.integers(5, impressions // 4)), impressions
+
+
+def _standard_error(clicks, impressions):
+    rate = clicks / impressions
+    return float(np.sqrt(rate * (1 - rate) / impressions))
+
+
+def _sorted_log(rng: np.random.Generator) -> pd.DataFrame:
+    """A log in which better videos stand higher, with a steepness drawn afresh."""
+    return _draw_log(rng, rng.uniform(0.5, 1.2))
+
+
+def _draw_log(rng: np.random.Generator, exponent: float) -> pd.DataFrame:
+    appeal = rng.normal(-1.2, 0.9, VIDEOS)
+    video = rng.integers(VIDEOS, size=ROWS)
+    # The past ranking: appeal plus noise decides how high a video stands.
+    place = appeal[video] + rng.normal(0, 0.9, ROWS)
+    position = 1 + (POSITIONS * pd.Series(-place).rank(pct=True).to_numpy() * 0.9999).astype(int)
+    seen = laws.examination(position, exponent)
+    clicked = rng.random(ROWS) < laws.click_probability(appeal[video], seen)
+    log = pd.DataFrame({"video_id": video, "position": position, "clicked": clicked})
+    log.attrs["exponent"] = float(exponent)
+    return log
+
+
+def _true_ratio(impressions: pd.DataFrame) -> np.ndarray:
+    """What an estimate is measured against: the truth of the hidden world, not an estimate."""
+    return laws.examination(np.arange(1, POSITIONS + 1), impressions.attrs["exponent"])
+
+
+def _estimate(impressions: pd.DataFrame) -> np.ndarray:
+    return _by_position(same_video_ratio(impressions))
+
+
+def _resimulated(rng: np.random.Generator, impressions: pd.DataFrame) -> np.ndarray:
+    return _estimate(_draw_log(rng, impressions.attrs["exponent"]))
+
+
+def _raw_ratio(impressions: pd.DataFrame) -> np.ndarray:
+    ctr = ctr_by_position(impressions)
+    return _by_position(ctr / ctr.iloc[0])
+
+
+EXERCISES = (
+    Exercise(
+        id="01-ctr",
+        chapter=1,
+        title="Click-through rate by position",
+        difficulty=1,
+        minutes=5,
+        reference=lambda impressions: _by_position(ctr_by_position(impressions)),
+        cases=lambda rng: ((_impressions(rng),) for _ in range(3)),
+        mistakes=(
+            Mistake(
+                lambda impressions: _by_position(
+                    impressions[impressions["clicked"]].groupby("position").size()
+                    / impressions["clicked"].sum()
+                ),
+                "That is how the clicks are spread over positions; "
+                "divide by the impressions at the same position.",
+            ),
+            Mistake(
+                lambda impressions: _by_position(
+                    impressions.groupby("position")["clicked"].sum() / len(impressions)
+                ),
+                "You divide by all impressions; each position has its own number.",
+            ),
+            Mistake(
+                lambda impressions: _by_position(
+                    impressions.groupby(["position", "user_id"])["clicked"]
+                    .mean()
+                    .groupby("position")
+                    .mean()
+                ),
+                "You average over accounts first, so light accounts weigh as much as heavy ones.",
+            ),
+        ),
+        hints=(
+            "A rate is clicks divided by impressions, position by position.",
+            "The mean of a True/False column is the share of True; `groupby` does it by position.",
+        ),
+    ),
+    Exercise(
+        id="01-relevance",
+        chapter=1,
+        title="Take the bias out of a curve",
+        difficulty=2,
+        minutes=8,
+        reference=_relative_relevance,
+        cases=_split_cases,
+        mistakes=(
+            Mistake(
+                lambda ctr, seen: ctr / seen,
+                "Right so far; now state it relative to position 1.",
+            ),
+            Mistake(
+                lambda ctr, seen: (ctr * seen) / (ctr[0] * seen[0]),
+                "You multiplied by P(seen), which counts the bias twice; it has to come out.",
+            ),
+            Mistake(
+                lambda ctr, seen: ctr / ctr[0],
+                "That is the click-through rate itself; the bias is still in it.",
+            ),
+        ),
+        hints=("The click-through rate is a product of two factors, and you know one of them.",),
+    ),
+    Exercise(
+        id="01-noise",
+        chapter=1,
+        title="How far off is a click rate?",
+        difficulty=2,
+        minutes=8,
+        reference=_standard_error,
+        cases=_noise_cases,
+        tolerance=Tolerance(relative=0.03),
+        mistakes=(
+            Mistake(
+                lambda clicks, impressions: (
+                    (clicks / impressions) * (1 - clicks / impressions) / impressions
+                ),
+                "That is a variance; take the root.",
+            ),
+            Mistake(
+                lambda clicks, impressions: float(
+                    np.sqrt(clicks / impressions * (1 - clicks / impressions))
+                ),
+                "That is the spread of one impression; a mean over many is steadier.",
+            ),
+            Mistake(
+                lambda clicks, impressions: float(np.sqrt(clicks * (1 - clicks / impressions))),
+                "That is the spread of the number of clicks; you want that of the rate.",
+            ),
+        ),
+        hints=(
+            "One impression is a coin with P(click) = p; its variance is p(1 - p).",
+            "The variance of a mean of n independent coins is the variance of one, divided by n.",
+        ),
+    ),
+    Exercise(
+        id="01-same-video",
+        chapter=1,
+        title="Estimate the bias from the log alone",
+        difficulty=3,
+        minutes=20,
+        reference=_true_ratio,
+        cases=lambda rng: ((_sorted_log(rng),) for _ in range(2)),
+        tolerance=noise_tolerance(_resimulated, runs=20, margin=1.8),
+        mistakes=(
+            Mistake(
+                _raw_ratio,
+                "That is the click-through rate relative to position 1. The better videos stand "
+                "higher, so it mixes relevance into the bias; compare each video with itself.",
+            ),
+        ),
+        hints=(
+            "A video that stood at position 1 on some pages and at position 4 on others carries "
+            "its relevance with it.",
+            "For each video, compare its clicks at k, times its impressions at 1, with its clicks "
+            "at 1, times its impressions at k. Then add up over videos before you divide.",
+            "Videos with few impressions at both places say little; a weight such as "
+            "1 / (impressions at 1 + impressions at k) keeps them from shouting.",
+        ),
+    ),
+)

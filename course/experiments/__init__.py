@@ -1,0 +1,1 @@
+"""Small experiments that more than one place needs: notebooks, sliders, tests."""

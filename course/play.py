@@ -1,0 +1,138 @@
+"""You are the recommender: cards and rounds of the game, dealt from a simulated world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from course.errors import ConfigError
+from course.pages import Card, thumbnail, title_for
+from course.plots.live import standing
+from course.plots.style import Figure
+from course.simulator.behaviour import Situation
+from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, channel_name
+from course.simulator.streams import generator
+from course.simulator.truth import value
+from course.widgets import Deal
+from course.world import World
+
+LOUD = 2.5
+"""Clickbait (in sd) from which a thumbnail is as loud as it gets."""
+
+
+def cards(world: World, videos, time: float | None = None) -> list[Card]:
+    """Cards of videos as a page shows them at a time (days; default: the end of the log).
+
+    Titles and thumbnails are made up. They show topic, format and loudness, nothing else.
+    """
+    c, end = world.engine.catalogue, world.config.days if time is None else time
+    views = world.engine.memory.video_watches
+    made = []
+    for video in np.asarray(videos).tolist():
+        loud = float(np.clip(c.clickbait[video] / LOUD, 0, 1))
+        topic, form = int(c.topic[video]), int(c.format[video])
+        made.append(
+            Card(
+                video_id=video,
+                title=title_for(topic, form, int(c.language[video]), video, clickbait=loud),
+                channel=channel_name(int(c.channel[video])),
+                duration_seconds=float(c.seconds[video]),
+                age_days=max(0.0, end - float(c.uploaded[video])),
+                views=int(views[video]),
+                thumbnail=thumbnail(topic, form, video, clickbait=loud),
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What the game knows and the reader does not: who is watching, and each card's worth."""
+
+    videos: np.ndarray
+    p_click: np.ndarray
+    seen: np.ndarray
+
+
+class Rounds:
+    """Deals viewers of one world, and scores the reader's pages by the truth.
+
+    Parameters
+    ----------
+    world : World
+    shown : int, how many cards are dealt
+    picks : int, how many make a page
+    seed : int, which viewers come
+    """
+
+    def __init__(self, world: World, *, shown: int = 12, picks: int = 4, seed: int = 0):
+        if not 1 <= picks <= shown <= world.config.candidates:
+            raise ConfigError(
+                f"picks={picks} of shown={shown}",
+                allowed=f"1 <= picks <= shown <= {world.config.candidates}",
+            )
+        self.world, self.shown, self.picks, self.seed = world, shown, picks, seed
+
+    def deal(self, number: int) -> Deal:
+        """The viewer and the cards of a round (counted from 0)."""
+        engine, memory = self.world.engine, self.world.engine.memory
+        rng = generator(engine.seed, "game", self.seed, number)
+        known = np.flatnonzero((memory.recent_videos >= 0).sum(axis=1) >= 15)
+        if len(known) == 0:
+            raise ConfigError("This world has no viewer with 15 watches", fix="take a larger size")
+        user = rng.choice(known, 1)
+        device = engine.people.device_weights[user].argmax(axis=1)
+        time = np.array([self.world.config.days + 0.8])
+        engine.market.open(float(time[0]))
+        viewer = engine.behaviour.situation(user, time, device)
+        asked = engine.requests(viewer, np.array([-1]), memory, np.array([-1]), rng)
+        videos = rng.permutation(asked.candidates[0])[: self.shown]
+        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "click")[0]
+        seen = engine.behaviour.examined(device, np.arange(1, self.picks + 1))
+        return Deal(
+            viewer_html=self._describe(viewer),
+            cards=cards(self.world, videos, float(time[0])),
+            secret=Secret(videos, p_click, seen),
+        )
+
+    def score(self, deal: Deal, picks, history=()) -> tuple[Figure, str]:
+        """Expected clicks of the reader's page between random pages and the best page."""
+        you, chance, best = self._values(deal.secret, picks)
+        share = (you - chance.mean()) / (best - chance.mean())
+        text = (
+            f"Your page is worth <b>{you:.2f}</b> clicks in expectation, a random one "
+            f"{chance.mean():.2f}, the best one {best:.2f}. You closed <b>{share:.0%}</b> of the "
+            f"gap and beat {np.mean(chance < you):.0%} of random pages."
+        )
+        if history:
+            shares = [share]
+            for earlier, earlier_picks in history:
+                you_then, chance_then, best_then = self._values(earlier.secret, earlier_picks)
+                middle = chance_then.mean()
+                shares.append((you_then - middle) / (best_then - middle))
+            text += f" Over {len(shares)} viewers: {np.mean(shares):.0%} of the gap."
+        return standing(chance, you, best), text
+
+    def _values(self, secret: Secret, picks):
+        place = {video: i for i, video in enumerate(secret.videos.tolist())}
+        you = float(secret.p_click[[place[video] for video in picks]] @ secret.seen[: len(picks)])
+        rng = np.random.default_rng(0)
+        order = rng.random((4_000, len(secret.videos))).argsort(axis=1)[:, : self.picks]
+        chance = secret.p_click[order] @ secret.seen
+        best = float(np.sort(secret.p_click)[::-1][: self.picks] @ secret.seen)
+        return you, chance, best
+
+    def _describe(self, viewer: Situation) -> str:
+        world, user = self.world, int(viewer.user[0])
+        people = world.engine.people
+        recent = world.engine.memory.recent_videos[user]
+        last = cards(world, recent[recent >= 0][:6])
+        listed = "".join(f"<li>{card.title} <i>({card.channel})</i></li>" for card in last)
+        return (
+            f"<b>Your viewer</b> is {AGE_BANDS[people.age_band[user]]} years old, lives in "
+            f"{COUNTRIES[people.country[user]]} and opens the home page on a "
+            f"{DEVICES[int(viewer.device[0])]} in the {DAYPARTS[int(viewer.daypart[0])]}. "
+            f"Last watched:<ul style='margin:.2em 0'>{listed}</ul>"
+            f"<b>Pick {self.picks} of {self.shown} videos</b>, the most promising first."
+        )

@@ -1,0 +1,138 @@
+"""Figures of live experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from course.plots.palette import colour, look
+from course.plots.style import Figure, figure, floor_and_ceiling, interval, styled
+from course.simulator.experiment import ABResult
+
+METRIC_LABELS = {
+    "watch_minutes": "watch time per page (minutes)",
+    "clicks": "clicks per page",
+    "completions": "completed watches per page",
+    "satisfied": "satisfied watches per page (4 or 5 stars)",
+    "likes": "likes per page",
+    "dismissals": "dismissals per page",
+    "topics": "distinct topics on a page",
+    "fresh_share": "share of videos under 7 days old",
+    "coverage": "share of the catalogue shown",
+}
+
+
+@styled
+def experiment(
+    result: ABResult,
+    metrics: Sequence[str] = ("clicks", "watch_minutes"),
+    *,
+    floor: str | None = "random",
+    ceiling: str | None = "oracle",
+) -> Figure:
+    """Draw a live experiment: sampled outcome with its 95 % interval, exact expectation as a dot.
+
+    Parameters
+    ----------
+    result : ABResult
+    metrics : names of metrics, one panel each
+    floor, ceiling : policies of the experiment that are drawn as dashed lines, where they exist
+    """
+    fig, axes = figure(len(metrics), height=0.9 + 0.5 * result.table["policy"].nunique())
+    for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
+        rows = result.table[result.table["metric"] == metric].set_index("policy")
+        ends = [rows["expected"].get(name) if name else None for name in (floor, ceiling)]
+        shown = [name for name in rows.index if name not in (floor, ceiling)]
+        for y, name in enumerate(reversed(shown)):
+            row = rows.loc[name]
+            ax.plot([row["low"], row["high"]], [y, y], color=colour(name), lw=3, alpha=0.45)
+            ax.plot(row["observed"], y, "|", color=colour(name), ms=16, mew=2)
+            ax.plot(row["expected"], y, "o", color=colour(name), ms=7)
+        ax.set_yticks(range(len(shown)), list(reversed(shown)))
+        ax.set_ylim(-0.6, len(shown) - 0.4)
+        ax.set_xlabel(METRIC_LABELS.get(metric, metric))
+        ax.grid(axis="y", visible=False)
+        floor_and_ceiling(ax, *ends, orient="v")
+        ax.set_xlim(left=0)
+    return fig
+
+
+@styled
+def gap_closed(shares: Mapping[str, Sequence[float]], *, title: str = "") -> Figure:
+    """Draw the share of the gap between random (0 %) and oracle (100 %) that each method closes.
+
+    Parameters
+    ----------
+    shares : method -> one value per seed, as a share (a dict, or a DataFrame with one column each)
+    """
+    shares = {name: np.asarray(shares[name], float) for name in shares}
+    fig, ax = figure(height=1.2 + 0.55 * len(shares), title=title)
+    for y, (name, values) in enumerate(reversed(list(shares.items()))):
+        values = 100 * values
+        mean, half = interval(values)
+        ax.plot(values, np.full(len(values), y), "o", color=colour(name), ms=4, alpha=0.45)
+        ax.errorbar(mean, y, xerr=half, fmt="D", color=colour(name), ms=8, capsize=4)
+    ax.set_yticks(range(len(shares)), list(reversed(list(shares))))
+    ax.set_ylim(-0.6, len(shares) - 0.4)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("share of the gap between random and oracle (%)")
+    floor_and_ceiling(ax, 0, 100, orient="v")
+    return fig
+
+
+@styled
+def funnel_tradeoff(table: pd.DataFrame, candidates: int | Sequence[int] = 200) -> Figure:
+    """Draw what the first stage's size buys and costs.
+
+    Parameters
+    ----------
+    table : DataFrame with columns ``candidates``, ``clicks`` (expected, per page), ``recall``
+    candidates : the setting (or settings) to mark; the nearest row of the table is taken
+    """
+    fig, axes = figure(2, height=3.4)
+    x = table["candidates"].to_numpy()
+    panels = (
+        ("clicks", "expected clicks per page", "What the viewer gets", "logistic regression"),
+        (
+            "recall",
+            "share of later watches in it",
+            "What the first stage keeps",
+            "matrix factorization",
+        ),
+    )
+    for ax, (column, label, title, name) in zip(axes, panels, strict=True):
+        y = table[column].to_numpy()
+        ax.plot(x, y, **look(name))
+        for setting in np.atleast_1d(candidates):
+            i = int(np.abs(np.log(x / setting)).argmin())
+            ax.plot(x[i], y[i], "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
+            side = "right" if i == len(x) - 1 else "left" if i == 0 else "center"
+            ax.annotate(
+                f"{x[i]:,}: {y[i]:.2f}", (x[i], y[i]), xytext=(0, 14),
+                textcoords="offset points", ha=side, color=colour("you"),
+            )  # fmt: skip
+        ax.set(xscale="log", xlabel="videos handed to the ranker", ylabel=label, title=title)
+        ax.set_ylim(0, y.max() * 1.25)
+    return fig
+
+
+@styled
+def standing(chance: np.ndarray, you: float, best: float) -> Figure:
+    """Draw where a page stands between random pages and the best possible page.
+
+    Parameters
+    ----------
+    chance : (m,) expected clicks of random pages; you, best : expected clicks
+    """
+    fig, ax = figure(
+        height=2.8,
+        alt=f"Expected clicks: you {you:.2f}, random {np.mean(chance):.2f}, oracle {best:.2f}",
+    )
+    ax.hist(chance, bins=40, color=colour("random"), alpha=0.6, label="random pages")
+    ax.axvline(you, color=colour("you"), lw=3, label="your page")
+    floor_and_ceiling(ax, float(np.mean(chance)), best, orient="v")
+    ax.set(xlabel="expected clicks of the page", ylabel="random pages", yticks=[])
+    ax.legend(loc="upper center")
+    return fig

@@ -1,0 +1,346 @@
+# ---
+# course:
+#   number: "00"
+#   title: Start here
+#   question: How does one page request travel through the whole system?
+#   paper: P1 Fig. 1 and 2, P2 Fig. 1, 3 and 4
+#   minutes: 60
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# **Promise.** In one sitting you follow one page request through a whole recommender: from the corpus to hundreds of candidates, to a page of ten, to a watch. You build a first system, put it in front of simulated viewers, and try to beat it yourself.
+#
+# * **Papers.** Covington et al. 2016 (P1), Figures 1 and 2; Zhao et al. 2019 (P2), Figures 1, 3 and 4.
+# * **You should know.** Python, a little pandas, what a probability is. No machine learning yet.
+# * **Your time** about 60 minutes; **the machine's** about {{seconds}} seconds.
+
+# %%
+# {{setup}}
+
+# %%
+import numpy as np
+import pandas as pd
+
+from course import ab_test, check, play, plots, simulate
+from course.metrics import gap_closed
+from course.models.starter import PopularInLanguage, Profiles, TwoStage, fit_click_model
+from course.pages import home_page, up_next_page
+from course.widgets import Choice, RecommenderGame, predict, sliders
+
+world = simulate("small", seed=7)
+world
+
+# %% [markdown]
+# `world` is a simulated YouTube. It has accounts, videos, 45 days of searching, clicking and watching, and one thing that the real site does not have: **we know the truth**. For every account, video and moment we can look up how likely a click is, how long the watch would be, how satisfied the viewer. The models never see that. We use it to judge them.
+
+# %% [markdown]
+# ## 1. What a viewer sees
+#
+# Here is the home page that one viewer was served near the end of the log (P1 opens with such a picture). The titles and pictures are made up; length, age and views are the simulator's.
+
+# %%
+pages = world.logs().impressions
+english = (world.logs().users["language"] == "English").to_numpy()[pages["user_id"]]
+home = pages[(pages["surface"] == "home") & (pages["device"] == "desktop") & english]
+page = home[home["request_id"] == home["request_id"].iloc[-1]]
+home_page(play.cards(world, page["video_id"][:8]))
+
+# %% [markdown]
+# *What to see:* a grid of cards. Position 1 is at the top left. Each card makes a promise with its picture and its title; what the video holds is another matter.
+#
+# P2 is about the other page: somebody is watching a video already, and a list says what is *up next*.
+
+# %%
+lists = pages[pages["surface"] == "up_next"]
+page = lists[lists["request_id"] == lists["request_id"].iloc[-1]]
+playing = play.cards(world, page["query_video_id"][:1])[0]
+up_next_page(playing, play.cards(world, page["video_id"][:8]))
+
+# %% [markdown]
+# *What to see:* the video being watched (the *query video*) says a lot about what fits next. So does the viewer's history. A system has to use both, within tens of milliseconds.
+
+# %% [markdown]
+# ## 2. The question: which ten of two thousand?
+#
+# A page holds ten cards. The corpus holds thousands of videos (millions on the real site). What is it worth to choose well? First your guess:
+
+# %%
+guess = predict(
+    "00-oracle",
+    "An oracle that knows every click probability fills a page of ten. Compared with ten random "
+    "videos, how many more clicks will its page get?",
+    ["about twice as many", "about five times", "more than ten times"],
+)
+guess
+
+# %% [markdown]
+# We ask the simulated viewers. `ab_test` serves the same 1,000 page requests with each *policy*. A policy is a function from requests to pages, that is, to the ids of ten videos, best first. Each viewer brings the same luck to every policy, so differences come from the pages.
+
+# %%
+ends = {"random": world.random(), "oracle": world.oracle("click")}
+result = ab_test(world, ends, n=1000, candidates="catalogue")
+clicks = result.table[result.table["metric"] == "clicks"].set_index("policy")["expected"]
+factor = clicks["oracle"] / clicks["random"]
+guess.beside(f"about {factor:.0f} times as many clicks.")
+
+# %% [markdown]
+# Random is the **floor** and the oracle the **ceiling** of everything that follows. No real system reaches the oracle: it knows tastes, moods and qualities that no log reveals. But the distance between the two is what we play for, and we will state results as *the share of this gap* that a method closes.
+
+# %% [markdown]
+# ## 3. The naive way: show what is popular
+#
+# The simplest policy needs no model: what was watched most in the last week, in the viewer's language, minus what the viewer has seen. *Profiles* are counts from the log: who watched which topics, which channels, what is popular now.
+
+# %%
+logs = world.logs()
+profiles = Profiles(logs)
+popular = PopularInLanguage(profiles)
+result = ab_test(world, {"popularity": popular, **ends}, n=1000, candidates="catalogue")
+result.table[result.table["metric"] == "clicks"].set_index("policy")[["expected"]].round(1)
+
+# %% [markdown]
+# Popularity gets several times the clicks of random pages and is still far from the oracle. Everybody with the same language and the same gaps gets the same page, whatever they like.
+
+# %% [markdown]
+# ## 4. The papers' way: two stages
+#
+# Scoring every video for every request with a rich model is too slow. Both papers use a funnel. A cheap first stage, **candidate generation**, cuts the corpus to a few hundred; a careful second stage, **ranking**, orders those.
+#
+# In this chapter both stages are the simplest that work. Stage one is plain *matrix factorization*: each account $u$ gets a vector $x_u$, each video $v$ a vector $y_v$, and the score is their dot product $x_u \cdot y_v$. Stage two is a *logistic regression* on seven features, which predicts a click:
+#
+# $$P(\text{click}) = \frac{1}{1 + e^{-(b + \sum_j w_j f_j)}},$$
+#
+# with features $f_j$, learned weights $w_j$ and a constant $b$. Its features come from the first 35 days and its labels (clicks) from the last 10, so that no feature knows its own label.
+
+# %%
+click_model = fit_click_model(logs, at=35.0)
+
+
+def two_stages(requests, keep=200):
+    """Pages for page requests: nominate `keep` videos, rank them, show the best ten."""
+    users, rows = requests.user, np.arange(len(requests.user))[:, None]
+    score = profiles.user_vectors[users] @ profiles.video_vectors.T + 0.02 * profiles.popular
+    score[profiles.user_language[users][:, None] != profiles.language] -= 10
+    score = np.pad(score, ((0, 0), (0, 1)))  # an extra column for "no video", which is -1
+    score[rows, requests.recent_videos] -= 20
+    candidates = np.argsort(-score[:, :-1], axis=1)[:, :keep]
+    features = profiles.features(users, candidates, requests.time)
+    odds = click_model.decision_function(features.reshape(-1, features.shape[-1]))
+    best = np.argsort(-odds.reshape(candidates.shape), axis=1)[:, : requests.slate]
+    return np.take_along_axis(candidates, best, axis=1)
+
+
+# %% [markdown]
+# That is a whole recommender in ten lines. The course has the same as `TwoStage`; we check that the two agree and use the course's from here on.
+
+# %%
+system = TwoStage(profiles, click_model, candidates=200)
+both = ab_test(world, {"ours": two_stages, "course": system}, n=200, candidates="catalogue")
+same = (both.pages["ours"] == both.pages["course"]).mean()
+assert same > 0.99
+print("the notebook's two stages and the course's TwoStage give the same pages")
+
+# %% [markdown]
+# Now one thousand requests travel through it. We count what is left after each step (P1, Figure 2).
+
+# %%
+policies = {"popularity": popular, "logistic regression": system, **ends}
+result = ab_test(world, policies, n=1000, candidates="catalogue")
+table = result.table.set_index(["policy", "metric"])["expected"]
+watched = table["logistic regression", "clicks"]
+stages = [("corpus", len(logs.videos)), ("candidates", 200), ("on the page", 10)]
+plots.funnel([*stages, ("watched, on average", round(watched, 2))])
+
+# %% [markdown]
+# *What to see:* corpus → hundreds → ten → about half a watch per page. The first stage throws away nine in ten videos, so it must not throw away the good ones. And here is what the second stage does with the rest:
+
+# %%
+plots.experiment(result)
+
+# %% [markdown]
+# *What to see:* the dot is the exact expectation, which only a simulator knows; the pale bar is what a company would see, the sampled mean with its 95% interval. In this world the two-stage system (named after its ranker) gets hardly more clicks than popularity, but more watch time, and both are far from the oracle. The rest of this course is about the rest of the gap: better candidates (chapters 02 to 05), better ranking (06 and 07), more than clicks (08), and logs that mislead (09).
+
+# %% [markdown]
+# ## 5. Is it luck? Five worlds
+#
+# One world is one draw. We build the system anew in five tiny worlds and state the share of the gap that each method closes, with its 95% interval.
+
+
+# %%
+def shares_closed(seed, **dials):
+    tiny = simulate("tiny", seed=seed, **dials)
+    profiles, model = Profiles(tiny.logs()), fit_click_model(tiny.logs(), at=20.0)
+    policies = {
+        "popularity": PopularInLanguage(profiles),
+        "logistic regression": TwoStage(profiles, model, candidates=100),
+        "random": tiny.random(),
+        "oracle": tiny.oracle("click"),
+    }
+    table = ab_test(tiny, policies, n=1000, candidates="catalogue").table
+    clicks = table[table["metric"] == "clicks"].set_index("policy")["expected"]
+    return clicks.map(lambda value: gap_closed(value, clicks["random"], clicks["oracle"]))
+
+
+runs = pd.DataFrame([shares_closed(seed) for seed in range(5)])
+shown = runs[["popularity", "logistic regression"]]
+plots.gap_closed(shown, title="Five tiny worlds")
+
+# %% [markdown]
+# *What to see:* each small dot is a world, the diamond the mean. The worlds differ, so the fair comparison is *within* each world: two stages minus popularity, world by world.
+
+# %%
+gain, half = plots.interval(runs["logistic regression"] - runs["popularity"])
+print(f"two stages minus popularity: {gain:+.0%} ± {half:.0%} of the gap")
+assert gain > 0
+
+# %% [markdown]
+# ## 6. The switch: a world where all like the same
+#
+# Our explanation is that the system wins because it knows *individual* taste. The world has a dial for that: `own_taste` is the share of people with a taste of their own. At 0 all like the same topics. If the explanation is right, the advantage must go.
+
+# %%
+off = pd.DataFrame([shares_closed(seed, own_taste=0.0) for seed in range(5)])
+gain_off, half_off = plots.interval(off["logistic regression"] - off["popularity"])
+print(f"with one taste for all: {gain_off:+.0%} ± {half_off:.0%} of the gap")
+assert gain_off < gain
+
+# %% [markdown]
+# With one taste for all, personal profiles have nothing left to know, and what is popular is what everybody likes.
+
+# %% [markdown]
+# ## 7. How many candidates?
+#
+# The first stage may hand over 10 videos or all 2,000. Few are cheap but may miss the good ones; many cost time. We try a range: expected clicks, and *recall*, the share of what accounts watched later that is among the candidates. For recall the profiles stop at day 42.
+
+# %%
+from course.experiments.funnel import candidate_sizes
+
+sizes = candidate_sizes(world, click_model, [10, 20, 50, 100, 200, 500, 1000, 2000])
+sliders(
+    plots.funnel_tradeoff,
+    fixed={"table": sizes},
+    candidates=Choice([10, 20, 50, 100, 200, 500, 1000, 2000], 200),
+)
+
+# %% [markdown]
+# The same picture with three settings marked:
+
+# %%
+plots.funnel_tradeoff(sizes, [20, 200, 2000])
+
+# %% [markdown]
+# *What to see:* clicks rise up to a few hundred candidates and then stop rising, while recall and cost go on to grow. Ranking the whole corpus is even a little worse here, since the simple ranker has no idea that the first stage's taste matters. That is why "hundreds" is the papers' answer.
+
+# %% [markdown]
+# ## 8. You are the recommender
+#
+# Twelve videos were nominated for a viewer. Pick four, the most promising first, and press *Recommend*. Then the truth is opened: where does your page stand between random and oracle? (Tab moves between the cards, Space picks.)
+
+# %%
+rounds = play.Rounds(world)
+game = RecommenderGame(rounds.deal, rounds.score, picks=4)
+game
+
+# %% [markdown]
+# For readers who cannot play here, one round in which the first four cards were picked:
+
+# %%
+deal = rounds.deal(0)
+figure, text = rounds.score(deal, [card.video_id for card in deal.cards[:4]])
+figure
+
+# %% [markdown]
+# *What to see:* the grey hills are random pages, the coloured line is the page that was picked, the dashed lines are floor and ceiling. Most people beat random within a few rounds and do not come near the oracle.
+
+# %% [markdown]
+# ## 9. The system is a loop
+#
+# What a viewer does with a page is written down, and tomorrow's model learns from it (P2, Figure 1). So the system learns from pages that it made itself.
+
+# %%
+plots.system_loop()
+
+# %% [markdown]
+# *What to see:* the upper row is what you just built, with one task (the click) and no combination yet. The box at the bottom is P2's idea against a trap: cards at the top are clicked more because they stand at the top. A small side network takes in the position and its output is *added to the logit* of the click in training; at serving it is left out. Chapter 09 builds it.
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your answer into the stub and run the check below it. It tries your function on hidden cases that are drawn afresh each time.
+#
+# **Exercise 1 · Expected clicks of a page** (difficulty 1 of 3, 5 minutes). Given arrays over the cards of a page, `p_click_if_seen` (P(click) if the card is looked at) and `seen` (P(looked at)), return the expected number of clicks of the page.
+#
+# <details><summary>Hint 1</summary>A click needs two things: the card is looked at, and it is wanted.</details>
+# <details><summary>Hint 2</summary>Chances of two things that must both happen are multiplied; expected counts add up.</details>
+
+
+# %% tags=["exercise"]
+def expected_clicks(p_click_if_seen, seen): ...
+
+
+_ = check("00-page-clicks", expected_clicks)
+
+
+# %% tags=["solution"]
+def expected_clicks(p_click_if_seen, seen):
+    return (p_click_if_seen * seen).sum()
+
+
+_ = check("00-page-clicks", expected_clicks)
+
+# %% [markdown]
+# **Exercise 2 · How much of the gap is closed?** (difficulty 1, 5 minutes). Given the `value` of a method and those of random (`floor`) and oracle (`ceiling`), return the share of the gap that the method closes.
+#
+# <details><summary>Hint</summary>Random must come out as 0 and the oracle as 1.</details>
+
+
+# %% tags=["exercise"]
+def share_of_gap(value, floor, ceiling): ...
+
+
+_ = check("00-gap-closed", share_of_gap)
+
+
+# %% tags=["solution"]
+def share_of_gap(value, floor, ceiling):
+    return (value - floor) / (ceiling - floor)
+
+
+_ = check("00-gap-closed", share_of_gap)
+
+# %% [markdown]
+# **Exercise 3 · Recall of the first stage** (difficulty 2, 10 minutes). For one account, given the list of its `candidates` and the list of videos it `watched` later (some twice), return the recall.
+#
+# <details><summary>Hint 1</summary>Of all the videos that were watched later, which share did the first stage keep?</details>
+# <details><summary>Hint 2</summary>A set drops repeats, and & gives what two sets share.</details>
+
+
+# %% tags=["exercise"]
+def recall(candidates, watched): ...
+
+
+_ = check("00-recall", recall)
+
+
+# %% tags=["solution"]
+def recall(candidates, watched):
+    later = set(watched)
+    return len(later & set(candidates)) / len(later)
+
+
+_ = check("00-recall", recall)
+
+# %% [markdown]
+# ## Summary
+#
+# 1. A request travels corpus → hundreds of candidates → a page of ten → at best a watch or two.
+# 2. Random is the floor and an oracle the ceiling; results are shares of the gap between them.
+# 3. Popularity is hard to beat; over five worlds two simple stages beat it by about a tenth of the gap, because they know individual taste.
+# 4. With one taste for all that advantage goes: this is how we test explanations.
+# 5. The system learns from logs that it made itself, which is why the next chapter looks hard at a log.
+#
+# **What the papers say and we could not show here.** Tens of milliseconds for millions of videos: our corpus is small enough to score whole. P2's ranker has many tasks and a side network for position; the diagram shows where they go, and later chapters build them.
+#
+# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019.
