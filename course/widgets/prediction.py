@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 import ipywidgets
@@ -95,7 +96,8 @@ class Prediction(Shown):
             f"<tr><td style='text-align:left'><b>It came out</b></td>"
             f"<td style='text-align:left'>{result}</td></tr></table>"
         )
-        return Note(markup, f"You expected: {expected}\nIt came out:  {result}")
+        plain = re.sub(r"<[^>]+>", "", result)
+        return Note(markup, f"You expected: {expected}\nIt came out:  {plain}")
 
     def _refresh(self) -> None:
         for option, button in self._buttons.items():
