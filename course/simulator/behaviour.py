@@ -185,9 +185,12 @@ class Behaviour:
             out[row, column] += self.config.series * np.where(seen, 1.5, -1.5)
         return out
 
-    def score(self, task: str, situation: Situation, video, components) -> np.ndarray:
-        """Logit (or latent) of a task (r, k): intercept + weights(context) . components."""
-        context = self.weight_row(situation, video)
+    def score(self, task: str, situation: Situation, video, components, row=None) -> np.ndarray:
+        """Logit (or latent) of a task (r, k): intercept + weights(context) . components.
+
+        ``row``: what `weight_row` gives, where it is known already.
+        """
+        context = self.weight_row(situation, video) if row is None else row
         weights = self.weights[TASKS.index(task)][context]
         return self.intercepts[task] + np.einsum("rkc,rkc->rk", weights, components)
 

@@ -1,8 +1,8 @@
 """The engine: lets days pass, quarter by quarter, and writes down what happens.
 
 In each quarter of a day: sessions start; most open the home page; people search, browse and go on
-with series on their own; some watches open an up-next page, which may lead to another. Memory is
-brought up to date between these stages. There is no loop over accounts, sessions or impressions.
+with series on their own; some watches open an up-next page. Memory is brought up to date between
+these stages. There is no loop over accounts, sessions or impressions.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from course.simulator.streams import generator
 
 STEPS_PER_DAY = len(DAYPARTS)
 OPENS_HOME = 0.75
-OPENS_UP_NEXT = 0.3
-UP_NEXT_DEPTH = 2
+OPENS_UP_NEXT = 0.36
 FOLLOWS, FOLLOWS_IF_COMPLETED = 0.02, 0.10
 SECONDS_PER_DAY = 86_400.0
 _OUTCOMES = ("watched_seconds", "completed", "liked", "shared", "survey")
@@ -105,14 +104,10 @@ class Engine:
         self._write_searches(searches, record)
         if policy is None:
             return
-        for depth in range(1, UP_NEXT_DEPTH + 1):
-            rng = generator(self.seed, "opens up next", step, depth)
-            opens = rng.random(len(done.video)) < OPENS_UP_NEXT
-            viewer, query = done.situation.rows(opens), done.video[opens]
-            viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
-            done = self._remember(
-                [self._serve(viewer, query, policy, record, step, depth)], record, step, depth
-            )
+        opens = generator(self.seed, "opens up next", step).random(len(done.video)) < OPENS_UP_NEXT
+        viewer, query = done.situation.rows(opens), done.video[opens]
+        viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
+        self._remember([self._serve(viewer, query, policy, record, step, 1)], record, step, 1)
 
     def _watch(self, watches: Watches, rng) -> dict[str, np.ndarray]:
         """Outcomes of watches that did not come from the feed."""

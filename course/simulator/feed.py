@@ -180,13 +180,14 @@ def respond(
     position = np.arange(1, pages.shape[1] + 1)[None, :]
     p_seen = behaviour.examined(situation.device[:, None], position)
     large = coins(seed, "large thumbnail", request[:, None], pages) < 0.5
-    appeal = behaviour.score("click", situation, pages, components)
+    context = behaviour.weight_row(situation, pages)
+    appeal = behaviour.score("click", situation, pages, components, context)
     if config.thumbnail_bias:
         appeal = appeal + config.thumbnail_bias * (large - 0.5)
     p_if_seen = expit(appeal)
     p_click = laws.click_probability(appeal, p_seen, config.bias_truth)
     clicked = coins(seed, "click", request[:, None], pages) < p_click
-    p_dismiss = p_seen * expit(behaviour.score("dismiss", situation, pages, components))
+    p_dismiss = p_seen * expit(behaviour.score("dismiss", situation, pages, components, context))
     dismissed = coins(seed, "dismiss", request[:, None], pages) < p_dismiss
     feedback = Feedback(
         clicked=clicked,
@@ -213,7 +214,7 @@ def respond(
     for name, values in outcome.items():
         getattr(feedback, name)[row, column] = values
     if expectations:
-        _expect(behaviour, situation, pages, components, feedback)
+        _expect(behaviour, situation, pages, components, context, feedback)
     return feedback
 
 
@@ -227,9 +228,10 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
     components : (m, 13)
     uniforms : dict of (m,) arrays in (0, 1): "watch", "like", "share", "survey", "asked"
     """
+    context = behaviour.weight_row(situation, video[:, None])
 
     def score(task):
-        return behaviour.score(task, situation, video[:, None], components[:, None])[:, 0]
+        return behaviour.score(task, situation, video[:, None], components[:, None], context)[:, 0]
 
     share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
     seconds = np.maximum(1.0, share * behaviour.catalogue.seconds[video])
@@ -243,12 +245,15 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
     }
 
 
-def _expect(behaviour, situation, pages, components, feedback) -> None:
-    watch = behaviour.score("watch", situation, pages, components)
+def _expect(behaviour, situation, pages, components, context, feedback) -> None:
+    def score(task):
+        return behaviour.score(task, situation, pages, components, context)
+
+    watch = score("watch")
     feedback.expected_seconds = laws.mean_watched_share(watch) * behaviour.catalogue.seconds[pages]
     feedback.p_complete = laws.completion_probability(watch)
-    opinion = behaviour.score("survey", situation, pages, components)
+    opinion = score("survey")
     feedback.expected_rating = laws.mean_rating(opinion)
     feedback.p_satisfied = laws.satisfied_probability(opinion)
-    feedback.p_like = expit(behaviour.score("like", situation, pages, components))
-    feedback.p_share = expit(behaviour.score("share", situation, pages, components))
+    feedback.p_like = expit(score("like"))
+    feedback.p_share = expit(score("share"))

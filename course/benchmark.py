@@ -1,0 +1,130 @@
+"""How fast is it? Measured in seconds of one core, as medians over repeats.
+
+``python -m course benchmark`` prints the simulator's speed and the seconds of each notebook.
+Budgets (chapter lengths, worlds, sliders) are judged here and not in timed tests, since a busy
+machine would make those fail for no reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from course.authoring import Book
+from course.experiments.worlds import DIAL_DAYS, dial_world
+from course.logs.tables import from_record
+from course.simulator.config import SIZES, WorldConfig
+from course.simulator.engine import Engine, Record
+from course.simulator.feed import respond
+from course.world import simulate
+
+SEED = 7
+FEED_REQUESTS = 2_000
+
+
+def core_seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Median CPU seconds of a piece of work (all threads of the process added up)."""
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return statistics.median(taken)
+
+
+def feed_speed(engine: Engine, repeats: int = 3) -> float:
+    """Impressions per core-second from page to feedback, all laws and expectations on."""
+    rng = np.random.default_rng(0)
+    user = rng.integers(len(engine.people), size=FEED_REQUESTS)
+    time_ = np.full(FEED_REQUESTS, engine.config.days - 0.3)
+    situation = engine.behaviour.situation(user, time_, np.zeros(FEED_REQUESTS, int))
+    available = engine.catalogue.available(engine.config.days - 1)
+    # Distinct videos on each page: a random start and a stride.
+    start = rng.integers(available, size=(FEED_REQUESTS, 1))
+    pages = (start + 7 * np.arange(engine.config.slate)) % available
+    number = np.arange(FEED_REQUESTS)
+
+    def work():
+        for _ in range(10):
+            respond(engine.behaviour, engine.memory, situation, number, pages, engine.seed)
+
+    return 10 * pages.size / core_seconds(work, repeats)
+
+
+def day_speed(size: str, repeats: int = 3, days: int | None = None) -> dict[str, float]:
+    """Rows per core-second of whole days: sessions, search, watches, nominating, ranking, feed.
+
+    Returns
+    -------
+    dict with ``rows``, ``impressions`` (of the log), ``rows per second``, ``seconds`` per world
+    """
+    config = WorldConfig.of(size)
+    days = config.days if days is None else min(days, config.days)
+    kept: dict[str, dict] = {}
+
+    def work():
+        engine, record = Engine(config, SEED), Record()
+        engine.run(0, days, engine.past_ranking(), record)
+        kept["tables"] = {
+            name: record.table(name) for name in ("watches", "searches", "impressions")
+        }
+
+    seconds = core_seconds(work, repeats)
+    rows = {name: len(table["time"]) for name, table in kept["tables"].items()}
+    total = sum(rows.values())
+    return {
+        "rows": total,
+        "impressions": rows["impressions"],
+        "rows per second": total / seconds,
+        "seconds": seconds,
+    }
+
+
+def world_seconds(size: str, repeats: int = 3) -> float:
+    """Wall seconds to make a world of a size, tables included, nothing stored."""
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        engine, record = Engine(WorldConfig.of(size), SEED), Record()
+        engine.run(0, engine.config.days, engine.past_ranking(), record)
+        from_record(engine, record)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m course benchmark", description=__doc__)
+    parser.add_argument("--sizes", nargs="+", default=["tiny", "small"], choices=list(SIZES))
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args(argv)
+
+    print(f"{'size':8}{'world, s':>10}{'log rows':>12}{'rows/core-s':>13}{'feed/core-s':>13}")
+    for size in arguments.sizes:
+        repeats = 1 if size == "large" else arguments.repeats
+        seconds = world_seconds(size, repeats)
+        days = day_speed(size, repeats)
+        engine = Engine(WorldConfig.of(size), SEED)
+        engine.run(0, 3, engine.past_ranking(), Record())
+        feed = feed_speed(engine, arguments.repeats)
+        rate = days["rows per second"]
+        print(f"{size:8}{seconds:10.1f}{days['rows']:12,}{rate:13,.0f}{feed:13,.0f}")
+
+    print("rows: watches, searches, impressions; feed: impressions from page to feedback")
+
+    simulate("small", seed=SEED)
+    start = time.perf_counter()
+    simulate("small", seed=SEED)
+    print(f"\nsmall world read back from the store: {time.perf_counter() - start:.2f} s")
+    start = time.perf_counter()
+    dial_world(seed=99)
+    print(f"slider that simulates {DIAL_DAYS} days of a tiny world: "
+          f"{time.perf_counter() - start:.2f} s (budget 3)")  # fmt: skip
+    print("\nnotebook                        seconds (last build; budget 60)")
+    for name, taken in Book().seconds().items():
+        print(f"{name:32}{taken:4d}")
+    return 0
