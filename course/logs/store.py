@@ -126,8 +126,9 @@ def load(folder: Path, name: str) -> tuple[dict[str, pd.DataFrame], dict[str, np
         tables = {table: pd.read_parquet(place / f"{table}.parquet") for table in SCHEMA}
         for table, frame in tables.items():
             check_table(table, frame)
-        with np.load(place / _MEMORY, allow_pickle=False) as stored_memory:
-            memory = dict(stored_memory)
+        # Opened here, for np.load leaves a file open that is no archive; Windows then locks it.
+        with (place / _MEMORY).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            memory = dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CacheError(f"{place} cannot be read: {error}") from error
     return tables, memory
