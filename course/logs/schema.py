@@ -149,6 +149,7 @@ def markdown() -> str:
             meaning = field.meaning
             if field.categories and len(field.categories) <= 8:
                 meaning += f" ({', '.join(field.categories)})"
+            meaning = meaning.replace("|", "\\|")  # a bare one would end the cell
             lines.append(
                 f"| {field.name} | {field.dtype} | {field.unit} | {field.seen_by} | {meaning} |"
             )
