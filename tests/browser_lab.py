@@ -149,7 +149,7 @@ class Reader:
     page
         Playwright's page.
     outside
-        Addresses off the machine that the page asked for; all were refused.
+        Addresses off the machine that the present notebook asked for; all were refused.
     """
 
     def __init__(self, page, address: str) -> None:
@@ -167,6 +167,7 @@ class Reader:
 
     def run_notebook(self, name: str, *, seconds: float = 180) -> list[dict]:
         """Open a notebook, run all its cells, return them as JupyterLab holds them."""
+        self.outside.clear()
         self.page.goto(f"{self.address}/lab/tree/{quote(name)}?reset", timeout=60_000)
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
         self.page.wait_for_function(
