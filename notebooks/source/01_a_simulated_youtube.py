@@ -315,7 +315,8 @@ for strength in (1.0, 0.0):
 
 
 # %% tags=["exercise"]
-def ctr_of_positions(impressions): ...
+def ctr_of_positions(impressions):
+    return ...  # your code
 
 
 _ = check("01-ctr", ctr_of_positions)
@@ -335,7 +336,8 @@ _ = check("01-ctr", ctr_of_positions)
 
 
 # %% tags=["exercise"]
-def relative_relevance(ctr, seen): ...
+def relative_relevance(ctr, seen):
+    return ...  # your code
 
 
 _ = check("01-relevance", relative_relevance)
@@ -357,7 +359,8 @@ _ = check("01-relevance", relative_relevance)
 
 
 # %% tags=["exercise"]
-def standard_error(clicks, impressions): ...
+def standard_error(clicks, impressions):
+    return ...  # your code
 
 
 _ = check("01-noise", standard_error)
@@ -379,7 +382,8 @@ _ = check("01-noise", standard_error)
 
 
 # %% tags=["exercise"]
-def estimate_bias(impressions): ...
+def estimate_bias(impressions):
+    return ...  # your code
 
 
 _ = check("01-same-video", estimate_bias)
