@@ -49,6 +49,7 @@ def same(one, two) -> bool:
 
 
 def test_round_trip(stored, monkeypatch):
+    mini()
     monkeypatch.setattr("course.simulator.engine.Engine.run", None)  # must not be simulated again
     world = again(stored)
     assert same(world, mini())

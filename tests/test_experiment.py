@@ -1,0 +1,383 @@
+"""Live experiments: paired, calibrated intervals, exact expectations, nothing left behind."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+from worlds import mini, pages, situations, tiny
+
+from course.errors import ConfigError, PolicyError
+from course.simulator import experiment
+from course.simulator.experiment import OUTCOMES, PAGE, clustered_error, page_outcomes
+from course.simulator.feed import respond
+from course.world import ab_test
+
+
+def cells(result, column: str) -> pd.Series:
+    return result.table.set_index(["policy", "metric"])[column]
+
+
+def policies(world) -> dict:
+    return {"random": world.random(), "past": world.past_ranking(), "oracle": world.oracle()}
+
+
+class TestPairing:
+    def test_identical_policies_differ_by_exactly_nothing(self):
+        world = tiny()
+        arms = {"a": world.past_ranking(), "b": world.past_ranking(), "c": world.past_ranking()}
+        table = ab_test(world, arms, n=500).table
+        table = table[table["metric"] != "coverage"].set_index(["policy", "metric"])
+        for column in ("lift", "lift_low", "lift_high", "expected_lift"):
+            values = table.loc[["b", "c"], column].dropna()
+            assert (values == 0).all() and len(values) >= 2 * len(OUTCOMES) - 4
+        assert (table.loc["a", "observed"] == table.loc["b", "observed"]).all()
+
+    def test_without_shared_coins_identical_policies_would_differ(self, monkeypatch):
+        calls = iter(range(10**6))
+        real = respond
+
+        def unpaired(behaviour, memory, situation, request, shown, seed, **options):
+            return real(behaviour, memory, situation, request - next(calls) * 10**6, shown, seed)
+
+        monkeypatch.setattr(experiment, "respond", unpaired)
+        world = tiny()
+        arms = {"a": world.past_ranking(), "b": world.past_ranking()}
+        result = ab_test(world, arms, n=500)
+        assert cells(result, "lift")["b", "clicks"] != 0
+        assert cells(result, "expected_lift")["b", "clicks"] == 0
+
+    def test_paired_interval_is_much_narrower_than_an_unpaired_one(self):
+        world = tiny()
+        past = world.past_ranking()
+
+        def swapped(requests):  # the same page with its two lowest cards in turn
+            shown = past(requests).copy()
+            shown[:, [-2, -1]] = shown[:, [-1, -2]]
+            return shown
+
+        result = ab_test(world, {"past": past, "swapped": swapped}, n=4_000)
+        user = result.requests["user"].to_numpy()
+        base = result.per_page["past"]["clicks"][0]
+        both = [clustered_error(result.per_page[arm]["clicks"][0], user) for arm in result.pages]
+        unpaired = 100 * 1.96 * np.hypot(*both) / base.mean()
+        row = result.table.set_index(["policy", "metric"]).loc[("swapped", "clicks")]
+        assert 0 < row["lift_high"] - row["lift_low"] < 0.5 * 2 * unpaired
+        assert row["detectable"] < 0.5 * 2.8 / 1.96 * unpaired
+
+    def test_who_asks_does_not_depend_on_the_policies(self):
+        world = mini()
+        one = ab_test(world, {"a": world.random()}, n=100)
+        two = ab_test(world, {"b": world.oracle(), "a": world.random()}, n=100)
+        pd.testing.assert_frame_equal(one.requests, two.requests)
+        assert (one.pages["a"] == two.pages["a"]).all()
+        for metric in OUTCOMES:
+            for i in (0, 1):
+                a, b = one.per_page["a"][metric][i], two.per_page["a"][metric][i]
+                assert (a == b).all()
+
+    def test_another_seed_asks_others(self):
+        world = mini()
+        a, b = (ab_test(world, {"a": world.random()}, n=100, seed=s) for s in (0, 1))
+        assert (a.requests["user"] != b.requests["user"]).any()
+        again = ab_test(world, {"a": world.random()}, n=100, seed=1)
+        pd.testing.assert_frame_equal(b.table, again.table)
+
+
+REPEATS, N = 60, 300
+
+
+@pytest.fixture(scope="module")
+def repeated():
+    world = tiny()
+    return [ab_test(world, policies(world), n=N, seed=1_000 + i) for i in range(REPEATS)]
+
+
+class TestIntervals:
+    @pytest.mark.parametrize("arm", ["past", "oracle"])
+    @pytest.mark.parametrize("metric", ["clicks", "watch_minutes", "dismissals"])
+    def test_coverage_of_the_lift(self, repeated, arm, metric):
+        """Of 60 intervals for 95 %, the number that hold the exact lift is within its limits."""
+        hit = 0
+        for result in repeated:
+            row = result.table.set_index(["policy", "metric"]).loc[(arm, metric)]
+            hit += row["lift_low"] <= row["expected_lift"] <= row["lift_high"]
+        # Watch time is skewed, which costs a normal interval some coverage at 300 pages.
+        honest = 0.90 if metric == "watch_minutes" else 0.95
+        assert hit >= binom.ppf(0.001, REPEATS, honest), hit
+
+    def test_a_control_without_noise_would_be_noticed(self, repeated):
+        """The fault that was once there: the control's mean was taken as exact."""
+        hit = 0
+        for result in repeated:
+            row = result.table.set_index(["policy", "metric"]).loc[("oracle", "clicks")]
+            arm, control = (result.per_page[name]["clicks"][0] for name in ("oracle", "random"))
+            error = clustered_error(arm - control, result.requests["user"].to_numpy())
+            hit += abs(row["lift"] - row["expected_lift"]) < 196 * error / control.mean()
+        assert hit < binom.ppf(0.001, REPEATS, 0.95)
+
+    @pytest.mark.parametrize("metric", ["clicks", "completions", "satisfied", "dismissals"])
+    def test_coverage_of_the_level(self, repeated, metric):
+        hit, error = 0, []
+        for result in repeated:
+            row = result.table.set_index(["policy", "metric"]).loc[("past", metric)]
+            hit += row["low"] <= row["expected"] <= row["high"]
+            error.append(row["observed"] - row["expected"])
+        assert hit >= binom.ppf(0.001, REPEATS, 0.93), hit
+        # No bias: the errors of 60 experiments average out.
+        assert abs(np.mean(error)) < 3.5 * np.std(error) / np.sqrt(REPEATS)
+
+    def test_oracle_beats_past_beats_random(self, repeated):
+        for result in repeated:
+            expected = cells(result, "expected")
+            oracle, past, random = (
+                expected[arm, "watch_minutes"] for arm in ("oracle", "past", "random")
+            )
+            assert oracle > past and oracle > 1.3 * random
+        means = pd.concat([cells(r, "expected") for r in repeated], axis=1).mean(axis=1)
+        assert means["past", "watch_minutes"] > 1.1 * means["random", "watch_minutes"]
+
+    def test_good_pages_do_not_saturate(self, repeated):
+        """Clicks per page stay few, so that a live test can tell policies apart."""
+        clicks = np.mean([cells(r, "expected")["oracle", "clicks"] for r in repeated])
+        assert clicks / 10 < 0.25
+
+
+def test_every_objective_has_its_own_oracle():
+    world = tiny()
+    goals = ("watch", "click", "satisfaction")
+    result = ab_test(world, {goal: world.oracle(goal) for goal in goals}, n=1_500)
+    expected = cells(result, "expected").unstack()
+    metric = {"watch": "watch_minutes", "click": "clicks", "satisfaction": "satisfied"}
+    for goal in goals:
+        assert expected[metric[goal]].idxmax() == goal
+
+
+def test_expectation_is_the_mean_of_many_replicates():
+    world = tiny()
+    b, memory = world.engine.behaviour, world.engine.memory
+    s, shown = situations(world, 300), pages(world, 300)
+    total = {name: [] for name in OUTCOMES}
+    for replicate in range(80):
+        number = 10**8 + 1_000 * replicate + np.arange(300)
+        f = respond(b, memory, s, number, shown, world.seed)
+        for name, (seen, exact) in page_outcomes(f).items():
+            total[name].append(seen.mean())
+            assert exact.shape == seen.shape == (300,)
+    for name, (_, exact) in page_outcomes(f).items():
+        values = np.array(total[name])
+        error = values.std(ddof=1) / np.sqrt(len(values))
+        assert abs(values.mean() - exact.mean()) < 4 * error, name
+
+
+class TestClusteredError:
+    @pytest.mark.parametrize("within", [0.0, 0.5])
+    def test_against_a_bootstrap_of_accounts(self, within):
+        rng = np.random.default_rng(0)
+        size = rng.poisson(3, 250) + 1
+        cluster = np.repeat(np.arange(250) * 7, size)  # numbers with gaps
+        values = within * 2 * np.repeat(rng.normal(size=250), size) + rng.normal(size=len(cluster))
+        sums = np.bincount(np.repeat(np.arange(250), size), values)
+        means = []
+        for _ in range(4_000):
+            drawn = rng.integers(250, size=250)
+            means.append(sums[drawn].sum() / size[drawn].sum())
+        assert clustered_error(values, cluster) == pytest.approx(np.std(means), rel=0.06)
+        naive = values.std() / np.sqrt(len(values))
+        if within:
+            assert clustered_error(values, cluster) > 1.3 * naive
+
+    def test_one_row_each_is_the_plain_error(self):
+        values = np.random.default_rng(0).normal(size=100)
+        plain = values.std(ddof=1) / 10
+        assert clustered_error(values, np.arange(100)) == pytest.approx(plain)
+
+    def test_constant(self):
+        assert clustered_error(np.ones(5), np.arange(5)) == 0
+
+
+class TestVisits:
+    def test_tiredness_grows(self):
+        world = tiny()
+        counts = []
+
+        def same_page(requests):
+            counts.append(requests.previous_impressions)
+            return np.sort(requests.candidates, axis=1)[:, : requests.slate]
+
+        # The whole catalogue on offer, so that each visit can show the same cards.
+        def fixed(requests):
+            return np.tile(np.arange(10), (len(requests), 1))
+
+        result = ab_test(world, {"fixed": fixed}, n=400, visits=4, candidates="catalogue")
+        clicks = result.per_page["fixed"]["clicks"][1].reshape(4, 400).mean(axis=1)
+        assert (np.diff(clicks) < 0).all()
+        once = ab_test(world, {"fixed": fixed}, n=400, candidates="catalogue")
+        np.testing.assert_array_equal(
+            once.per_page["fixed"]["clicks"][1], result.per_page["fixed"]["clicks"][1][:400]
+        )
+        rested = tiny(fatigue=0.0)
+        result = ab_test(rested, {"fixed": fixed}, n=400, visits=2, candidates="catalogue")
+        clicks = result.per_page["fixed"]["clicks"][1].reshape(2, 400)
+        # Without fatigue only what was watched meanwhile changes anything.
+        assert (clicks[0] == clicks[1]).mean() > 0.3
+        ab_test(world, {"same": same_page}, n=400, visits=2)
+        assert counts[1].mean() > counts[0].mean() + 0.05
+
+    def test_arms_remember_apart(self):
+        world = tiny()
+        alone = ab_test(world, {"past": world.past_ranking()}, n=200, visits=3)
+        beside = ab_test(world, policies(world), n=200, visits=3)
+        assert (alone.pages["past"] == beside.pages["past"]).all()
+
+    @pytest.mark.parametrize("visits", [1, 3])
+    def test_the_world_is_left_as_it_was(self, visits):
+        world = mini()
+        before = copy.deepcopy(vars(world.engine.memory))
+        numbers = world.engine.requests_made
+        ab_test(world, policies(world), n=200, visits=visits)
+        ab_test(world, policies(world), n=200, visits=visits, surface="up_next")
+        for name, value in vars(world.engine.memory).items():
+            assert np.array_equal(value, before[name]), name
+        assert world.engine.requests_made == numbers
+
+    def test_rows(self):
+        result = ab_test(mini(), policies(mini()), n=50, visits=3)
+        assert len(result.requests) == 150
+        assert all(len(page) == 150 for page in result.pages.values())
+
+
+class TestRequests:
+    def test_fresh_and_plausible(self):
+        world = tiny()
+        seen = []
+
+        def spy(requests):
+            seen.append(requests)
+            return requests.candidates[:, : requests.slate]
+
+        result = ab_test(world, {"spy": spy}, n=3_000)
+        (asked,) = seen
+        people = world.engine.people
+        assert (asked.request < 0).all() and len(set(asked.request)) == 3_000
+        assert ((asked.time >= 30) & (asked.time < 31)).all()
+        assert (people.joined[asked.user] <= asked.time).all()
+        assert (people.device_weights[asked.user, asked.device] > 0).all()
+        assert (asked.daypart == (asked.time % 1 * 4).astype(int)).all()
+        assert (asked.query_video == -1).all() and (asked.surface == 0).all()
+        new = (result.requests["account"] != "older").mean()
+        assert 0.03 < new < 0.4
+        busy = np.bincount(asked.user, minlength=400)[people.joined <= 30]
+        assert np.corrcoef(busy, people.sessions_per_day[people.joined <= 30])[0, 1] > 0.9
+
+    def test_up_next(self):
+        world = tiny()
+        seen = []
+
+        def spy(requests):
+            seen.append(requests)
+            return requests.candidates[:, : requests.slate]
+
+        ab_test(world, {"spy": spy}, n=500, surface="up_next")
+        (asked,) = seen
+        available = world.engine.catalogue.available(30)
+        assert ((asked.query_video >= 0) & (asked.query_video < available)).all()
+        assert (asked.surface == 1).all()
+        assert (asked.candidates != asked.query_video[:, None]).all()
+        topic = world.engine.catalogue.topic[asked.query_video]
+        liked = world.engine.people.interests[asked.user, 30] == topic[:, None]
+        assert liked.any(axis=1).mean() > 0.5
+
+    def test_whole_catalogue(self):
+        world = mini()
+
+        def last(requests):
+            assert requests.candidates is None and requests.previous_impressions is None
+            return np.tile(requests.available - 1 - np.arange(5), (len(requests), 1))
+
+        result = ab_test(world, {"last": last, "random": world.random()}, n=50,
+                         candidates="catalogue")  # fmt: skip
+        assert result.pages["last"].shape == (50, 5)
+        assert cells(result, "expected")["last", "age_days"] < 2
+
+
+class TestReadOuts:
+    def test_table(self):
+        result = ab_test(mini(), policies(mini()), n=100)
+        assert set(result.table["metric"]) == {*OUTCOMES, *PAGE, "coverage"}
+        assert list(result.table["policy"].unique()) == ["random", "past", "oracle"]
+        assert result.control == "random"
+        assert (
+            cells(result, "low").dropna()
+            <= cells(result, "observed")[cells(result, "low").dropna().index]
+        ).all()
+
+    def test_page_metrics_by_hand(self):
+        world = mini()
+        result = ab_test(world, {"random": world.random()}, n=60)
+        c, shown = world.engine.catalogue, result.pages["random"]
+        topics = np.mean([len(set(c.topic[page])) for page in shown])
+        assert cells(result, "expected")["random", "topics"] == pytest.approx(topics)
+        age = result.requests["time"].to_numpy()[:, None] - c.uploaded[shown]
+        assert cells(result, "expected")["random", "age_days"] == pytest.approx(age.mean())
+        assert cells(result, "expected")["random", "fresh_share"] == pytest.approx((age < 7).mean())
+        coverage = len(np.unique(shown)) / c.available(world.config.days)
+        assert cells(result, "expected")["random", "coverage"] == pytest.approx(coverage)
+
+    @pytest.mark.parametrize("segment", ["device", "language", "account"])
+    def test_segments(self, segment):
+        result = ab_test(tiny(), policies(tiny()), n=1_000)
+        table = result.by_segment("clicks", segment)
+        assert list(table.columns) == ["random", "past", "oracle"] and len(table) >= 2
+        for name in table.index:
+            rows = (result.requests[segment] == name).to_numpy()
+            want = result.per_page["past"]["clicks"][1][rows].mean()
+            assert table.loc[name, "past"] == pytest.approx(want)
+        if segment == "device":
+            assert table.loc["desktop", "past"] > table.loc["tv", "past"]
+
+    def test_unknown_segment_and_metric(self):
+        result = ab_test(mini(), policies(mini()), n=30)
+        with pytest.raises(ConfigError, match="device, language, account"):
+            result.by_segment(segment="mood")
+        with pytest.raises(ConfigError, match="watch_minutes"):
+            result.by_segment("profit")
+
+
+class TestBadArguments:
+    @pytest.mark.parametrize(
+        ("options", "word"),
+        [
+            ({"n": 19}, "n=19"),
+            ({"n": 100.0}, "n=100.0"),
+            ({"n": True}, "n=True"),
+            ({"seed": -1}, "seed=-1"),
+            ({"visits": 0}, "visits=0"),
+            ({"surface": "search"}, "up_next"),
+            ({"candidates": "all"}, "catalogue"),
+        ],
+    )
+    def test_options(self, options, word):
+        with pytest.raises(ConfigError) as caught:
+            ab_test(mini(), {"random": mini().random()}, **options)
+        assert word in str(caught.value) and "Allowed:" in str(caught.value)
+
+    @pytest.mark.parametrize("arms", [None, {}, [lambda r: r.candidates], "random"])
+    def test_no_policies(self, arms):
+        with pytest.raises(ConfigError, match="dict"):
+            ab_test(mini(), arms)
+
+    def test_not_callable(self):
+        with pytest.raises(PolicyError, match="'model' is a int"):
+            ab_test(mini(), {"model": 3})
+
+    def test_a_policy_that_misbehaves(self):
+        with pytest.raises(PolicyError, match="shape"):
+            ab_test(mini(), {"odd": lambda requests: requests.candidates[:, 0]}, n=30)
+
+    def test_nobody_is_active(self):
+        with pytest.raises(ConfigError, match="sessions_per_day"):
+            ab_test(mini(sessions_per_day=0.0), {"random": mini().random()}, n=30)
