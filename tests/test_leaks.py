@@ -165,3 +165,10 @@ class TestTruth:
         noise = np.random.default_rng(0).normal(size=len(truth))
         guess = np.log(truth["p_click_if_seen"].astype(float)) + 0.5 * noise
         check_truth(pd.DataFrame({"guess": guess}), truth)
+
+    def test_position_is_observed_though_examination_falls_with_it(self, logs):
+        rows = logs.impressions["device"] == "desktop"
+        truth = tiny().true_table("impressions")[rows]
+        check_truth(logs.impressions[rows][["position"]], truth)
+        with pytest.raises(LeakError, match="p_seen"):
+            check_truth(pd.DataFrame({"seen": np.sqrt(truth["p_seen"])}), truth)
