@@ -179,6 +179,9 @@ class TestCoins:
         table = np.corrcoef(np.array([rest[name] for name in names]))
         np.fill_diagonal(table, 0)
         assert np.abs(table).max() < 4.5 / np.sqrt(c.sum())
+        click, dismissal = f.clicked - f.p_click, f.dismissed - f.p_dismiss
+        r = np.corrcoef(click.ravel(), dismissal.ravel())[0, 1]
+        assert abs(r) < 4.5 / np.sqrt(c.size)
 
 
 class TestDials:
@@ -434,6 +437,16 @@ class TestPolicyErrors:
     def test_nobody_asks(self):
         asked = requests(mini(), n=0)
         assert rank(lambda a: 1 / 0, asked).shape == (0, 10)
+
+
+def test_without_a_login_nobody_likes_or_follows():
+    _, s, _, _, f = answered(click_rate=0.3)
+    logged_in = tiny().engine.people.logged_in
+    out = ~logged_in[s.user]
+    assert f.clicked[out].sum() > 500 and not f.liked[out].any() and not f.p_like[out].any()
+    assert f.liked[~out].any() and (f.p_like[~out] > 0).all()
+    follows = memory().follows
+    assert follows[logged_in].any() and not follows[~logged_in].any()
 
 
 def test_impressions_count_what_was_shown_before():
