@@ -167,6 +167,7 @@ class Reader:
 
     def run_notebook(self, name: str, *, seconds: float = 180) -> list[dict]:
         """Open a notebook, run all its cells, return them as JupyterLab holds them."""
+        self.page.goto("about:blank")  # what the last page still asks for is not this one's
         self.outside.clear()
         self.page.goto(f"{self.address}/lab/tree/{quote(name)}?reset", timeout=60_000)
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)

@@ -50,9 +50,10 @@ def _standard_error(clicks, impressions):
     return float(np.sqrt(rate * (1 - rate) / impressions))
 
 
-def _sorted_log(rng: np.random.Generator) -> pd.DataFrame:
-    """A log in which better videos stand higher, with a steepness drawn afresh."""
-    return _draw_log(rng, rng.uniform(0.5, 1.2))
+def _sorted_logs(rng: np.random.Generator):
+    """Logs in which better videos stand higher; from flat to steep bias, in random order."""
+    for low in rng.permutation([0.2, 0.6, 1.0, 1.4]):
+        yield (_draw_log(rng, rng.uniform(low, low + 0.2)),)
 
 
 def _draw_log(rng: np.random.Generator, exponent: float) -> pd.DataFrame:
@@ -188,8 +189,8 @@ EXERCISES = (
         difficulty=3,
         minutes=20,
         reference=_true_ratio,
-        cases=lambda rng: ((_sorted_log(rng),) for _ in range(2)),
-        tolerance=noise_tolerance(_resimulated, runs=20, margin=1.8),
+        cases=_sorted_logs,
+        tolerance=noise_tolerance(_resimulated, runs=20, margin=2.8),
         mistakes=(
             Mistake(
                 _raw_ratio,

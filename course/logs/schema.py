@@ -64,7 +64,7 @@ SCHEMA: dict[str, tuple[Field, ...]] = {
         _codes("language", LANGUAGES, "language of the account"),
         _codes("gender", GENDERS, "as stated"),
         _codes("age_band", AGE_BANDS, "age in years, as stated"),
-        Field("logged_in", "bool", "", "whether the account is logged in"),
+        Field("logged_in", "bool", "", "logged in; others cannot like or follow"),
         Field("joined", "float64", "days", "first day of the account; negative = before the log"),
     ),
     "videos": (

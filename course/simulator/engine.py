@@ -186,6 +186,7 @@ class Engine:
             member=s.member,
         )
         chance = np.where(outcome["completed"], FOLLOWS_IF_COMPLETED, FOLLOWS)
+        chance = chance * self.people.logged_in[s.user]  # following needs an account
         follow = generator(self.seed, "follow", step, stage).random(len(chance)) < chance
         self.memory.add_watches(self.catalogue, s.user, watches.video, follow)
         return watches

@@ -236,10 +236,11 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
     share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
     seconds = np.maximum(1.0, share * behaviour.catalogue.seconds[video])
     stars = laws.rating(score("survey"), ndtri(uniforms["survey"]))
+    logged_in = behaviour.people.logged_in[situation.user]  # others have no like button
     return {
         "watched_seconds": seconds.astype(np.float32),
         "completed": share >= laws.COMPLETE_AT,
-        "liked": uniforms["like"] < expit(score("like")),
+        "liked": (uniforms["like"] < expit(score("like"))) & logged_in,
         "shared": uniforms["share"] < expit(score("share")),
         "survey": np.where(uniforms["asked"] < SURVEY_SHARE, stars, 0).astype(np.int8),
     }
@@ -255,5 +256,5 @@ def _expect(behaviour, situation, pages, components, context, feedback) -> None:
     opinion = score("survey")
     feedback.expected_rating = laws.mean_rating(opinion)
     feedback.p_satisfied = laws.satisfied_probability(opinion)
-    feedback.p_like = expit(score("like"))
+    feedback.p_like = expit(score("like")) * behaviour.people.logged_in[situation.user][:, None]
     feedback.p_share = expit(score("share"))

@@ -100,7 +100,10 @@ class Truth:
         """P(like | watch), P(share | watch) or P(dismiss | the card is looked at)."""
         if task not in ("like", "share", "dismiss"):
             raise ConfigError(f"There is no task {task!r} here", allowed="like, share, dismiss")
-        return expit(self._task(task, user, video, time, device))
+        chance = expit(self._task(task, user, video, time, device))
+        if task == "like":  # without a log-in there is no like button
+            chance = chance * self._behaviour.people.logged_in[np.broadcast_to(user, chance.shape)]
+        return chance
 
     def expected_watch(self, user, video, time=None, device=0) -> np.ndarray:
         """Seconds of watching that one surely seen impression is worth: P(click) x E[seconds]."""

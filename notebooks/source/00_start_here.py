@@ -19,7 +19,7 @@
 # %%
 # {{setup}}
 
-# %%
+# %% tags=["nbval-check-output"]
 import numpy as np
 import pandas as pd
 
@@ -135,7 +135,7 @@ def two_stages(requests, keep=200):
 # %% [markdown]
 # That is a whole recommender in ten lines. The course has the same as `TwoStage`; we check that the two agree and use the course's from here on.
 
-# %%
+# %% tags=["nbval-check-output"]
 system = TwoStage(profiles, click_model, candidates=200)
 both = ab_test(world, {"ours": two_stages, "course": system}, n=200, candidates="catalogue")
 same = (both.pages["ours"] == both.pages["course"]).mean()

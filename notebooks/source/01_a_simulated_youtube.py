@@ -44,7 +44,7 @@ logs.impressions[columns + ["watched_seconds"]].head(3)
 # %% [markdown]
 # Every field of every table, with its unit and who may see it, stands in `data/README.md`. Fields marked *label* are known only after the page was shown; fields marked *truth* are known to nobody but the simulator. Three tables tell the size of the matter.
 
-# %%
+# %% tags=["nbval-check-output"]
 seen_pairs = logs.watches.drop_duplicates(["user_id", "video_id"])
 filled = len(seen_pairs) / (len(logs.users) * len(logs.videos))
 print(f"accounts x videos that were ever watched: {filled:.1%}")
@@ -94,7 +94,7 @@ plots.life_of_a_video(days + 0.5, watches, law, f"video {star}")
 #
 # The third difficulty: what people do is only loosely tied to what they want. Suppose somebody knew the true probability of each click. How well could even they tell the clicks from the rest? The measure is the AUC: the chance that a randomly drawn click got a higher score than a randomly drawn non-click (0.5 = guessing, 1 = perfect).
 
-# %%
+# %% tags=["nbval-check-output"]
 from sklearn.metrics import roc_auc_score
 
 truth = world.true_table("impressions")
@@ -187,7 +187,7 @@ guess.beside(f"relevance explains about {share:.0%} of the fall (on the log scal
 # Each video votes on the ratio of its two click rates; the weight keeps rarely shown videos from shouting. This is the Mantel-Haenszel ratio of medical statistics.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def bias_from_the_log(impressions):
     table = impressions.groupby(["video_id", "position"])["clicked"].agg(["sum", "count"])
     clicks = table["sum"].unstack(fill_value=0)

@@ -1,0 +1,17 @@
+"""The benchmark prints its figures; it judges nothing."""
+
+from course import benchmark
+
+
+def test_core_seconds_measures_work():
+    def work():
+        sum(range(200_000))
+
+    assert 0 < benchmark.core_seconds(work, repeats=3) < 5
+
+
+def test_it_prints_every_figure(capsys, cache):
+    assert benchmark.main(["--sizes", "tiny", "--repeats", "1"]) == 0
+    printed = capsys.readouterr().out
+    for words in ("tiny", "rows/core-s", "feed/core-s", "slider", "notebook"):
+        assert words in printed

@@ -1,0 +1,59 @@
+"""The rounds of "you are the recommender", dealt from a world."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from course import play, simulate
+from course.errors import ConfigError
+from course.widgets import RecommenderGame
+
+
+@functools.cache
+def rounds():
+    return play.Rounds(simulate("tiny", seed=2, cache=False))
+
+
+def test_a_round_is_the_same_again_and_rounds_differ():
+    one, again, other = rounds().deal(0), rounds().deal(0), rounds().deal(1)
+    ids = [card.video_id for card in one.cards]
+    assert ids == [card.video_id for card in again.cards]
+    assert ids != [card.video_id for card in other.cards]
+    assert len(set(ids)) == 12
+
+
+def test_the_best_page_closes_the_gap_and_the_truth_is_not_told():
+    deal = rounds().deal(3)
+    order = np.argsort(-deal.secret.p_click)
+    best = [int(deal.secret.videos[i]) for i in order[:4]]
+    worst = [int(deal.secret.videos[i]) for i in order[::-1][:4]]
+    assert "<b>100%</b> of the gap" in rounds().score(deal, best)[1]
+    assert "<b>-" in rounds().score(deal, worst)[1]
+    # The order of the picks counts: the best first is worth more than the best last.
+    assert rounds()._values(deal.secret, best)[0] > rounds()._values(deal.secret, best[::-1])[0]
+    assert "p_click" not in repr(deal)
+
+
+def test_expected_clicks_are_those_of_the_truth():
+    world, deal = rounds().world, rounds().deal(5)
+    shown = deal.secret.videos
+    p = deal.secret.p_click
+    assert p.shape == shown.shape and ((p > 0) & (p < 1)).all()
+    assert deal.secret.seen[0] == 1.0 and (np.diff(deal.secret.seen) < 0).all()
+    assert shown.max() < world.engine.catalogue.available(world.config.days + 1)
+
+
+def test_the_game_plays_several_rounds():
+    game = RecommenderGame(rounds().deal, rounds().score, picks=4)
+    for _ in range(3):
+        ids = [card.video_id for card in rounds().deal(game.round).cards]
+        game.pick(*ids[:4]).recommend()
+        assert game.done
+        game.another()
+    assert len(game.history) == 3
+
+
+def test_impossible_rounds_are_refused():
+    with pytest.raises(ConfigError, match="picks=5 of shown=4"):
+        play.Rounds(rounds().world, shown=4, picks=5)
