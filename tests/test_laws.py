@@ -144,16 +144,16 @@ def test_ladder_by_hand():
         laws.ladder_place(np.array([0, 1, 3, 31, 10_000])), [0, 0.4, 0.8, 2, 2]
     )
     np.testing.assert_allclose(
-        laws.ladder_gap(np.array([0, 1, 2]), np.array([0.4, 0.4, 2.0]), 2.0), [-0.8, -1.2, 0]
+        laws.ladder_gap(np.array([0, 1, 2]), np.array([0.4, 0.4, 2.0]), 2.0), [0.8, 0.4, 1.6]
     )
     assert (laws.ladder_gap(np.arange(3), 0.7, 0.0) == 0).all()
 
 
 def test_satiation_by_hand():
-    got = laws.satiation(np.array([0, 0.25, 0.5, 1.0]))
-    np.testing.assert_allclose(got, [0, 0.25, 0, -2])
+    got = laws.satiation(np.array([0, 0.25, 0.35, 0.5, 1.0]))
+    np.testing.assert_allclose(got, [0, 0.2, 0, -0.6, -5.2], atol=1e-12)
     share = np.linspace(0, 1, 1001)
-    assert share[laws.satiation(share).argmax()] == 0.25
+    assert share[laws.satiation(share).argmax()] == pytest.approx(0.175)
     assert (laws.satiation(share, 0.0) == 0).all()
 
 

@@ -102,5 +102,5 @@ def test_empty_logs_are_refused():
     logs = world().logs()
     with pytest.raises(LogError, match="no watches"):
         Profiles(logs.before(-1.0))
-    with pytest.raises(LogError, match="No impressions"):
+    with pytest.raises(LogError, match="not both clicked and not"):
         fit_click_model(logs, at=29.9999)

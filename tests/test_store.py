@@ -264,6 +264,7 @@ class TestKey:
         copy = tmp_path / "course"
         shutil.copytree(folder.parent / "simulator", copy / "simulator")
         shutil.copytree(folder, copy / "logs")
+        shutil.copy(folder.parent / "world.py", copy / "world.py")
         monkeypatch.setattr(store, "__file__", str(copy / "logs" / "store.py"))
         version = store.code_version.__wrapped__
         original = version()

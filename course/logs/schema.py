@@ -98,7 +98,12 @@ SCHEMA: dict[str, tuple[Field, ...]] = {
         Field("video_id", "int32", "", "video shown"),
         Field("position", "int8", "", "1 = top of the page"),
         _codes("nominator", NOMINATORS, "source that nominated the video"),
-        Field("previous_impressions", "int16", "", "earlier showings to this account"),
+        Field(
+            "previous_impressions",
+            "int16",
+            "",
+            "earlier showings to this account (in worlds above 4,096 videos: of its bucket)",
+        ),
         Field("large_thumbnail", "bool", "", "shown with a large thumbnail"),
         Field("clicked", "bool", "", "clicked", "label"),
         Field("dismissed", "bool", "", "pressed 'not interested'", "label"),

@@ -36,7 +36,12 @@ def code_version() -> str:
     """Checksum of NumPy's version and the source of simulator and tables (hex, 16 digits)."""
     here = Path(__file__).resolve().parent
     files = sorted(
-        [*(here.parent / "simulator").glob("*.py"), here / "schema.py", here / "tables.py"]
+        [
+            *(here.parent / "simulator").glob("*.py"),
+            here / "schema.py",
+            here / "tables.py",
+            here.parent / "world.py",
+        ]
     )
     # Another NumPy may draw other numbers from the same seed.
     digest = hashlib.sha256(np.__version__.encode())

@@ -124,8 +124,11 @@ def fit_click_model(logs: Logs, at: float, *, sample: int = 150_000):
     profiles = Profiles(logs.before(at))
     rows = logs.impressions[logs.impressions["time"] >= at]
     rows = rows[rows["video_id"] < len(profiles.videos)]
-    if len(rows) == 0:
-        raise LogError(f"No impressions after day {at:g}", allowed="a day within the log")
+    if rows["clicked"].nunique() < 2:
+        raise LogError(
+            f"The {len(rows)} impressions from day {at:g} on are not both clicked and not clicked",
+            allowed="a day that leaves some of both behind it",
+        )
     rows = rows.sample(min(sample, len(rows)), random_state=0)
     x = profiles.features(
         rows["user_id"].to_numpy(), rows["video_id"].to_numpy()[:, None], rows["time"].to_numpy()

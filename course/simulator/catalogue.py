@@ -84,8 +84,9 @@ def build_catalogue(config: WorldConfig, seed: int) -> Catalogue:
     channel_quality = rng.normal(0, 0.7, channels)
     channel_size = rng.lognormal(0, 0.8, channels)
     channel_serial = rng.random(channels) < SERIAL_CHANNELS
-    channel_format = rng.integers(len(FORMATS), size=channels)
-    channel_format[channel_serial] = FORMATS.index("episode")
+    episode = FORMATS.index("episode")
+    others = np.delete(np.arange(len(FORMATS)), episode)
+    channel_format = np.where(channel_serial, episode, rng.choice(others, channels))
     channel_latent = rng.normal(0, 0.3 / np.sqrt(DIMENSION), (channels, DIMENSION))
 
     rng = generator(seed, "uploads")
@@ -109,7 +110,7 @@ def build_catalogue(config: WorldConfig, seed: int) -> Catalogue:
     serial = channel_serial[channel]
     topic = np.where(same_topic | serial, channel_topic[channel], sibling)
     usual_format = serial | (rng.random(n) < 0.8)
-    format_ = np.where(usual_format, channel_format[channel], rng.integers(len(FORMATS), size=n))
+    format_ = np.where(usual_format, channel_format[channel], rng.choice(others, n))
     level = rng.choice(3, n, p=[0.35, 0.35, 0.30])
     quality = channel_quality[channel] + rng.normal(0, 0.7, n)
     peak_by_genre = np.exp(rng.uniform(np.log(1.5), np.log(8.0), N_GENRES))

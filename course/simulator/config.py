@@ -67,7 +67,7 @@ class WorldConfig:
     )
     fatigue: float = _dial(1.0, 0.0, 3.0, "tiredness of a card shown before")
     thumbnail_bias: float = _dial(0.0, 0.0, 3.0, "a second bias, on the logit, of large thumbnails")
-    logger_relevance: float = _dial(0.5, 0.0, 5.0, "weight of relevance in the past ranking")
+    logger_relevance: float = _dial(1.0, 0.0, 5.0, "weight of relevance in the past ranking")
     logger_incumbency: float = _dial(1.0, 0.0, 5.0, "weight of popularity in the past ranking")
     logger_noise: float = _dial(0.5, 0.0, 5.0, "weight of chance in the past ranking")
 
@@ -79,7 +79,7 @@ class WorldConfig:
     drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day", "1/day")
 
     # How people move through the catalogue.
-    series: float = _dial(1.0, 0.0, 2.0, "pull of the next episode; 0 = episodes in any order")
+    series: float = _dial(1.0, 0.0, 2.0, "pull of the next episode; 0 = the order does not matter")
     niche_ladder: float = _dial(1.0, 0.0, 3.0, "from the popular to the niche within a genre")
     satiation: float = _dial(1.0, 0.0, 3.0, "appetite rises, then falls with a genre's share")
     context_taste: float = _dial(
@@ -88,7 +88,9 @@ class WorldConfig:
     search_errands: float = _dial(0.35, 0.0, 1.0, "share of searches that are not taste")
     search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste", "days")
     shared_accounts: float = _dial(0.25, 0.0, 1.0, "share of accounts with a second person")
-    rewatch: float = _dial(0.03, 0.0, 1.0, "share of repeat watches that happen after all")
+    rewatch: float = _dial(
+        0.03, 0.0, 1.0, "share of repeat watches outside the feed that happen after all"
+    )
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):

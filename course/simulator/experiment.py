@@ -10,6 +10,7 @@ difference between them is due to what they show and where. Two read-outs stand 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -149,6 +150,7 @@ def ab_test(
     memories = {name: engine.memory for name in policies}
     if visits > 1:
         memories = {name: engine.memory.copy() for name in policies}
+    moments = []
     for visit in range(visits):
         moment = Situation(
             situation.user,
@@ -156,6 +158,7 @@ def ab_test(
             np.minimum(situation.time + visit / 24, np.floor(situation.time * 4 + 1) / 4 - 1e-4),
             situation.device,
         )
+        moments.append(moment.time)
         # Negative numbers never occur in a log, so a live test never replays logged luck.
         number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
         for name, policy in policies.items():
@@ -164,12 +167,21 @@ def ab_test(
             asked = engine.requests(
                 moment, query, memory, number, rng, pool=candidates == "nominated"
             )
-            pages = rank(policy, asked)
+            pages = rank(_reading(policy, memory), asked)
             feedback = respond(engine.behaviour, memory, moment, number, pages, engine.seed)
             collected[name].append((pages, feedback))
             if visits > 1:
                 _remember(engine, memory, moment, pages, feedback)
-    return _summarise(engine, situation, collected, visits)
+    return _summarise(engine, situation, np.concatenate(moments), collected, visits)
+
+
+def _reading(policy: Policy, memory: Memory) -> Policy:
+    """A policy that looks into memory (past ranking, oracle) must look into its own arm's."""
+    if not isinstance(getattr(policy, "memory", None), Memory):
+        return policy
+    own = copy.copy(policy)
+    own.memory = memory
+    return own
 
 
 def _check(policies, n, seed, surface, candidates, visits) -> None:
@@ -187,6 +199,8 @@ def _check(policies, n, seed, surface, candidates, visits) -> None:
     for name, value, low in (("n", n, 20), ("seed", seed, 0), ("visits", visits, 1)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
             raise ConfigError(f"{name}={value!r}", allowed=f"a whole number, at least {low}")
+    if seed >= 2**32:  # request numbers must fit into 64 bits
+        raise ConfigError(f"seed={seed!r}", allowed="0 to 4294967295")
     if surface not in ("home", "up_next"):
         raise ConfigError(f"surface={surface!r}", allowed="'home' or 'up_next'")
     if candidates not in CANDIDATES:
@@ -217,7 +231,7 @@ def page_outcomes(f: Feedback) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (seen.sum(axis=1), mean.sum(axis=1)) for name, (seen, mean) in pairs.items()}
 
 
-def _summarise(engine, situation, collected, visits) -> ABResult:
+def _summarise(engine, situation, time, collected, visits) -> ABResult:
     catalogue, people = engine.catalogue, engine.people
     user = np.tile(situation.user, visits)
     per_page, shown = {}, {}
@@ -228,7 +242,7 @@ def _summarise(engine, situation, collected, visits) -> ABResult:
             metric: tuple(np.concatenate([o[metric][i] for o in outcomes]) for i in (0, 1))
             for metric in OUTCOMES
         }
-        age = np.tile(situation.time, visits)[:, None] - catalogue.uploaded[pages]
+        age = time[:, None] - catalogue.uploaded[pages]
         topics = np.sort(catalogue.topic[pages], axis=1)
         page_values = {
             "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
@@ -250,7 +264,7 @@ def _summarise(engine, situation, collected, visits) -> ABResult:
     requests = pd.DataFrame(
         {
             "user": user,
-            "time": np.tile(situation.time, visits),
+            "time": time,
             "device": np.array(DEVICES)[np.tile(situation.device, visits)],
             "language": np.array(LANGUAGES)[people.language[user]],
             "account": np.where(

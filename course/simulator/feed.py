@@ -187,8 +187,11 @@ def respond(
     p_if_seen = expit(appeal)
     p_click = laws.click_probability(appeal, p_seen, config.bias_truth)
     clicked = coins(seed, "click", request[:, None], pages) < p_click
-    p_dismiss = p_seen * expit(behaviour.score("dismiss", situation, pages, components, context))
-    dismissed = coins(seed, "dismiss", request[:, None], pages) < p_dismiss
+    # Nobody dismisses what they click: P(dismiss) = P(seen) P(not wanted) P(disliked).
+    disliked = expit(behaviour.score("dismiss", situation, pages, components, context))
+    p_dismiss = p_seen * (1.0 - p_if_seen) * disliked
+    chance = np.minimum(p_dismiss / np.maximum(1.0 - p_click, 1e-9), 1.0)
+    dismissed = ~clicked & (coins(seed, "dismiss", request[:, None], pages) < chance)
     feedback = Feedback(
         clicked=clicked,
         watched_seconds=np.zeros(pages.shape, np.float32),

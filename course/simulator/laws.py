@@ -137,20 +137,21 @@ def ladder_place(genre_watches):
 
 
 def ladder_gap(level, place, ladder=1.0):
-    r"""Minus the distance of a video's level from the person's place: :math:`-\lambda|\ell - p|`.
+    r"""How near a video's level is to the person's place: :math:`\lambda\,(0.8 - |\ell - p|)`.
 
-    With ``ladder=0`` it is 0 for everybody.
+    0.8 is about the mean distance, so that the dial moves who wants what rather than how much is
+    wanted. With ``ladder=0`` it is 0 for everybody.
     """
-    return -ladder * np.abs(level - place)
+    return ladder * (0.8 - np.abs(level - place))
 
 
 def satiation(share, strength=1.0):
-    r"""Appetite for a genre that fills ``share`` of the recent watches: :math:`4\,q(\tfrac12-q)`.
+    r"""Appetite for a genre that fills ``share`` of the recent watches: :math:`8\,q(0.35-q)`.
 
-    It rises first (more of what I just found), peaks at a share of 1/4 and falls below zero when
-    one genre fills more than half of the recent watches.
+    It rises first (more of what I just found), peaks at a share of 0.175 and falls below zero when
+    one genre fills more than 0.35 of the recent watches.
     """
-    return strength * 4.0 * share * (0.5 - share)
+    return strength * 8.0 * share * (0.35 - share)
 
 
 def choose(utilities, uniforms):

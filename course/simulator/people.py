@@ -31,9 +31,9 @@ DAYPART_SHARES = np.array([0.09, 0.21, 0.28, 0.42])
 class People:
     """Accounts (u,) and persons (2 u,): person ``p`` is member ``p // u`` of account ``p % u``.
 
-    Accounts: ``country``, ``language``, ``gender``, ``age_band``: int8; ``logged_in``: bool (the others
-    can neither like nor follow);
-    ``joined``: float, day on which the account first appears; ``sessions_per_day``: float;
+    Accounts: ``country``, ``language``, ``gender``, ``age_band``: int8; ``logged_in``: bool (the
+    others can neither like nor follow); ``joined``: float, day on which the account first
+    appears; ``sessions_per_day``: float;
     ``device_weights`` (u, 3): how often each device is at hand; ``second_member`` (u, 3, 4):
     P(the second person is using the account | device, part of the day).
 

@@ -72,8 +72,9 @@ class PopularityPolicy:
 class PastRanking:
     """The ranking that made the log: relevance + incumbency + noise, the mix being a dial.
 
-    * Relevance is a guess from what is observed: the share of the account's watches in the
-      candidate's topic, whether the channel is followed, and whether the candidate was watched.
+    * Relevance is a guess from what is observed, in two equal parts: how well the candidate fits
+      the account (its share of watches in the topic, whether it follows the channel), and the
+      candidate's click rate so far. What was watched already goes to the end.
     * Incumbency is the log of the candidate's watches so far. It is not relevance: it favours
       what is established, whoever asks.
     * Noise is uniform, fresh for each request and candidate.
@@ -91,7 +92,11 @@ class PastRanking:
         watches = memory.topic_watches[requests.user].astype(np.float32)
         share = watches / (watches.sum(axis=1, keepdims=True) + 5.0)
         share = share[np.arange(len(user))[:, None], topic]
-        relevance = _standardise(np.sqrt(share) + 0.2 * memory.follows[user, c.channel[videos]])
+        fit = _standardise(np.sqrt(share) + 0.2 * memory.follows[user, c.channel[videos]])
+        # Two clicks in fifty are taken as given, so that a lucky start does not decide.
+        rate = (memory.video_clicks + 2.0) / (memory.video_impressions + 50.0)
+        clicked = _standardise(np.log(rate).astype(np.float32)[videos])
+        relevance = np.float32(np.sqrt(0.5)) * (fit + clicked)
         incumbency = _standardise(np.log1p(memory.video_watches)[videos].astype(np.float32))
         score = config.logger_relevance * relevance + config.logger_incumbency * incumbency
         if config.logger_noise:

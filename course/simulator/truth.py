@@ -16,6 +16,8 @@ from course.simulator.memory import Memory
 from course.simulator.names import DEVICES
 
 OBJECTIVES = ("watch", "click", "satisfaction")
+CHUNK = 1_000_000
+"""Cells that are scored at once."""
 
 
 def value(
@@ -38,6 +40,15 @@ def value(
     float array (r, k)
         Expected seconds watched, P(click), or P(click) x P(4 or 5 stars | watched).
     """
+    rows = max(1, CHUNK // max(1, videos.shape[1]))
+    if len(videos) > rows:  # whole catalogues for many requests would not fit into memory
+        parts = [slice(start, start + rows) for start in range(0, len(videos), rows)]
+        return np.concatenate(
+            [
+                value(behaviour, memory, situation.rows(part), videos[part], objective)
+                for part in parts
+            ]
+        )
     components = behaviour.components(situation, videos, memory)
     p_click = expit(behaviour.score("click", situation, videos, components))
     if objective == "click":
@@ -56,7 +67,8 @@ class Truth:
     ``user`` and ``video`` are ids, ``time`` is in days since the start of the log (default: the
     end of the log), ``device`` an index into ``DEVICES`` (0 phone, 1 desktop, 2 TV), ``position``
     counts from 1. What a person remembers (cards shown, videos watched) is as at the end of the
-    log. On a shared account the answer is about the person who is watching at that time.
+    log. On a shared account the answer is about the person who is watching at that time. The
+    size of the thumbnail (dial ``thumbnail_bias``) is left out: it is not the video's.
     """
 
     def __init__(self, behaviour: Behaviour, memory: Memory, end: float):
@@ -97,12 +109,17 @@ class Truth:
         return laws.mean_rating(self._task("survey", user, video, time, device))
 
     def probability(self, task, user, video, time=None, device=0) -> np.ndarray:
-        """P(like | watch), P(share | watch) or P(dismiss | the card is looked at)."""
+        """P(like | watch), P(share | watch) or P(dismiss | the card is looked at).
+
+        What is wanted is clicked and not dismissed, so the last is P(not wanted) P(disliked).
+        """
         if task not in ("like", "share", "dismiss"):
             raise ConfigError(f"There is no task {task!r} here", allowed="like, share, dismiss")
         chance = expit(self._task(task, user, video, time, device))
         if task == "like":  # without a log-in there is no like button
             chance = chance * self._behaviour.people.logged_in[np.broadcast_to(user, chance.shape)]
+        if task == "dismiss":
+            chance = chance * (1.0 - self.click_probability(user, video, time, device))
         return chance
 
     def expected_watch(self, user, video, time=None, device=0) -> np.ndarray:
