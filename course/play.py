@@ -53,6 +53,7 @@ class Secret:
     videos: np.ndarray
     p_click: np.ndarray
     seen: np.ndarray
+    rival: tuple[int, ...] = ()
 
 
 class Rounds:
@@ -64,15 +65,18 @@ class Rounds:
     shown : int, how many cards are dealt
     picks : int, how many make a page
     seed : int, which viewers come
+    rival : optional function (requests, videos (1, shown)) -> ranking (1, k); a system that gets
+        the same cards, such as ``TwoStage(...).rank``
     """
 
-    def __init__(self, world: World, *, shown: int = 12, picks: int = 4, seed: int = 0):
+    def __init__(self, world: World, *, shown: int = 12, picks: int = 4, seed: int = 0, rival=None):
         if not 1 <= picks <= shown <= world.config.candidates:
             raise ConfigError(
                 f"picks={picks} of shown={shown}",
                 allowed=f"1 <= picks <= shown <= {world.config.candidates}",
             )
         self.world, self.shown, self.picks, self.seed = world, shown, picks, seed
+        self.rival = rival
 
     def deal(self, number: int) -> Deal:
         """The viewer and the cards of a round (counted from 0)."""
@@ -93,7 +97,7 @@ class Rounds:
         return Deal(
             viewer_html=self._describe(viewer),
             cards=cards(self.world, videos, float(time[0])),
-            secret=Secret(videos, p_click, seen),
+            secret=Secret(videos, p_click, seen, self._rival_page(asked, videos)),
         )
 
     def score(self, deal: Deal, picks, history=()) -> tuple[Figure, str]:
@@ -112,7 +116,17 @@ class Rounds:
                 middle = chance_then.mean()
                 shares.append((you_then - middle) / (best_then - middle))
             text += f" Over {len(shares)} viewers: {np.mean(shares):.0%} of the gap."
-        return standing(chance, you, best), text
+        system = None
+        if deal.secret.rival:
+            system = self._values(deal.secret, deal.secret.rival)[0]
+            text += f" The system's page is worth {system:.2f}."
+        return standing(chance, you, best, system), text
+
+    def _rival_page(self, asked, videos) -> tuple[int, ...]:
+        if self.rival is None:
+            return ()
+        ranking = np.asarray(self.rival(asked, videos[None, :]))
+        return tuple(ranking[0, : self.picks].tolist())
 
     def _values(self, secret: Secret, picks):
         place = {video: i for i, video in enumerate(secret.videos.tolist())}

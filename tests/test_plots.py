@@ -10,7 +10,7 @@ import pytest
 from course import ab_test, plots, simulate
 from course.experiments.worlds import dial_world
 
-DIALS = {"position_bias": (0.0, 2.0), "logger_relevance": (0.0, 3.0), "clickbait": (0.0, 2.0)}
+DIALS = {"position_bias": (0.0, 2.0), "logger_relevance": (0.0, 3.0), "logger_noise": (0.0, 4.0)}
 SIZES = pd.DataFrame(
     {"candidates": [10, 100, 1000], "clicks": [0.2, 0.5, 0.4], "recall": [0.1, 0.5, 1.0]}
 )

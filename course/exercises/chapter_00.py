@@ -20,10 +20,10 @@ def _page_clicks(p_click_if_seen, seen):
 
 
 def _gaps(rng: np.random.Generator):
-    for _ in range(4):
+    for low, high in ((0.0, 1.0), (0.0, 1.0), (-0.4, -0.1)):  # the last is worse than random
         floor = rng.uniform(0.1, 1.0)
         ceiling = floor * rng.uniform(2.0, 8.0)
-        yield rng.uniform(0.8 * floor, ceiling), floor, ceiling
+        yield floor + rng.uniform(low, high) * (ceiling - floor), floor, ceiling
 
 
 def _gap(value, floor, ceiling):
@@ -89,6 +89,14 @@ EXERCISES = (
                 "That is the gain over random; it says nothing about how much was possible.",
             ),
             Mistake(
+                lambda value, floor, ceiling: (value - floor) / ceiling,
+                "The way you went is right; divide it by the whole way from random to oracle.",
+            ),
+            Mistake(
+                lambda value, floor, ceiling: max(0.0, (value - floor) / (ceiling - floor)),
+                "A method can be worse than random; then its share is negative.",
+            ),
+            Mistake(
                 lambda value, floor, ceiling: (ceiling - value) / (ceiling - floor),
                 "That is the part that is still open, not the part that is closed.",
             ),
@@ -113,6 +121,10 @@ EXERCISES = (
                     sum(v in set(candidates) for v in watched) / len(watched)
                 ),
                 "A video that was watched twice counts once.",
+            ),
+            Mistake(
+                lambda candidates, watched: len(set(candidates) & set(watched)) / len(watched),
+                "Repeats are dropped above the line but not below it; drop them in both.",
             ),
             Mistake(
                 lambda candidates, watched: float(len(set(candidates) & set(watched))),

@@ -29,8 +29,9 @@ def _by_position(values) -> np.ndarray:
 def _split_cases(rng: np.random.Generator):
     for _ in range(3):
         k = int(rng.integers(4, 11))
-        seen = laws.examination(np.arange(1, k + 1), rng.uniform(0.4, 1.4))
-        relevance = np.sort(rng.uniform(0.02, 0.2, k))[::-1]
+        # Even the top card may be overlooked, and the best card need not stand at the top.
+        seen = rng.uniform(0.6, 0.95) * laws.examination(np.arange(1, k + 1), rng.uniform(0.4, 1.4))
+        relevance = rng.uniform(0.02, 0.2, k)
         yield relevance * seen, seen
 
 
@@ -42,7 +43,7 @@ def _relative_relevance(ctr, seen):
 def _noise_cases(rng: np.random.Generator):
     for _ in range(4):
         impressions = int(rng.integers(50, 2_000))
-        yield int(rng.integers(5, impressions // 4)), impressions
+        yield int(rng.integers(impressions // 8, impressions // 2)), impressions
 
 
 def _standard_error(clicks, impressions):
@@ -85,6 +86,13 @@ def _resimulated(rng: np.random.Generator, impressions: pd.DataFrame) -> np.ndar
 def _raw_ratio(impressions: pd.DataFrame) -> np.ndarray:
     ctr = ctr_by_position(impressions)
     return _by_position(ctr / ctr.iloc[0])
+
+
+def _rates_as_relevance(impressions: pd.DataFrame) -> np.ndarray:
+    rate = impressions.groupby("video_id")["clicked"].transform("mean")
+    expected = rate.groupby(impressions["position"]).mean()
+    ratio = ctr_by_position(impressions) / expected
+    return _by_position(ratio / ratio.iloc[0])
 
 
 EXERCISES = (
@@ -140,6 +148,14 @@ EXERCISES = (
                 "Right so far; now state it relative to position 1.",
             ),
             Mistake(
+                lambda ctr, seen: ctr / seen / np.max(ctr / seen),
+                "That is relative to the best position; state it relative to position 1.",
+            ),
+            Mistake(
+                lambda ctr, seen: ctr / seen / ctr[0],
+                "You divide by the click-through rate of position 1; its relevance is meant.",
+            ),
+            Mistake(
                 lambda ctr, seen: (ctr * seen) / (ctr[0] * seen[0]),
                 "You multiplied by P(seen), which counts the bias twice; it has to come out.",
             ),
@@ -165,6 +181,14 @@ EXERCISES = (
                     (clicks / impressions) * (1 - clicks / impressions) / impressions
                 ),
                 "That is a variance; take the root.",
+            ),
+            Mistake(
+                lambda clicks, impressions: 1.96 * _standard_error(clicks, impressions),
+                "That is the half width of a 95% interval; one standard error is asked for.",
+            ),
+            Mistake(
+                lambda clicks, impressions: float(np.sqrt(clicks) / impressions),
+                "That takes clicks as rare events; leave in the factor (1 - p).",
             ),
             Mistake(
                 lambda clicks, impressions: float(
@@ -196,6 +220,12 @@ EXERCISES = (
                 _raw_ratio,
                 "That is the click-through rate relative to position 1. The better videos stand "
                 "higher, so it mixes relevance into the bias; compare each video with itself.",
+            ),
+            Mistake(
+                _rates_as_relevance,
+                "You take a video's mean click rate as its relevance, but that rate already "
+                "contains the positions it stood at. Fit rates and positions in turns, or compare "
+                "each video with itself.",
             ),
         ),
         hints=(

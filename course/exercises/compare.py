@@ -179,6 +179,8 @@ def _name(wanted: np.ndarray) -> str:
 
 
 def _shapes(found: np.ndarray, wanted: np.ndarray) -> str:
+    if wanted.ndim == 0:
+        return f"return one number, not {found.size} of them"
     if found.ndim == 2 and found.T.shape == wanted.shape:
         return f"the shape is {found.shape} instead of {wanted.shape}: transposed?"
     if found.size == wanted.size:
@@ -277,5 +279,8 @@ def _single(
         return f"{many}{got:.4g}{where} is {side}"
     # Rounded outwards: enough to see where the answer should lie.
     width = max(slack, 0.02 * abs(want), 1e-3)
+    if abs(got - want) <= 1.01 * width:  # a range that holds what is refused would confuse
+        off = abs(got - want) / abs(want or 1.0)
+        return f"{many}got {got:.4g}{where}, which is {side}, by about {off:.0%}"
     low, high = f"{want - width:.3g}", f"{want + width:.3g}"
     return f"{many}got {got:.4g}{where}, which is {side}; it should lie between {low} and {high}"

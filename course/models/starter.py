@@ -164,7 +164,12 @@ class TwoStage:
         """Second stage: the best of the nominated videos (r, slate), best first."""
         x = self.profiles.features(requests.user, videos, requests.time)
         scores = self.click_model.decision_function(x.reshape(-1, x.shape[-1]))
-        return top(scores.reshape(videos.shape), videos, requests.slate)
+        scores = scores.reshape(videos.shape)
+        # A large first stage reaches down to videos that were watched already.
+        watched = np.zeros((len(videos), len(self.profiles.videos) + 1), bool)
+        watched[np.arange(len(videos))[:, None], requests.recent_videos] = True
+        seen = np.take_along_axis(watched, videos.astype(np.int64), axis=1)
+        return top(np.where(seen, scores - 100.0, scores), videos, requests.slate)
 
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""

@@ -125,7 +125,6 @@ def _background(pen: Pen, rng: np.random.Generator, loudness: float) -> None:
 
 
 def _mark(pen: Pen, form: str, rng: np.random.Generator, loudness: float) -> None:
-    number = int(rng.integers(2, 30))
     if form == "music":
         for k in range(6):
             height = rng.uniform(0.4, 1.5)
@@ -138,10 +137,10 @@ def _mark(pen: Pen, form: str, rng: np.random.Generator, loudness: float) -> Non
         pen.box(4.5, 7.92, 8.6, 8.12, (190, 195, 205), 0.1)
     elif form == "tutorial":
         pen.box(0.5, 0.5, 4.6, 1.9, WHITE, 0.7)
-        pen.text(2.55, 1.22, f"STEP {1 + number % 9}", 0.78, pen.dark)
+        pen.text(2.55, 1.22, "HOW TO", 0.78, pen.dark)
     elif form == "episode":
         pen.shape([(0, 0.5), (4.4, 0.5), (3.8, 1.25), (4.4, 2.0), (0, 2.0)], pen.dark)
-        pen.text(1.95, 1.28, f"EP {number}", 0.9, WHITE)
+        pen.text(1.95, 1.28, "SERIES", 0.82, WHITE)
     elif form == "live":
         pen.box(0.5, 0.5, 5.0, 1.9, _RED, 0.35)
         pen.disc(1.15, 1.2, 0.26, WHITE)

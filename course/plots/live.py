@@ -30,7 +30,7 @@ def experiment(
     metrics: Sequence[str] = ("clicks", "watch_minutes"),
     *,
     floor: str | None = "random",
-    ceiling: str | None = "oracle",
+    ceiling: str | Mapping[str, str] | None = "oracle",
 ) -> Figure:
     """Draw a live experiment: sampled outcome with its 95 % interval, exact expectation as a dot.
 
@@ -38,23 +38,25 @@ def experiment(
     ----------
     result : ABResult
     metrics : names of metrics, one panel each
-    floor, ceiling : policies of the experiment that are drawn as dashed lines, where they exist
+    floor, ceiling : policies of the experiment that are drawn as dashed lines, where they exist;
+        a ceiling may also be given for each metric
     """
     fig, axes = figure(len(metrics), height=0.9 + 0.5 * result.table["policy"].nunique())
+    tops = dict(ceiling) if isinstance(ceiling, Mapping) else dict.fromkeys(metrics, ceiling)
+    ends = {floor, *tops.values()}
     for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
         rows = result.table[result.table["metric"] == metric].set_index("policy")
-        ends = [rows["expected"].get(name) if name else None for name in (floor, ceiling)]
-        shown = [name for name in rows.index if name not in (floor, ceiling)]
+        low, high = (rows["expected"].get(name) for name in (floor, tops.get(metric)))
+        shown = [name for name in rows.index if name not in ends]
         for y, name in enumerate(reversed(shown)):
             row = rows.loc[name]
-            ax.plot([row["low"], row["high"]], [y, y], color=colour(name), lw=3, alpha=0.45)
-            ax.plot(row["observed"], y, "|", color=colour(name), ms=16, mew=2)
+            ax.plot([row["low"], row["high"]], [y, y], color=colour(name), lw=12, alpha=0.3)
             ax.plot(row["expected"], y, "o", color=colour(name), ms=7)
         ax.set_yticks(range(len(shown)), list(reversed(shown)))
         ax.set_ylim(-0.6, len(shown) - 0.4)
         ax.set_xlabel(METRIC_LABELS.get(metric, metric))
         ax.grid(axis="y", visible=False)
-        floor_and_ceiling(ax, *ends, orient="v")
+        floor_and_ceiling(ax, low, high, orient="v")
         ax.set_xlim(left=0)
     return fig
 
@@ -114,25 +116,32 @@ def funnel_tradeoff(table: pd.DataFrame, candidates: int | Sequence[int] = 200) 
                 textcoords="offset points", ha=side, color=colour("you"),
             )  # fmt: skip
         ax.set(xscale="log", xlabel="videos handed to the ranker", ylabel=label, title=title)
-        ax.set_ylim(0, y.max() * 1.25)
+        ax.set_xticks(x, [f"{value:,}" for value in x], rotation=45)
+        ax.set_xticks([], minor=True)
+        ax.set_ylim(0, y.max() * 1.3)
+        if column == "recall":
+            ax.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     return fig
 
 
 @styled
-def standing(chance: np.ndarray, you: float, best: float) -> Figure:
+def standing(chance: np.ndarray, you: float, best: float, system: float | None = None) -> Figure:
     """Draw where a page stands between random pages and the best possible page.
 
     Parameters
     ----------
-    chance : (m,) expected clicks of random pages; you, best : expected clicks
+    chance : (m,) expected clicks of random pages; you, best, system : expected clicks of the
+        reader's page, of the best page, and (optional) of the page of a rival system
     """
     fig, ax = figure(
         height=2.8,
         alt=f"Expected clicks: you {you:.2f}, random {np.mean(chance):.2f}, oracle {best:.2f}",
     )
     ax.hist(chance, bins=40, color=colour("random"), alpha=0.6, label="random pages")
+    if system is not None:
+        ax.axvline(system, color=colour("the system"), lw=2, ls="-.", label="the system's page")
     ax.axvline(you, color=colour("you"), lw=3, label="your page")
     floor_and_ceiling(ax, float(np.mean(chance)), best, orient="v")
-    ax.set(xlabel="expected clicks of the page", ylabel="random pages", yticks=[])
+    ax.set(xlabel="expected clicks of the page", ylabel="number of random pages", yticks=[])
     ax.legend(loc="upper center")
     return fig

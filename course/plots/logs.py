@@ -139,7 +139,7 @@ def locally_sparse(table: pd.DataFrame) -> Figure:
     axes[0].set(yscale="log", ylabel="impressions of a video (median)")
     axes[0].set_title("What we have")
     axes[1].plot(table.index, 100 * table["error"], **look("no treatment"))
-    axes[1].set(ylabel="error of its click rate (%, median)", ylim=(0, None))
+    axes[1].set(ylabel="error of its rate (%, median)", ylim=(0, None))
     axes[1].set_title("What we know")
     for ax in axes:
         ax.set_xlabel("popularity decile (1 = least shown)")
@@ -160,19 +160,20 @@ def click_against_satisfaction(table: pd.DataFrame) -> Figure:
     axes[0].plot(table["clickbait"], 100 * table["ctr"], **look("click ranker"))
     axes[0].set(ylabel="click-through rate (%)", title="Clicks rise")
     axes[1].plot(table["clickbait"], table["rating"], **look("watch-time ranker"))
-    axes[1].set(ylabel="mean survey answer (stars)", title="Ratings fall")
+    axes[1].set(ylabel="true mean rating (stars)", title="Ratings fall")
     for ax in axes:
         ax.set_xlabel("clickbait of the video (sd, hidden)")
     return fig
 
 
 @styled
-def dials(results: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+def dials(results: Sequence[tuple[str, pd.DataFrame]], *, top: float | None = None) -> Figure:
     """Draw click-through rate and true relevance by position for one or more worlds.
 
     Parameters
     ----------
     results : (title, DataFrame with index position and columns ``ctr``, ``relevance``)
+    top : end of the y axis in percent; without it, what the curves need
     """
     fig, axes = figure(len(results), height=3.4, sharey=True)
     for ax, (title, table) in zip(np.atleast_1d(axes), results, strict=True):
@@ -184,16 +185,16 @@ def dials(results: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         ax.set(xlabel="position on the page", title=title)
         ax.set_xticks(table.index)
     axes = np.atleast_1d(axes)
-    axes[0].set_ylim(0, 105 * max(table.to_numpy().max() for _, table in results))
+    axes[0].set_ylim(0, top or 105 * max(table.to_numpy().max() for _, table in results))
     axes[0].set_ylabel("probability (%)")
     axes[0].legend()
     return fig
 
 
-def turned_dials(position_bias: float, logger_relevance: float, clickbait: float) -> Figure:
+def turned_dials(position_bias: float, logger_relevance: float, logger_noise: float) -> Figure:
     """Simulate a tiny world with three dials turned, and draw it (see `dials`)."""
     table = dial_world(
-        position_bias=position_bias, logger_relevance=logger_relevance, clickbait=clickbait
+        position_bias=position_bias, logger_relevance=logger_relevance, logger_noise=logger_noise
     )
-    title = f"bias {position_bias:g}, relevance {logger_relevance:g}, clickbait {clickbait:g}"
-    return dials([(title, table)])
+    title = f"bias {position_bias:g}, relevance {logger_relevance:g}, noise {logger_noise:g}"
+    return dials([(title, table)], top=40.0)

@@ -54,6 +54,8 @@ SAME_AS: dict[str, str] = {
     "ceiling": "oracle",
     "floor": "random",
     "reader": "you",
+    "two stages": "logistic regression",
+    "the system": "logistic regression",
     "click": "click ranker",
     "watch time": "watch-time ranker",
     "logq": "sampled softmax with correction",

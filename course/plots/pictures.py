@@ -11,7 +11,7 @@ from course.plots.style import INK, MUTED, Figure, figure, styled
 
 
 @styled
-def funnel(stages: Sequence[tuple[str, float]], *, title: str = "One page request") -> Figure:
+def funnel(stages: Sequence[tuple[str, float]], *, title: str = "") -> Figure:
     """Draw the funnel of a request: each stage with its number of videos (P1, Fig. 2).
 
     Parameters
@@ -24,6 +24,7 @@ def funnel(stages: Sequence[tuple[str, float]], *, title: str = "One page reques
 
     counts = ", ".join(f"{name} {count:,.4g}" for name, count in stages)
     fig, ax = figure(height=3.4, alt=f"Funnel of one request: {counts}")
+    title = title or "One page request (heights: logarithm of the number)"
     half = [0.35 + math.log10(max(count, 1)) for _, count in stages]
     colours = ("#c9d3de", "#9db7d1", "#5f8fbf", "#1f5f9e", "#173f67")
     for i, (name, count) in enumerate(stages):

@@ -88,16 +88,15 @@ class Prediction(Shown):
         Note
             Works also when nobody chose anything.
         """
-        expected = self.choice or "you made no choice above"
-        markup = (
-            "<table style='font-size:1em'>"
-            f"<tr><td style='text-align:left'><b>You expected</b></td>"
-            f"<td style='text-align:left'>{html.escape(expected)}</td></tr>"
-            f"<tr><td style='text-align:left'><b>It came out</b></td>"
-            f"<td style='text-align:left'>{result}</td></tr></table>"
+        rows = [("It came out", result)]
+        if self.choice is not None:
+            rows.insert(0, ("You expected", html.escape(self.choice)))
+        left = "style='text-align:left'"
+        markup = "".join(
+            f"<tr><td {left}><b>{name}</b></td><td {left}>{said}</td></tr>" for name, said in rows
         )
-        plain = re.sub(r"<[^>]+>", "", result)
-        return Note(markup, f"You expected: {expected}\nIt came out:  {plain}")
+        plain = "\n".join(f"{name}: {re.sub('<[^>]+>', '', said)}" for name, said in rows)
+        return Note(f"<table style='font-size:1em'>{markup}</table>", plain)
 
     def _refresh(self) -> None:
         for option, button in self._buttons.items():

@@ -10,7 +10,7 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# **Promise.** In one sitting you follow one page request through a whole recommender: from the corpus to hundreds of candidates, to a page of ten, to a watch. You build a first system, put it in front of simulated viewers, and try to beat it yourself.
+# **Promise.** In one sitting you follow page requests through a whole recommender: from the corpus to hundreds of candidates, to a page of ten, to a click. You build a first system, put it in front of simulated viewers, and play against it yourself.
 #
 # * **Papers.** Covington et al. 2016 (P1), Figures 1 and 2; Zhao et al. 2019 (P2), Figures 1, 3 and 4.
 # * **You should know.** Python, a little pandas, what a probability is. No machine learning yet.
@@ -22,18 +22,20 @@
 # %% tags=["nbval-check-output"]
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from course import ab_test, check, play, plots, simulate
 from course.metrics import gap_closed
-from course.models.starter import PopularInLanguage, Profiles, TwoStage, fit_click_model
+from course.models.starter import FEATURES, PopularInLanguage, Profiles, TwoStage, fit_click_model
 from course.pages import home_page, up_next_page
+from course.plots import show
 from course.widgets import Choice, RecommenderGame, predict, sliders
 
 world = simulate("small", seed=7)
 world
 
 # %% [markdown]
-# `world` is a simulated YouTube. It has accounts, videos, 45 days of searching, clicking and watching, and one thing that the real site does not have: **we know the truth**. For every account, video and moment we can look up how likely a click is, how long the watch would be, how satisfied the viewer. The models never see that. We use it to judge them.
+# `world` is a simulated YouTube: accounts, videos, and a *log* of 45 days, which is the platform's record of what was searched, shown, clicked and watched. The number 7 is the *seed*: another seed gives another world of the same kind. And there is one thing that the real site does not have: **we know the truth**. For every account, video and moment we can look up how likely a click is, how long the watch would be, how satisfied the viewer. The models never see that. We use it to judge them.
 
 # %% [markdown]
 # ## 1. What a viewer sees
@@ -48,7 +50,7 @@ page = home[home["request_id"] == home["request_id"].iloc[-1]]
 home_page(play.cards(world, page["video_id"][:8]))
 
 # %% [markdown]
-# *What to see:* a grid of cards. Position 1 is at the top left. Each card makes a promise with its picture and its title; what the video holds is another matter.
+# *What to see:* the first eight of the ten cards of this page, position 1 at the top left. Each card makes a promise with its picture and its title; what the video holds is another matter.
 #
 # P2 is about the other page: somebody is watching a video already, and a list says what is *up next*.
 
@@ -76,7 +78,7 @@ guess = predict(
 guess
 
 # %% [markdown]
-# We ask the simulated viewers. `ab_test` serves the same 1,000 page requests with each *policy*. A policy is a function from requests to pages, that is, to the ids of ten videos, best first. Each viewer brings the same luck to every policy, so differences come from the pages.
+# We ask the simulated viewers. `ab_test` takes 1,000 page requests from the day after the log ends and serves them with each *policy*. A policy is a function from requests to pages, that is, to the ids of ten videos, best first. Each viewer brings the same luck to every policy, so differences come from the pages. The choice is out of the whole *corpus*, all videos uploaded so far.
 
 # %%
 ends = {"random": world.random(), "oracle": world.oracle("click")}
@@ -86,12 +88,14 @@ factor = clicks["oracle"] / clicks["random"]
 guess.beside(f"about {factor:.0f} times as many clicks.")
 
 # %% [markdown]
+# Part of this is language: random draws from all three languages, and few people click on what they do not understand. The rest is taste, quality and the moment.
+#
 # Random is the **floor** and the oracle the **ceiling** of everything that follows. No real system reaches the oracle: it knows tastes, moods and qualities that no log reveals. But the distance between the two is what we play for, and we will state results as *the share of this gap* that a method closes.
 
 # %% [markdown]
 # ## 3. The naive way: show what is popular
 #
-# The simplest policy needs no model: what was watched most in the last week, in the viewer's language, minus what the viewer has seen. *Profiles* are counts from the log: who watched which topics, which channels, what is popular now.
+# The simplest policy needs no model: what was watched most in the last week, in the viewer's language, minus what the viewer has watched. *Profiles* are counts from the log: who watched which topics, which channels, what is popular now.
 
 # %%
 logs = world.logs()
@@ -101,71 +105,78 @@ result = ab_test(world, {"popularity": popular, **ends}, n=1000, candidates="cat
 result.table[result.table["metric"] == "clicks"].set_index("policy")[["expected"]].round(1)
 
 # %% [markdown]
-# Popularity gets several times the clicks of random pages and is still far from the oracle. Everybody with the same language and the same gaps gets the same page, whatever they like.
+# Popularity gets a few times the clicks of random pages and is still far from the oracle. All who speak the same language and have watched the same videos get the same page, whatever they like.
 
 # %% [markdown]
 # ## 4. The papers' way: two stages
 #
 # Scoring every video for every request with a rich model is too slow. Both papers use a funnel. A cheap first stage, **candidate generation**, cuts the corpus to a few hundred; a careful second stage, **ranking**, orders those.
 #
-# In this chapter both stages are the simplest that work. Stage one is plain *matrix factorization*: each account $u$ gets a vector $x_u$, each video $v$ a vector $y_v$, and the score is their dot product $x_u \cdot y_v$. Stage two is a *logistic regression* on seven features, which predicts a click:
+# In this chapter both stages are the simplest that work. Stage one is plain *matrix factorization*: each account $u$ gets a vector $x_u$ of 24 numbers, each video $v$ a vector $y_v$, chosen so that the dot product $x_u \cdot y_v$ comes as near as possible to 1 where $u$ watched $v$ and to 0 elsewhere. (Chapter 02 does this properly.) Stage two is a *logistic regression* on seven features, which predicts a click:
 #
 # $$P(\text{click}) = \frac{1}{1 + e^{-(b + \sum_j w_j f_j)}},$$
 #
-# with features $f_j$, learned weights $w_j$ and a constant $b$. Its features come from the first 35 days and its labels (clicks) from the last 10, so that no feature knows its own label.
+# with features $f_j$, learned weights $w_j$ and a constant $b$; the sum in the exponent is called the *log-odds*. Its features come from the first 35 days and its labels (clicks) from the last 10, so that no feature knows its own label. Here are the features and what was learned about them:
 
 # %%
 click_model = fit_click_model(logs, at=35.0)
+pd.DataFrame({"weight (per sd)": click_model[-1].coef_[0].round(2)}, index=FEATURES)
+
+# %% [markdown]
+# A positive weight raises the chance of a click; *per sd* means per standard deviation of the feature, so that the weights can be compared. Now the serving side: what happens when page requests come in.
+
+# %%
 
 
 def two_stages(requests, keep=200):
     """Pages for page requests: nominate `keep` videos, rank them, show the best ten."""
     users, rows = requests.user, np.arange(len(requests.user))[:, None]
-    score = profiles.user_vectors[users] @ profiles.video_vectors.T + 0.02 * profiles.popular
-    score[profiles.user_language[users][:, None] != profiles.language] -= 10
+    score = profiles.user_vectors[users] @ profiles.video_vectors.T
+    score = score + 0.02 * profiles.popular  # among equals, what is popular
+    score[profiles.user_language[users][:, None] != profiles.language] -= 10  # never
     score = np.pad(score, ((0, 0), (0, 1)))  # an extra column for "no video", which is -1
-    score[rows, requests.recent_videos] -= 20
+    score[rows, requests.recent_videos] -= 20  # never again what was watched
     candidates = np.argsort(-score[:, :-1], axis=1)[:, :keep]
     features = profiles.features(users, candidates, requests.time)
-    odds = click_model.decision_function(features.reshape(-1, features.shape[-1]))
-    best = np.argsort(-odds.reshape(candidates.shape), axis=1)[:, : requests.slate]
+    log_odds = click_model.decision_function(features.reshape(-1, features.shape[-1]))
+    best = np.argsort(-log_odds.reshape(candidates.shape), axis=1)[:, : requests.slate]
     return np.take_along_axis(candidates, best, axis=1)
 
 
 # %% [markdown]
-# That is a whole recommender in ten lines. The course has the same as `TwoStage`; we check that the two agree and use the course's from here on.
+# That is the serving side of a recommender in a dozen lines. The course has the same as `TwoStage`; we check that the two agree and use the course's from here on.
 
 # %% tags=["nbval-check-output"]
 system = TwoStage(profiles, click_model, candidates=200)
 both = ab_test(world, {"ours": two_stages, "course": system}, n=200, candidates="catalogue")
 same = (both.pages["ours"] == both.pages["course"]).mean()
+print(f"{same:.0%} of the cards stand at the same place")
 assert same > 0.99
-print("the notebook's two stages and the course's TwoStage give the same pages")
 
 # %% [markdown]
 # Now one thousand requests travel through it. We count what is left after each step (P1, Figure 2).
 
 # %%
-policies = {"popularity": popular, "logistic regression": system, **ends}
+ends["watch oracle"] = world.oracle("watch")
+policies = {"popularity": popular, "two stages": system, **ends}
 result = ab_test(world, policies, n=1000, candidates="catalogue")
-table = result.table.set_index(["policy", "metric"])["expected"]
-watched = table["logistic regression", "clicks"]
+clicked = result.table.set_index(["policy", "metric"])["expected"]["two stages", "clicks"]
 stages = [("corpus", len(logs.videos)), ("candidates", 200), ("on the page", 10)]
-plots.funnel([*stages, ("watched, on average", round(watched, 2))])
+plots.funnel([*stages, ("clicked, on average", round(clicked, 2))])
 
 # %% [markdown]
-# *What to see:* corpus → hundreds → ten → about half a watch per page. The first stage throws away nine in ten videos, so it must not throw away the good ones. And here is what the second stage does with the rest:
+# *What to see:* corpus → hundreds → ten → less than one click per page. The first stage throws away nine in ten videos, so it must not throw away the good ones. And here is what the viewers make of the pages:
 
 # %%
-plots.experiment(result)
+plots.experiment(result, ceiling={"clicks": "oracle", "watch_minutes": "watch oracle"})
 
 # %% [markdown]
-# *What to see:* the dot is the exact expectation, which only a simulator knows; the pale bar is what a company would see, the sampled mean with its 95% interval. In this world the two-stage system (named after its ranker) gets hardly more clicks than popularity, but more watch time, and both are far from the oracle. The rest of this course is about the rest of the gap: better candidates (chapters 02 to 05), better ranking (06 and 07), more than clicks (08), and logs that mislead (09).
+# *What to see:* the dot is the exact expectation, which only a simulator knows; the pale bar is what a company would see: a 95% interval around the sampled mean, a range that in 19 of 20 such tests holds the mean one would get from endlessly many requests. Each panel has its own ceiling, the oracle for clicks and the oracle for watch time. Both policies are far from it. The rest of this course is about the rest of the gap: better candidates (chapters 02 to 05), better ranking (06 and 07), more than clicks (08), and logs that mislead (09).
 
 # %% [markdown]
 # ## 5. Is it luck? Five worlds
 #
-# One world is one draw. We build the system anew in five tiny worlds and state the share of the gap that each method closes, with its 95% interval.
+# One world is one draw. We build the system anew in five *tiny* worlds, which take a second each, and state the share of the gap that each method closes, with its 95% interval over the worlds.
 
 
 # %%
@@ -174,7 +185,7 @@ def shares_closed(seed, **dials):
     profiles, model = Profiles(tiny.logs()), fit_click_model(tiny.logs(), at=20.0)
     policies = {
         "popularity": PopularInLanguage(profiles),
-        "logistic regression": TwoStage(profiles, model, candidates=100),
+        "two stages": TwoStage(profiles, model, candidates=100),
         "random": tiny.random(),
         "oracle": tiny.oracle("click"),
     }
@@ -184,14 +195,14 @@ def shares_closed(seed, **dials):
 
 
 runs = pd.DataFrame([shares_closed(seed) for seed in range(5)])
-shown = runs[["popularity", "logistic regression"]]
+shown = runs[["popularity", "two stages"]]
 plots.gap_closed(shown, title="Five tiny worlds")
 
 # %% [markdown]
 # *What to see:* each small dot is a world, the diamond the mean. The worlds differ, so the fair comparison is *within* each world: two stages minus popularity, world by world.
 
 # %%
-gain, half = plots.interval(runs["logistic regression"] - runs["popularity"])
+gain, half = plots.interval(runs["two stages"] - runs["popularity"])
 print(f"two stages minus popularity: {gain:+.0%} ± {half:.0%} of the gap")
 assert gain > 0
 
@@ -202,19 +213,20 @@ assert gain > 0
 
 # %%
 off = pd.DataFrame([shares_closed(seed, own_taste=0.0) for seed in range(5)])
-gain_off = off["logistic regression"] - off["popularity"]
-print(f"with one taste for all: {gain_off.mean():+.0%} of the gap")
-lost, half = plots.interval(runs["logistic regression"] - runs["popularity"] - gain_off)
+gain_off = off["two stages"] - off["popularity"]
+left, wide = plots.interval(gain_off)
+print(f"with one taste for all: {left:+.0%} ± {wide:.0%} of the gap")
+lost, half = plots.interval(runs["two stages"] - runs["popularity"] - gain_off)
 print(f"so individual taste is worth {lost:.0%} ± {half:.0%} of the gap")
 assert lost > 0
 
 # %% [markdown]
-# Most of the advantage goes, and the interval says that this is not luck. What stays is not taste: the system also knows which channels an account comes back to, and how old a video is. Had it all stayed, our explanation would have been wrong.
+# The advantage shrinks, and the interval of the last line says that this is not luck. Had it stayed as it was, our explanation would have been wrong.
 
 # %% [markdown]
 # ## 7. How many candidates?
 #
-# The first stage may hand over 10 videos or all 2,000. Few are cheap but may miss the good ones; many cost time. We try a range: expected clicks, and *recall*, the share of what accounts watched later that is among the candidates. For recall the profiles stop at day 42.
+# The first stage may hand over 10 videos or all 2,000. Few are cheap but may miss the good ones; many cost time. We try a range: expected clicks, and *recall*, the share of what accounts watched later that is among the candidates. For recall the profiles stop at day 42, so that the watches of the last three days are new to them.
 
 # %%
 from course.experiments.funnel import candidate_sizes
@@ -233,28 +245,32 @@ sliders(
 plots.funnel_tradeoff(sizes, [20, 200, 2000])
 
 # %% [markdown]
-# *What to see:* clicks rise up to a few hundred candidates and then stop rising, while recall and cost go on to grow. Ranking the whole corpus is even a little worse here, since the simple ranker has no idea that the first stage's taste matters. That is why "hundreds" is the papers' answer.
+# *What to see:* from about a hundred candidates on, clicks no longer rise, while recall goes on rising. More candidates hardly harm the page here. But each one must be scored while the viewer waits, and a rich ranker is slow: that is the papers' reason for "hundreds".
 
 # %% [markdown]
 # ## 8. You are the recommender
 #
-# Twelve videos were nominated for a viewer. Pick four, the most promising first, and press *Recommend*. Then the truth is opened: where does your page stand between random and oracle? (Tab moves between the cards, Space picks.)
+# Twelve videos were nominated for a viewer. Pick four, the most promising first, and press *Recommend*. Then the truth is opened: where does your page stand between random and oracle, and did you beat the system of section 4? (Tab moves between the cards, Space picks.)
 
 # %%
-rounds = play.Rounds(world)
+rounds = play.Rounds(world, rival=system.rank)
 game = RecommenderGame(rounds.deal, rounds.score, picks=4)
 game
 
 # %% [markdown]
-# For readers who cannot play here, one round in which the first four cards were picked:
+# For readers who cannot play here, one viewer, and how a page of the first four cards would have done:
 
 # %%
 deal = rounds.deal(0)
+HTML(deal.viewer_html)
+
+# %%
 figure, text = rounds.score(deal, [card.video_id for card in deal.cards[:4]])
-figure
+show(figure)
+HTML(text)
 
 # %% [markdown]
-# *What to see:* the grey hills are random pages, the coloured line is the page that was picked, the dashed lines are floor and ceiling. Most people beat random within a few rounds and do not come near the oracle.
+# *What to see:* the grey hill is made of random pages, the solid coloured line is the page that was picked, the dash-dotted one the system's; the dashed lines are floor and ceiling.
 
 # %% [markdown]
 # ## 9. The system is a loop
@@ -265,7 +281,7 @@ figure
 plots.system_loop()
 
 # %% [markdown]
-# *What to see:* the upper row is what you just built, with one task (the click) and no combination yet. The box at the bottom is P2's idea against a trap: cards at the top are clicked more because they stand at the top. A small side network takes in the position and its output is *added to the logit* of the click in training; at serving it is left out. Chapter 09 builds it.
+# *What to see:* the upper row is what you just built, only that your ranker has one task (the click), so there is nothing to combine yet. The box in the lower middle is a trap that P2 found and a way out of it; chapter 01 shows the trap, chapter 09 the way out.
 
 # %% [markdown]
 # ## Exercises
