@@ -14,17 +14,15 @@ NOTEBOOKS = ROOT / "notebooks"
 FIRST = "00_start_here.ipynb"
 NO_NETWORK = ROOT / "tests" / "no_network"
 
-# --dist loadfile keeps a notebook's cells on one kernel. Without --nbval-cell-timeout, a kernel
-# that died is noticed only after half an hour.
+# A file at a time on each of two cores; so the cells of a notebook stay on one kernel.
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile"]
+# Without --nbval-cell-timeout, a kernel that died is noticed only after half an hour.
 NBVAL = [
     "--nbval-lax",
     "--nbval-current-env",
     "--nbval-cell-timeout=300",
     "--color=no",
-    "-n",
-    "2",
-    "--dist",
-    "loadfile",
+    *TWO_AT_A_TIME,
 ]
 
 
@@ -102,7 +100,7 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
     if leg == "format":
         return [*run, "ruff", "format", "--check", "--quiet", "--output-format=concise", "."], env
     if leg == "unit":
-        return [*run, "pytest", *extra], env
+        return [*run, "pytest", *TWO_AT_A_TIME, *extra], env
     if leg != "notebooks":
         raise ValueError(f"there is no leg {leg!r}")
     # Refuses connections in pytest and, because kernels inherit it, in every notebook.

@@ -151,7 +151,8 @@ def test_a_failure_of_pip_is_told_in_words(monkeypatch, tmp_path):
 
 
 def test_children_get_what_the_threads_need(monkeypatch):
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name in ("OMP_WAIT_POLICY", "KMP_DUPLICATE_LIB_OK"):  # a package may have set it
+        monkeypatch.delenv(name, raising=False)
     env = bootstrap.child_environment(Path("some/bin/python"))
     assert env["OMP_WAIT_POLICY"] == "PASSIVE"
     assert env["PATH"].split(os.pathsep)[0] == str(Path("some/bin"))
@@ -214,7 +215,7 @@ def test_test_runs_everything(calls, monkeypatch, capsys):
     assert cli.main(["test"]) == 0
     lint, form, unit, notebooks = legs(calls)
     assert lint[:2] == ["ruff", "check"] and form[:3] == ["ruff", "format", "--check"]
-    assert unit == ["pytest"]
+    assert unit == ["pytest", *commands.TWO_AT_A_TIME]
     assert notebooks == ["pytest", *commands.NBVAL, str(Path("notebooks", "00_a.ipynb"))]
     env = calls[3][1]["env"]
     assert env["PYTHONPATH"].split(os.pathsep)[0] == str(commands.NO_NETWORK)
@@ -236,7 +237,7 @@ def test_parts_of_the_tests(calls, monkeypatch):
     monkeypatch.setattr(commands, "find_notebooks", lambda: [commands.NOTEBOOKS / "00_a.ipynb"])
     cli.main(["test", "--unit", "--", "-k", "word"])
     assert [leg[0] for leg in legs(calls)] == ["ruff", "ruff", "pytest"]
-    assert legs(calls)[2] == ["pytest", "-k", "word"]
+    assert legs(calls)[2] == ["pytest", *commands.TWO_AT_A_TIME, "-k", "word"]
     calls.clear()
     cli.main(["test", "--notebooks", "--", "notebooks/01_b.ipynb"])
     assert legs(calls) == [["pytest", *commands.NBVAL, "notebooks/01_b.ipynb"]]

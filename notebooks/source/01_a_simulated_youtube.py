@@ -272,7 +272,7 @@ print(f"relevance has {mean:.0%} ± {half:.0%} of the fall (5 tiny worlds)")
 assert mean + half < 0.5
 
 # %% [markdown]
-# The number moves from world to world and with their size; that relevance is the smaller part does not. The interval is narrow enough to tell it from one half.
+# The number moves from world to world; that relevance is the smaller part does not.
 
 # %% [markdown]
 # ## 10. The switch: turn the dials
@@ -422,6 +422,6 @@ _ = check("01-same-video", estimate_bias)
 # 4. Clickbait raises clicks and lowers ratings; without it the two agree.
 # 5. The click-through rate of a position is about relevance times bias, and the two can be told apart when videos move between positions.
 #
-# **What the papers say and we could not show here.** In P2 the larger part of the fall over positions seems to be relevance; in our world it is bias, since our past ranking is simpler than theirs. Scale is a matter of billions; we can only show its shape.
+# **What the papers say and we could not show here.** In P2 the larger part of the fall over positions seems to be relevance; in our world it is bias, since our past ranking is simpler than theirs.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Mantel and Haenszel, *Statistical aspects of the analysis of data from retrospective studies of disease*, 1959.
