@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from course import __version__, bootstrap, commands
+from course import __version__
+from course.cli import bootstrap, commands
 
 # Keeps a command from handing itself on twice.
 HANDED_ON = "COURSE_HANDED_ON"
@@ -101,7 +102,7 @@ def _run(argv: list[str]) -> int:
         return bootstrap.call([str(python), "-m", "course", *argv], env=env)
 
     if options.command == "doctor":
-        from course import doctor
+        from course.cli import doctor
 
         return doctor.main()
 

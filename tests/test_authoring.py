@@ -11,8 +11,9 @@ import sys
 import nbformat
 import pytest
 
-from course import authoring, chapters, notebook_checks
-from course.authoring import Book
+from course.authoring import Book, chapters
+from course.authoring import book as authoring
+from course.authoring import checks as notebook_checks
 from course.errors import ConfigError
 
 HEADER = """\

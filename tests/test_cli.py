@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from course import __main__ as cli
-from course import bootstrap, commands, errors, paths
-from course.bootstrap import SetupError
+from course import errors, paths
+from course.cli import bootstrap, commands
+from course.cli.bootstrap import SetupError
 
 # --- set-up ----------------------------------------------------------------------------------
 

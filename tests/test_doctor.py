@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from course import doctor
-from course.doctor import Result
+from course.cli import doctor
+from course.cli.doctor import Result
 from course.errors import CourseError
 
 

@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from course import bootstrap
+from course.cli import bootstrap
 
 REASON = re.compile(r"# needed by (.+)$")
 
@@ -189,7 +189,16 @@ def test_python_versions_agree(project, repository):
 
 
 @pytest.mark.parametrize(
-    "name", ["__init__.py", "__main__.py", "bootstrap.py", "commands.py", "errors.py", "paths.py"]
+    "name",
+    [
+        "__init__.py",
+        "__main__.py",
+        "cli/__init__.py",
+        "cli/bootstrap.py",
+        "cli/commands.py",
+        "errors.py",
+        "paths.py",
+    ],
 )
 def test_start_files_load_on_an_old_python_and_import_little(repository, name):
     text = (repository / "course" / name).read_text(encoding="utf-8")

@@ -11,10 +11,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course import authoring, commands, notebook_checks
 from course.authoring import Book
-from course.chapters import SETUP_CELL, read_chapter
-from course.notebook_checks import EXERCISE, SOLUTION, Measure, has
+from course.authoring import book as authoring
+from course.authoring import checks as notebook_checks
+from course.authoring.chapters import SETUP_CELL, read_chapter
+from course.authoring.checks import EXERCISE, SOLUTION, Measure, has
+from course.cli import commands
 
 BOOK = Book()
 SOURCES = BOOK.sources()

@@ -16,12 +16,10 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course.chapters import SETUP_CELL, Chapter, read_chapter, render, tidy
+from course.authoring.chapters import read_chapter, render, tidy
+from course.authoring.checks import SOLUTION, faults, leaks, measure
 from course.errors import ConfigError
-from course.notebook_checks import SOLUTION, faults, leaks, measure
 from course.paths import repository_root, write_whole
-
-__all__ = ["SETUP_CELL", "Book", "Chapter", "build", "check", "main", "measure", "read_chapter"]
 
 TABLE_START = "<!-- chapters: written by `python3 -m course notebooks` -->"
 TABLE_END = "<!-- end of chapters -->"

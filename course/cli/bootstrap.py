@@ -18,7 +18,7 @@ from pathlib import Path
 
 from course.paths import write_whole
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 MINIMUM = (3, 11)
 BELOW = (3, 15)
 MARKER = "course-installed.txt"

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from course import __version__, bootstrap, paths
+from course import __version__, paths
+from course.cli import bootstrap
 from course.errors import CourseError
 
 INSTALL = "run: python3 -m course open (or: python3 -m course test)"
