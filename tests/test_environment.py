@@ -239,3 +239,11 @@ def test_unknown_name_of_the_course_is_an_attribute_error():
 def test_a_broken_line_is_not_read_over():
     with pytest.raises(InvalidRequirement):
         pins("numpy=2.0\n")
+
+
+def test_every_picture_and_link_of_the_readme_exists(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    assert any(target.endswith(".png") for target in targets)
+    for target in targets:
+        assert (repository / target).exists(), target
