@@ -64,3 +64,55 @@ def same_video_ratio(impressions: pd.DataFrame) -> pd.Series:
     above = (clicks.mul(shown[1], axis=0) / total).sum()
     below = (shown.mul(clicks[1], axis=0) / total).sum()
     return above / below
+
+
+def ranks(scores: np.ndarray, target: np.ndarray, exclude: np.ndarray | None = None) -> np.ndarray:
+    """Rank of one target per row among all videos of the row; 1 = best.
+
+    Ties count half: a target that shares its score with ``m`` others stands in their middle. So a
+    model that gives everybody the same score gets the rank of a random guess, not rank 1.
+
+    Parameters
+    ----------
+    scores : float array (r, n), higher = better
+    target : int array (r,), the video that was watched next
+    exclude : optional bool array (r, n), videos that do not compete (watched already, or not
+        uploaded yet); the target itself always competes
+
+    Returns
+    -------
+    float array (r,), between 1 and n
+
+    Raises
+    ------
+    LogError
+        If a target is not one of the columns, or the shapes do not fit.
+    """
+    scores, target = np.asarray(scores), np.asarray(target)
+    if scores.ndim != 2 or target.shape != scores.shape[:1]:
+        raise LogError(
+            f"scores have shape {scores.shape} and targets {target.shape}",
+            allowed="(rows, videos) and (rows,)",
+        )
+    if len(target) and not (0 <= target.min() and target.max() < scores.shape[1]):
+        raise LogError(
+            f"a target is {int(target.max())}", allowed=f"video ids from 0 to {scores.shape[1] - 1}"
+        )
+    own = np.take_along_axis(scores, target[:, None], axis=1)
+    competes = np.ones(scores.shape, bool) if exclude is None else ~np.asarray(exclude, bool)
+    above = ((scores > own) & competes).sum(axis=1)
+    level = (scores == own) & competes
+    level[np.arange(len(target)), target] = False
+    return 1.0 + above + 0.5 * level.sum(axis=1)
+
+
+def mean_reciprocal_rank(rank: np.ndarray) -> float:
+    """Mean of 1 / rank: the mean average precision when each row has a single target."""
+    return float(np.mean(1.0 / np.asarray(rank)))
+
+
+def hit_rate(rank: np.ndarray, k: int) -> float:
+    """Share of rows whose target stands among the first ``k``: recall at k for single targets."""
+    if k < 1:
+        raise LogError(f"k is {k}", allowed="1 or more")
+    return float(np.mean(np.asarray(rank) <= k))
