@@ -28,7 +28,7 @@ from course.plots.palette import OTHER_COLOURS, colour, look
 WIDTH = 8.8
 #: Pixels per inch at which a notebook shows a figure, and at which it is stored.
 SCREEN_DPI = 100
-STORED_DPI = 160
+STORED_DPI = 120
 
 INK = "#1f2933"
 MUTED = "#5b6673"
