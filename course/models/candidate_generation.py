@@ -1,0 +1,584 @@
+r"""The deep candidate generator: which of all videos is watched next?
+
+The user's side is a network over averaged embeddings, the video's side one vector per video, and
+the answer a softmax over their dot products:
+
+.. math:: P(i \mid u) = e^{v_i \cdot u} / \sum_j e^{v_j \cdot u}
+
+Both sides carry one more coordinate: ``u`` ends in a 1 and ``v_i`` in a learned bias, so that
+searching for the nearest neighbours of ``u`` needs nothing but dot products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+from torch.nn import functional
+
+from course.errors import ConfigError, LogError, PolicyError
+from course.features import CONTEXT, DEMOGRAPHICS, Features, Inputs, sizes
+from course.logs.tables import Logs
+from course.simulator.feed import Requests
+from course.simulator.policies import top
+
+SIGNALS = ("watches", "searches", "age", "demographics", "context")
+BAGS = ("mean", "sum", "max")
+LAWS = ("uniform", "popularity", "zipf", "in-batch")
+CODE_DIM = 8
+SMALLEST_BATCH = 32
+"""The last batch of an epoch may be smaller: too few rows for a mean of their own, so they are
+normalised by the running one."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs (see `course.features.Inputs`) and labels as tensors of n rows; index it by rows.
+
+    ``label`` is a row of the video vocabulary.
+    """
+
+    watched: Tensor
+    searched: Tensor
+    age: Tensor
+    demographics: Tensor
+    context: Tensor
+    label: Tensor | None = None
+
+    @classmethod
+    def of(cls, inputs: Inputs, label: np.ndarray | None = None) -> Batch:
+        """Tensors of inputs, and of labels if there are any."""
+        tensors = {name: torch.from_numpy(values) for name, values in vars(inputs).items()}
+        return cls(**tensors, label=None if label is None else torch.from_numpy(label))
+
+    def __len__(self) -> int:
+        return len(self.watched)
+
+    def __getitem__(self, rows) -> Batch:
+        return Batch(*(v if v is None else v[rows] for v in map(self._get, fields(self))))
+
+    def _get(self, field):
+        return getattr(self, field.name)
+
+
+def training_set(features: Features, logs: Logs, examples: pd.DataFrame) -> Batch:
+    """Everything a fit loop needs; examples whose label is not in the vocabulary are left out.
+
+    Raises
+    ------
+    LogError
+        If no example has a label in the vocabulary.
+    """
+    label = features.labels(examples)
+    kept = label != features.videos.padding
+    if not kept.any():
+        raise LogError(
+            f"None of {len(kept)} examples has a label in the vocabulary",
+            fix="make the vocabulary from the log that the examples come from, or make it larger",
+        )
+    return Batch.of(features.of_examples(logs, examples[kept]), label[kept])
+
+
+class _BagSum(torch.autograd.Function):
+    """Sum of table rows for each bag; the same as an EmbeddingBag, several times faster on a CPU.
+
+    The gradient of row i is the sum of the gradients of the bags that hold i: the transpose of
+    the (bags x rows) table of counts, times the gradients. No sorting is needed for that.
+    """
+
+    @staticmethod
+    def forward(ctx, table: Tensor, ids: Tensor) -> Tensor:
+        ctx.ids, ctx.rows = ids, len(table)
+        return functional.embedding_bag(ids, table, mode="sum")
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        n, length = ctx.ids.shape
+        ends = np.arange(0, n * length + 1, length)
+        ones = np.ones(n * length, np.float32)
+        counts = csr_matrix((ones, ctx.ids.numpy().ravel(), ends), shape=(n, ctx.rows))
+        out = torch.from_numpy(counts.T @ gradient.contiguous().numpy())
+        out[-1] = 0.0  # the padding row stays the zero vector
+        return out, None
+
+
+class Bag(nn.Module):
+    """One vector for a bag of ids: the mean, sum or maximum of their embeddings.
+
+    Row ``size`` of the table is padding: the zero vector, without a gradient, and not counted in
+    the mean. An empty bag is the zero vector.
+
+    Parameters
+    ----------
+    size : ids go from 0 to ``size - 1``
+    mode : {"mean", "sum", "max"}
+    sparse : make sparse gradients, for `torch.optim.SparseAdam` (not with "max")
+    """
+
+    def __init__(self, size: int, dim: int, mode: str = "mean", sparse: bool = False):
+        super().__init__()
+        if mode not in BAGS:
+            raise ConfigError(f"bag={mode!r}", allowed=", ".join(BAGS))
+        if sparse and mode == "max":
+            raise ConfigError("bag='max' has no sparse gradients", fix="use sparse=False")
+        self.size, self.mode, self.sparse = size, mode, sparse
+        self.table = nn.Embedding(size + 1, dim, padding_idx=size, sparse=sparse)
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (n, dim) of the bags (n, L), and how many ids (n, 1) each holds."""
+        if ids.numel():
+            low, high = torch.aminmax(ids)
+            if low < 0 or high > self.size:
+                raise LogError(
+                    f"a bag holds the row {int(low if low < 0 else high)}",
+                    allowed=f"0 to {self.size}, where {self.size} is padding",
+                    fix="encode the ids with the vocabulary that the model was made with",
+                )
+        count = (ids != self.size).sum(dim=1, keepdim=True)
+        weight = self.table.weight
+        if self.mode == "max" or self.sparse or not torch.is_grad_enabled():
+            pad, mode = self.size, "max" if self.mode == "max" else "sum"
+            out = functional.embedding_bag(
+                ids, weight, mode=mode, padding_idx=pad, sparse=self.sparse
+            )
+        else:
+            out = _BagSum.apply(weight, ids)
+        return (out / count.clamp(min=1) if self.mode == "mean" else out), count
+
+
+def full_softmax_loss(user: Tensor, videos: Tensor, label: Tensor) -> Tensor:
+    r"""Mean cross-entropy over all videos.
+
+    .. math:: L = -u \cdot v_y + \log \sum_j e^{u \cdot v_j}
+
+    Parameters
+    ----------
+    user : (n, d); videos : (V, d); label : (n,) int64, rows of ``videos``
+    """
+    return functional.cross_entropy(user @ videos.T, label)
+
+
+def sampled_softmax_loss(
+    user: Tensor,
+    videos: Tensor,
+    label: Tensor,
+    negatives: Tensor,
+    log_expected_count: Tensor | None = None,
+    sparse: bool = False,
+) -> Tensor:
+    r"""Mean cross-entropy over the label and a few sampled videos, shared by all rows.
+
+    .. math:: s_j = u \cdot v_j - \log E_j, \qquad
+              L = -s_y + \log \Big( e^{s_y} + \sum_{j \in S,\, j \ne y} e^{s_j} \Big)
+
+    :math:`E_j` is how often video j is expected in the sample S. A video that is sampled often
+    stands for itself only, a rare one also for others like it that were not drawn; subtracting
+    its logarithm, from the label as from the negatives, is the importance weighting. It belongs
+    to training: at serving the scores are :math:`u \cdot v_j`.
+
+    A negative that happens to be the label of a row (an accidental hit) is left out there.
+
+    Parameters
+    ----------
+    user : (n, d); videos : (V, d); label : (n,) int64, rows of ``videos``
+    negatives : (S,) int64, distinct rows of ``videos``
+    log_expected_count : (V,), or None for no correction
+    sparse : make a sparse gradient of ``videos``
+    """
+    drawn = functional.embedding(torch.cat([label, negatives]), videos, sparse=sparse)
+    own, others = drawn[: len(label)], drawn[len(label) :]
+    right = (user * own).sum(dim=1)
+    if log_expected_count is None:
+        wrong = user @ others.T
+    else:
+        right = right - log_expected_count[label]
+        wrong = torch.addmm(-log_expected_count[negatives], user, others.T)
+    drawn_too = torch.zeros(len(videos), dtype=torch.bool)
+    drawn_too[negatives] = True
+    hit = drawn_too[label].nonzero()[:, 0]
+    row, column = (label[hit, None] == negatives).nonzero(as_tuple=True)
+    # exp(-inf) = 0: no share in the sum and no gradient, so this needs no place in the graph.
+    wrong.detach()[hit[row], column] = -torch.inf
+    scores = torch.cat([right[:, None], wrong], dim=1)
+    return functional.cross_entropy(scores, torch.zeros_like(label))
+
+
+class FullSoftmax(nn.Module):
+    """Compare the label with every video, at each step."""
+
+    def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
+        """Loss, see `full_softmax_loss`."""
+        return full_softmax_loss(user, videos, label)
+
+
+class SampledSoftmax(nn.Module):
+    r"""Compare the label with a fresh sample of videos at each step.
+
+    Each video enters the sample at most once and on its own, with probability
+
+    .. math:: E_j = 1 - e^{-\lambda q_j}
+
+    as if about :math:`\lambda` videos were drawn from the law q and repeats thrown away;
+    :math:`\lambda` is set so that ``negatives`` videos are expected. In-batch negatives are the
+    distinct labels of the other rows, and :math:`E_j = 1 - (1 - q_j)^{n-1}`.
+
+    Parameters
+    ----------
+    counts : (V,) how often each video was a label, most frequent first for the law "zipf"
+    negatives : expected size of the sample (not used in-batch)
+    law : {"uniform", "popularity", "zipf", "in-batch"}, q_j equal, proportional to the counts, or
+        :math:`\propto \log((r+2)/(r+1))` for the r-th most frequent (from r = 0)
+    correct : subtract log E_j (see `sampled_softmax_loss`)
+
+    Raises
+    ------
+    ConfigError
+        For an unknown law, or more negatives than there are videos to choose from.
+    """
+
+    def __init__(
+        self, counts: np.ndarray, negatives: int = 1_000, law: str = "uniform", correct: bool = True
+    ):
+        super().__init__()
+        n = len(counts)
+        if law not in LAWS:
+            raise ConfigError(f"law={law!r}", allowed=", ".join(LAWS))
+        if law != "in-batch" and not 1 <= negatives < n:
+            raise ConfigError(
+                f"negatives={negatives} of {n} videos", allowed=f"1 to {n - 1}",
+                fix="use FullSoftmax to compare with all videos",
+            )  # fmt: skip
+        self.negatives, self.law, self.correct = negatives, law, correct
+        # A video that was never a label counts once: it must be possible to draw it.
+        q = np.maximum(np.asarray(counts, float), 1.0)
+        if law == "uniform":
+            q = np.ones(n)
+        elif law == "zipf":
+            q = np.log((np.arange(n) + 2.0) / (np.arange(n) + 1.0))
+        q = q / q.sum()
+        self.register_buffer("q", torch.from_numpy(q))
+        if law != "in-batch":
+            expected = -np.expm1(-_draws(q, negatives) * q)
+            self.register_buffer("expected", torch.from_numpy(expected.astype(np.float32)))
+
+    def draw(self, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Sampled videos (S,) int64, and the log of the expected count of every video (V,)."""
+        if self.law == "in-batch":
+            expected = -torch.expm1((len(label) - 1) * torch.log1p(-self.q))
+            return torch.unique(label), expected.log().float()
+        drawn = torch.rand(len(self.expected)) < self.expected
+        return drawn.nonzero()[:, 0], self.expected.log()
+
+    def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
+        """Loss with fresh negatives, see `sampled_softmax_loss`."""
+        negatives, log_expected = self.draw(label)
+        return sampled_softmax_loss(
+            user, videos, label, negatives, log_expected if self.correct else None, sparse
+        )
+
+
+def _draws(q: np.ndarray, distinct: float) -> float:
+    """The lambda for which sum_j (1 - exp(-lambda q_j)) = distinct, by bisection."""
+    low, high = 0.0, 1.0
+    while -np.expm1(-high * q).sum() < distinct:
+        low, high = high, 2.0 * high
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        if -np.expm1(-middle * q).sum() < distinct:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+class HierarchicalSoftmax(nn.Module):
+    r"""First choose a cluster of videos, then a video in it.
+
+    .. math:: P(i \mid u) = \frac{e^{u \cdot w_{c(i)}}}{\sum_c e^{u \cdot w_c}} \cdot
+              \frac{e^{u \cdot v_i}}{\sum_{j \in c(i)} e^{u \cdot v_j}}
+
+    With about :math:`\sqrt V` clusters a step costs :math:`\sqrt V` rather than V scores. The
+    product is not a dot product, so nearest-neighbour search cannot serve it.
+
+    Parameters
+    ----------
+    clusters : (V,) int, any assignment of the rows of the video vocabulary to clusters
+    dim : as of the model that it is used in
+    """
+
+    def __init__(self, clusters: np.ndarray, dim: int = 64):
+        super().__init__()
+        clusters = np.asarray(clusters)
+        if clusters.ndim != 1 or not np.issubdtype(clusters.dtype, np.integer):
+            raise ConfigError(f"clusters of shape {clusters.shape}, type {clusters.dtype}",
+                              allowed="one whole number for each video")  # fmt: skip
+        _, cluster, count = np.unique(clusters, return_inverse=True, return_counts=True)
+        order = np.argsort(cluster, kind="stable")
+        place = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+        members = np.full((len(count), count.max()), -1)
+        members[cluster[order], place] = order
+        within = np.empty(len(order), np.int64)
+        within[order] = place
+        self.register_buffer("members", torch.from_numpy(members))
+        self.register_buffer("cluster", torch.from_numpy(cluster.astype(np.int64)))
+        self.register_buffer("within", torch.from_numpy(within))
+        # Zeros: all clusters alike at first, and no random numbers needed.
+        self.vectors = nn.Parameter(torch.zeros(len(count), dim + 1))
+
+    def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
+        """Mean of -log P(label | user)."""
+        own = self.cluster[label]
+        members = self.members[own]
+        inside = functional.embedding(members.clamp(min=0), videos, sparse=sparse)
+        scores = torch.bmm(inside, user[:, :, None])[:, :, 0]
+        scores = scores.masked_fill(members < 0, -torch.inf)
+        return functional.cross_entropy(user @ self.vectors.T, own) + functional.cross_entropy(
+            scores, self.within[label]
+        )
+
+    def log_probability(self, user: Tensor, videos: Tensor) -> Tensor:
+        """Log-probability of every video (n, V)."""
+        scores = user @ videos.T
+        padded = functional.pad(scores, (0, 1), value=-torch.inf)[:, self.members]
+        inside = torch.logsumexp(padded, dim=2)
+        choice = functional.log_softmax(user @ self.vectors.T, dim=1)
+        return scores + (choice - inside)[:, self.cluster]
+
+
+class CandidateGenerator(nn.Module):
+    """Averaged bags and a few codes, a ReLU tower that halves, a softmax over videos.
+
+    Parameters
+    ----------
+    features : Features, for the sizes of the vocabularies and to read requests
+    signals : what the model sees, some of ``SIGNALS``
+    depth : number of ReLU layers; 0 = a linear map
+    width : of the last ReLU layer; each layer below is twice as wide
+    dim : of the embeddings and of the dot products (the vectors have one more number, the bias)
+    bag : {"mean", "sum", "max"}
+    norm : batch normalisation of the concatenated inputs
+    skip : add a linear map around the tower
+    softmax : FullSoftmax (default), SampledSoftmax or HierarchicalSoftmax
+    sparse : sparse gradients of the large tables, for `torch.optim.SparseAdam`
+    seed : of the first weights
+
+    Raises
+    ------
+    ConfigError
+        For an unknown signal, or sizes that do not fit.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        signals: tuple[str, ...] = SIGNALS,
+        *,
+        depth: int = 1,
+        width: int = 256,
+        dim: int = 64,
+        bag: str = "mean",
+        norm: bool = True,
+        skip: bool = False,
+        softmax: nn.Module | None = None,
+        sparse: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        unknown = [s for s in signals if s not in SIGNALS]
+        if unknown or not signals or isinstance(signals, str):
+            raise ConfigError(f"signals={signals!r}", allowed=f"some of {', '.join(SIGNALS)}")
+        if depth < 0 or min(width, dim) < 1:
+            raise ConfigError(f"depth={depth}, width={width}, dim={dim}",
+                              allowed="depth 0 or more, width and dim 1 or more")  # fmt: skip
+        self.features, self.signals, self.sparse = features, tuple(signals), sparse
+        self.softmax = softmax or FullSoftmax()
+        n = len(features.videos)
+        for name in ("q", "cluster"):
+            of = getattr(self.softmax, name, None)
+            if of is not None and len(of) != n:
+                raise ConfigError(
+                    f"The softmax was made for {len(of)} videos", allowed=f"{n}, the vocabulary"
+                )
+        if getattr(self.softmax, "vectors", torch.zeros(1, dim + 1)).shape[1] != dim + 1:
+            raise ConfigError(f"dim={dim} does not fit the softmax", fix="give both the same dim")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(depth, width, dim, bag, norm, skip)
+
+    def _build(self, depth, width, dim, bag, norm, skip) -> None:
+        f, concat = self.features, 0
+        self.bags, self.codes = nn.ModuleDict(), nn.ModuleDict()
+        for name, vocabulary in (("watches", f.videos), ("searches", f.tokens)):
+            if name in self.signals:
+                self.bags[name] = Bag(len(vocabulary), dim, bag, self.sparse)
+                concat += dim + 1
+        tables = {"demographics": ("users", DEMOGRAPHICS), "context": ("watches", CONTEXT)}
+        for name, (table, columns) in tables.items():
+            if name in self.signals:
+                self.codes[name] = nn.ModuleList(
+                    nn.Embedding(size, CODE_DIM) for size in sizes(table, columns)
+                )
+                concat += CODE_DIM * len(columns)
+        concat += 3 * ("age" in self.signals)
+        self.norm = nn.BatchNorm1d(concat) if norm else nn.Identity()
+        widths = [concat, *(width * 2**k for k in reversed(range(depth)))]
+        layers = []
+        for below, above in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Linear(below, above), nn.ReLU()]
+        self.tower = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
+        self.skip = nn.Linear(concat, dim, bias=False) if skip and depth else None
+        self.output = nn.Embedding(len(f.videos), dim + 1, sparse=self.sparse)
+        with torch.no_grad():
+            self.output.weight *= 0.1
+            self.output.weight[:, -1] = torch.log(torch.from_numpy(f.videos.counts))
+
+    def concatenated(self, batch: Batch) -> Tensor:
+        """The wide first layer (n, c): bags and the log of their sizes, age powers, codes."""
+        parts = []
+        for name, ids in (("watches", batch.watched), ("searches", batch.searched)):
+            if name in self.bags:
+                vector, count = self.bags[name](ids)
+                parts += [vector, torch.log1p(count.float())]
+        if "age" in self.signals:
+            parts.append(batch.age)
+        for name, embeddings in self.codes.items():
+            codes = getattr(batch, name)
+            parts += [embedding(codes[:, i]) for i, embedding in enumerate(embeddings)]
+        return torch.cat(parts, dim=1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """User vectors (n, dim + 1), the last number a 1."""
+        x = self._normalised(self.concatenated(batch))
+        out = self.tower(x)
+        if self.skip is not None:
+            out = out + self.skip(x)
+        return functional.pad(out, (0, 1), value=1.0)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        if self.training and len(x) < SMALLEST_BATCH and isinstance(self.norm, nn.BatchNorm1d):
+            n = self.norm
+            return functional.batch_norm(x, n.running_mean, n.running_var, n.weight, n.bias)
+        return self.norm(x)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Training loss of a batch.
+
+        Raises
+        ------
+        LogError
+            If an example has no label, or one that is not in the vocabulary.
+        """
+        n = len(self.features.videos)
+        if batch.label is None or ((batch.label < 0) | (batch.label >= n)).any():
+            raise LogError(
+                "an example has no label in the vocabulary", allowed=f"rows 0 to {n - 1}",
+                fix="leave such examples out; training_set(...) does",
+            )  # fmt: skip
+        return self.softmax(self(batch), self.output.weight, batch.label, self.sparse)
+
+    def parameter_groups(self, lr: float = 1e-2, tower_lr: float = 2.5e-3) -> list[dict]:
+        """Groups for `course.training.fit`: tables (and a linear model's map), and a ReLU tower.
+
+        A sparse model has its large tables in a third group, marked ``sparse``.
+        """
+        tower = list(self.tower.parameters()) if len(self.tower) > 1 else []
+        large = [self.output.weight, *(bag.table.weight for bag in self.bags.values())]
+        large = large if self.sparse else []
+        held = {id(p) for p in (*tower, *large)}
+        rest = [p for p in self.parameters() if id(p) not in held]
+        groups = [{"params": rest, "lr": lr}, {"params": tower, "lr": tower_lr}]
+        groups.append({"params": large, "lr": lr, "sparse": True})
+        return [group for group in groups if group["params"]]
+
+    def user_vectors(self, of: Requests | Inputs | Batch) -> np.ndarray:
+        """User vectors (n, dim + 1) float32 of live requests or of inputs."""
+        if isinstance(of, Requests):
+            of = self.features.of_requests(of)
+        batch = Batch.of(of) if isinstance(of, Inputs) else of
+        training = self.training
+        self.eval()
+        with torch.inference_mode():
+            parts = [self(batch[i : i + 4096]) for i in range(0, len(batch), 4096)]
+        self.train(training)
+        if not parts:
+            return np.zeros((0, self.output.embedding_dim), np.float32)
+        return torch.cat(parts).numpy()
+
+    def video_vectors(self) -> np.ndarray:
+        """Video vectors (V, dim + 1) float32; row r is the video ``features.videos.ids[r]``."""
+        if isinstance(self.softmax, HierarchicalSoftmax):
+            raise ConfigError(
+                "A hierarchical softmax is no dot product, so it has no vectors to search",
+                fix="use scores(...), or train with another softmax",
+            )
+        return self.output.weight.detach().numpy().copy()
+
+    def scores(self, of: Requests | Inputs | Batch) -> np.ndarray:
+        """Scores (n, V) float32 of all videos in the vocabulary, higher = more likely next."""
+        users, videos = torch.from_numpy(self.user_vectors(of)), self.output.weight.detach()
+        if isinstance(self.softmax, HierarchicalSoftmax):
+            with torch.inference_mode():
+                return self.softmax.log_probability(users, videos).numpy()
+        return (users @ videos.T).numpy()
+
+
+def nearest(
+    users: np.ndarray, videos: np.ndarray, k: int, exclude: np.ndarray | None = None
+) -> np.ndarray:
+    """The ``k`` videos with the largest dot products (n, k), best first, by exact search.
+
+    Parameters
+    ----------
+    users : (n, d); videos : (V, d)
+    exclude : optional (n, V) bool, videos that may not appear
+
+    Raises
+    ------
+    ConfigError
+        If k is larger than the catalogue, or the vectors have different lengths.
+    """
+    if users.ndim != 2 or videos.ndim != 2 or users.shape[1] != videos.shape[1]:
+        raise ConfigError(f"users have shape {users.shape} and videos {videos.shape}",
+                          allowed="(n, d) and (V, d) with the same d")  # fmt: skip
+    left = len(videos) if exclude is None else int((~exclude).sum(axis=1).min(initial=len(videos)))
+    if not 1 <= k <= left:
+        raise ConfigError(f"k={k} of {left} videos", allowed=f"1 to {left}")
+    scores = users @ videos.T
+    if exclude is not None:
+        scores = np.where(exclude, -np.inf, scores)
+    return top(scores, np.broadcast_to(np.arange(len(videos)), scores.shape), k)
+
+
+class CandidatePolicy:
+    """Shows what the candidate generator expects next: a policy for live experiments.
+
+    Use it with ``ab_test(..., candidates="catalogue")``. Nominated candidates are ranked, too; one
+    that is not in the vocabulary goes to the end, as does what the account watched lately.
+    """
+
+    def __init__(self, model: CandidateGenerator):
+        self.model = model
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
+        vocabulary = self.model.features.videos
+        if requests.candidates is None and requests.slate > len(vocabulary):
+            raise PolicyError(
+                f"A page of {requests.slate} videos from a vocabulary of {len(vocabulary)}",
+                allowed="a vocabulary at least as large as the page",
+            )
+        scores = np.pad(self.model.scores(requests), ((0, 0), (0, 1)), constant_values=-1e9)
+        row = np.arange(len(requests))[:, None]
+        watched = vocabulary.encode(requests.recent_videos)
+        scores[row, watched] -= 1e6
+        if requests.candidates is not None:
+            offered = scores[row, vocabulary.encode(requests.candidates)]
+            return top(offered, requests.candidates, requests.slate)
+        scores[:, :-1][:, vocabulary.ids >= requests.available] = -np.inf
+        scores[:, -1] = -np.inf
+        rows = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+        return vocabulary.decode(top(scores, rows, requests.slate))
