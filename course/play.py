@@ -88,7 +88,7 @@ class Rounds:
         user = rng.choice(known, 1)
         device = engine.people.device_weights[user].argmax(axis=1)
         time = np.array([self.world.config.days + 0.8])
-        engine.market.open(float(time[0]))
+        engine.market.open(float(self.world.config.days))  # what a system that learned can know
         viewer = engine.behaviour.situation(user, time, device)
         asked = engine.requests(viewer, np.array([-1]), memory, np.array([-1]), rng)
         videos = rng.permutation(asked.candidates[0])[: self.shown]

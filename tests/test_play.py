@@ -57,3 +57,16 @@ def test_the_game_plays_several_rounds():
 def test_impossible_rounds_are_refused():
     with pytest.raises(ConfigError, match="picks=5 of shown=4"):
         play.Rounds(rounds().world, shown=4, picks=5)
+
+
+def test_a_rival_system_can_play_every_round():
+    """The system knows only videos of the log, so only those may be dealt."""
+    from course.models.starter import Profiles, TwoStage, fit_click_model
+
+    logs = rounds().world.logs()
+    system = TwoStage(Profiles(logs), fit_click_model(logs, at=20.0))
+    against = play.Rounds(rounds().world, rival=system.rank)
+    for number in range(50):
+        deal = against.deal(number)
+        assert len(deal.secret.rival) == 4 and set(deal.secret.rival) <= set(deal.secret.videos)
+    assert "The system's page" in against.score(deal, deal.secret.rival)[1]

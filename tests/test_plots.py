@@ -12,7 +12,12 @@ from course.experiments.worlds import dial_world
 
 DIALS = {"position_bias": (0.0, 2.0), "logger_relevance": (0.0, 3.0), "logger_noise": (0.0, 4.0)}
 SIZES = pd.DataFrame(
-    {"candidates": [10, 100, 1000], "clicks": [0.2, 0.5, 0.4], "recall": [0.1, 0.5, 1.0]}
+    {
+        "candidates": [10, 100, 1000],
+        "clicks": [0.2, 0.5, 0.4],
+        "recall": [0.1, 0.5, 1.0],
+        "popular_recall": [0.2, 0.6, 1.0],
+    }
 )
 
 

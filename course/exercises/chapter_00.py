@@ -58,6 +58,10 @@ EXERCISES = (
                 "You count every card as if it were looked at; the lower ones often are not.",
             ),
             Mistake(
+                lambda p_click_if_seen, seen: float(1 - np.prod(1 - p_click_if_seen * seen)),
+                "That is the chance of at least one click; the expected number is asked for.",
+            ),
+            Mistake(
                 lambda p_click_if_seen, seen: float(np.mean(p_click_if_seen * seen)),
                 "That is the mean over the cards; a page's clicks add up.",
             ),

@@ -95,6 +95,17 @@ def _rates_as_relevance(impressions: pd.DataFrame) -> np.ndarray:
     return _by_position(ratio / ratio.iloc[0])
 
 
+def _odds_ratio(impressions: pd.DataFrame) -> np.ndarray:
+    """What a logistic model with one term per video and per position finds."""
+    groups = impressions.groupby(["video_id", "position"])["clicked"]
+    clicks = groups.sum().unstack(fill_value=0)
+    shown = groups.size().unstack(fill_value=0)
+    total = shown.add(shown[1], axis=0).where(lambda n: n > 0, 1)
+    above = (clicks.mul(shown[1] - clicks[1], axis=0) / total).sum()
+    below = ((shown - clicks).mul(clicks[1], axis=0) / total).sum()
+    return _by_position(above / below)
+
+
 EXERCISES = (
     Exercise(
         id="01-ctr",
@@ -220,6 +231,11 @@ EXERCISES = (
                 _raw_ratio,
                 "That is the click-through rate relative to position 1. The better videos stand "
                 "higher, so it mixes relevance into the bias; compare each video with itself.",
+            ),
+            Mistake(
+                _odds_ratio,
+                "Position multiplies the probability of a click here; you let it add to the "
+                "log-odds, which is another law.",
             ),
             Mistake(
                 _rates_as_relevance,

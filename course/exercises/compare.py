@@ -281,6 +281,6 @@ def _single(
     width = max(slack, 0.02 * abs(want), 1e-3)
     if abs(got - want) <= 1.01 * width:  # a range that holds what is refused would confuse
         off = abs(got - want) / abs(want or 1.0)
-        return f"{many}got {got:.4g}{where}, which is {side}, by about {off:.0%}"
+        return f"{many}got {got:.4g}{where}, which is {side}, by about {100 * off:.2g}%"
     low, high = f"{want - width:.3g}", f"{want + width:.3g}"
     return f"{many}got {got:.4g}{where}, which is {side}; it should lie between {low} and {high}"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from course.logs import first_watches, time_split
 from course.metrics import recall_at
-from course.models.starter import Profiles, TwoStage
+from course.models.starter import Profiles, TwoStage, first_stage_scores, popular_scores
 from course.world import World, ab_test
 
 TEST_DAYS = 3.0
@@ -27,9 +27,10 @@ def candidate_sizes(world: World, click_model, sizes: Sequence[int], n: int = 30
 
     Returns
     -------
-    DataFrame with columns ``candidates``, ``clicks`` (expected per page, on fresh requests) and
+    DataFrame with columns ``candidates``, ``clicks`` (expected per page, on fresh requests),
     ``recall`` (share of the watches of the last three days that the first stage would have kept,
-    knowing only what came before; first watches of videos that were there already)
+    knowing only what came before; first watches of videos that were there already) and
+    ``popular_recall`` (the same for popularity in the account's language)
     """
     logs = world.logs()
     everyone = Profiles(logs)
@@ -42,8 +43,20 @@ def candidate_sizes(world: World, click_model, sizes: Sequence[int], n: int = 30
     later = first_watches(logs.watches)
     later = later[(later["time"] >= split.at) & (later["video_id"] < len(past.videos))]
     users = later["user_id"].unique()
-    order = np.argsort(-(past.scores(users) + 0.02 * past.popular), axis=1)
-    recall = [recall_at(order[:, :size], users, later) for size in sizes]
-    return pd.DataFrame(
-        {"candidates": list(sizes), "clicks": clicks[list(sizes)], "recall": recall}
-    )
+    recent = _last_watches(split.train.watches, users)
+    table = pd.DataFrame({"candidates": list(sizes), "clicks": clicks[list(sizes)].to_numpy()})
+    for name, scores in (("recall", first_stage_scores), ("popular_recall", popular_scores)):
+        order = np.argsort(-scores(past, users, recent), axis=1)
+        table[name] = [recall_at(order[:, :size], users, later) for size in sizes]
+    return table
+
+
+def _last_watches(watches: pd.DataFrame, users: np.ndarray, length: int = 50) -> np.ndarray:
+    """The last watches of accounts (r, length), newest first, -1 = none."""
+    rows = watches[watches["user_id"].isin(users)].sort_values("time", kind="stable")
+    back = rows.groupby("user_id").cumcount(ascending=False).to_numpy()
+    place = pd.Series(np.arange(len(users)), index=users)[rows["user_id"]].to_numpy()
+    keep = back < length
+    table = np.full((len(users), length), -1)
+    table[place[keep], back[keep]] = rows["video_id"].to_numpy()[keep]
+    return table

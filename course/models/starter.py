@@ -137,6 +137,21 @@ def fit_click_model(logs: Logs, at: float, *, sample: int = 150_000):
     return model.fit(x, rows["clicked"].to_numpy())
 
 
+def first_stage_scores(p: Profiles, user: np.ndarray, recent: np.ndarray) -> np.ndarray:
+    """Scores of all videos for accounts (r, n): factorization, a little popularity, no repeats.
+
+    Parameters
+    ----------
+    user : (r,) int; recent : (r, 50) int, the last watches of each, -1 = none
+    """
+    return _not_watched(p, user, recent, p.scores(user) + 0.02 * p.popular)
+
+
+def popular_scores(p: Profiles, user: np.ndarray, recent: np.ndarray) -> np.ndarray:
+    """The same for popularity: watches of the last week, in the account's language (r, n)."""
+    return _not_watched(p, user, recent, np.broadcast_to(p.popular, (len(user), len(p.popular))))
+
+
 class TwoStage:
     """Two-stage policy: factorization nominates, logistic regression ranks.
 
@@ -151,12 +166,8 @@ class TwoStage:
         self.profiles, self.click_model, self.candidates = profiles, click_model, candidates
 
     def nominate(self, requests: Requests) -> np.ndarray:
-        """First stage: ids of the best ``candidates`` videos (r, c), in any order.
-
-        Only videos in the account's language that it has not watched lately are considered.
-        """
-        p = self.profiles
-        scores = _not_watched(p, requests, p.scores(requests.user) + 0.02 * p.popular)
+        """First stage: ids of the best ``candidates`` videos (r, c), in any order."""
+        scores = first_stage_scores(self.profiles, requests.user, requests.recent_videos)
         count = min(self.candidates, scores.shape[1])
         return np.argpartition(-scores, count - 1, axis=1)[:, :count].astype(np.int32)
 
@@ -177,7 +188,7 @@ class TwoStage:
 
 
 class PopularInLanguage:
-    """What was watched most in the last week, in the account's language and not yet watched."""
+    """What was watched most in the last week, in the account's language, without repeats."""
 
     def __init__(self, profiles: Profiles):
         self.profiles = profiles
@@ -185,17 +196,15 @@ class PopularInLanguage:
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""
         p = self.profiles
-        scores = _not_watched(
-            p, requests, np.broadcast_to(p.popular, (len(requests), len(p.popular)))
-        )
+        scores = popular_scores(p, requests.user, requests.recent_videos)
         everything = np.broadcast_to(np.arange(len(p.popular), dtype=np.int32), scores.shape)
         return top(scores, everything, requests.slate)
 
 
-def _not_watched(p: Profiles, requests: Requests, scores: np.ndarray) -> np.ndarray:
-    """Push videos in another language, or watched lately, below all others."""
-    foreign = p.language[None, :] != p.user_language[requests.user][:, None]
+def _not_watched(p: Profiles, user, recent, scores: np.ndarray) -> np.ndarray:
+    """Push videos in another language, and the last 50 watches, below all others."""
+    foreign = p.language[None, :] != p.user_language[user][:, None]
     # One extra column takes the "no video" entries (-1) and is cut off again.
     out = np.concatenate([np.where(foreign, scores - 10.0, scores), scores[:, :1]], axis=1)
-    out[np.arange(len(out))[:, None], requests.recent_videos] -= 20.0
+    out[np.arange(len(out))[:, None], recent] -= 20.0
     return out[:, :-1]

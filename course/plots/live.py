@@ -32,7 +32,7 @@ def experiment(
     floor: str | None = "random",
     ceiling: str | Mapping[str, str] | None = "oracle",
 ) -> Figure:
-    """Draw a live experiment: sampled outcome with its 95 % interval, exact expectation as a dot.
+    """Draw a live experiment: the 95 % interval of the sampled mean, exact expectation as a dot.
 
     Parameters
     ----------
@@ -41,7 +41,9 @@ def experiment(
     floor, ceiling : policies of the experiment that are drawn as dashed lines, where they exist;
         a ceiling may also be given for each metric
     """
-    fig, axes = figure(len(metrics), height=0.9 + 0.5 * result.table["policy"].nunique())
+    names = result.table["policy"].unique()
+    alt = f"Live experiment on {', '.join(metrics)}: {', '.join(names)}"
+    fig, axes = figure(len(metrics), height=0.9 + 0.5 * len(names), alt=alt)
     tops = dict(ceiling) if isinstance(ceiling, Mapping) else dict.fromkeys(metrics, ceiling)
     ends = {floor, *tops.values()}
     for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
@@ -86,41 +88,38 @@ def gap_closed(shares: Mapping[str, Sequence[float]], *, title: str = "") -> Fig
 
 @styled
 def funnel_tradeoff(table: pd.DataFrame, candidates: int | Sequence[int] = 200) -> Figure:
-    """Draw what the first stage's size buys and costs.
+    """Draw what the first stage's size buys.
 
     Parameters
     ----------
-    table : DataFrame with columns ``candidates``, ``clicks`` (expected, per page), ``recall``
+    table : what `course.experiments.funnel.candidate_sizes` returned
     candidates : the setting (or settings) to mark; the nearest row of the table is taken
     """
-    fig, axes = figure(2, height=3.4)
+    fig, axes = figure(2, height=3.6)
     x = table["candidates"].to_numpy()
-    panels = (
-        ("clicks", "expected clicks per page", "What the viewer gets", "logistic regression"),
-        (
-            "recall",
-            "share of later watches in it",
-            "What the first stage keeps",
-            "matrix factorization",
-        ),
-    )
-    for ax, (column, label, title, name) in zip(axes, panels, strict=True):
+    for ax, column, name, label in (
+        (axes[0], "clicks", "two stages", ""),
+        (axes[1], "recall", "matrix factorization", "factorization"),
+    ):
         y = table[column].to_numpy()
-        ax.plot(x, y, **look(name))
+        ax.plot(x, y, label=label, **look(name))
         for setting in np.atleast_1d(candidates):
             i = int(np.abs(np.log(x / setting)).argmin())
             ax.plot(x[i], y[i], "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
             side = "right" if i == len(x) - 1 else "left" if i == 0 else "center"
             ax.annotate(
-                f"{x[i]:,}: {y[i]:.2f}", (x[i], y[i]), xytext=(0, 14),
+                f"{x[i]:,}: {y[i]:.2f}", (x[i], y[i]), xytext=(0, -22),
                 textcoords="offset points", ha=side, color=colour("you"),
             )  # fmt: skip
-        ax.set(xscale="log", xlabel="videos handed to the ranker", ylabel=label, title=title)
+        ax.set(xscale="log", xlabel="videos handed to the ranker")
         ax.set_xticks(x, [f"{value:,}" for value in x], rotation=45)
         ax.set_xticks([], minor=True)
-        ax.set_ylim(0, y.max() * 1.3)
-        if column == "recall":
-            ax.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes[0].set(ylabel="expected clicks per page", title="What the viewer gets")
+    axes[0].set_ylim(0, 1.2 * table["clicks"].max())
+    axes[1].plot(x, table["popular_recall"], label="popularity", **look("popularity"))
+    axes[1].set(ylabel="share of later watches in it", title="What the first stage keeps")
+    axes[1].set_ylim(-0.08, 1.08)
+    axes[1].legend(loc="upper left")
     return fig
 
 

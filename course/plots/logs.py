@@ -135,7 +135,7 @@ def locally_sparse(table: pd.DataFrame) -> Figure:
         ``error`` (median relative error of the estimate)
     """
     fig, axes = figure(2, height=3.4)
-    axes[0].bar(table.index, table["impressions"], color=colour("observed"), alpha=0.75)
+    axes[0].plot(table.index, table["impressions"], **look("observed"))
     axes[0].set(yscale="log", ylabel="impressions of a video (median)")
     axes[0].set_title("What we have")
     axes[1].plot(table.index, 100 * table["error"], **look("no treatment"))

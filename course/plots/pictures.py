@@ -24,7 +24,7 @@ def funnel(stages: Sequence[tuple[str, float]], *, title: str = "") -> Figure:
 
     counts = ", ".join(f"{name} {count:,.4g}" for name, count in stages)
     fig, ax = figure(height=3.4, alt=f"Funnel of one request: {counts}")
-    title = title or "One page request (heights: logarithm of the number)"
+    title = title or "One page request (heights: logarithm of the number, at least 1)"
     half = [0.35 + math.log10(max(count, 1)) for _, count in stages]
     colours = ("#c9d3de", "#9db7d1", "#5f8fbf", "#1f5f9e", "#173f67")
     for i, (name, count) in enumerate(stages):
@@ -44,7 +44,7 @@ def system_loop() -> Figure:
     """Draw the whole system as a loop: from the log to the page and back (P2, Fig. 1)."""
     fig, ax = figure(
         height=4.0,
-        alt="The system as a loop: log, features, candidate sources, ranker with many tasks, "
+        alt="The system as a loop: log, candidate sources, ranker with many tasks, "
         "combination, page, viewer, and back into the log; position enters by a side path.",
     )
     boxes = {
@@ -52,7 +52,7 @@ def system_loop() -> Figure:
         "candidates": (2.65, 2.2, "candidate sources\ncorpus → hundreds", "matrix factorization"),
         "ranker": (5.1, 2.2, "ranker\none score per task", "multitask"),
         "combine": (7.55, 2.2, "combination\none score", "watch-time ranker"),
-        "page": (10.0, 2.2, "page\ndozens of cards", "deep candidates"),
+        "page": (10.0, 2.2, "page\nten cards here", "deep candidates"),
         "viewer": (10.0, 0.6, "viewer\nlooks, clicks,\nwatches", "truth"),
         "bias": (5.1, 0.6, "position, device\n(used in training only)", "shallow tower"),
     }
@@ -70,7 +70,8 @@ def system_loop() -> Figure:
         ("ranker", "combine", ""),
         ("combine", "page", ""),
         ("page", "viewer", ""),
-        ("bias", "ranker", "added to the click's logit"),
+        ("bias", "ranker", "added to the\nclick's log-odds"),
+        ("log", "ranker", ""),
     ]
     for start, end, label in steps:
         _arrow(ax, boxes[start], boxes[end], label)
@@ -95,6 +96,8 @@ def _arrow(ax, start, end, label) -> None:
         a, b = (x0, y0 + step), (x1, y1 - step)
     else:
         a, b = (x0 + 0.2, y0 + 0.44), (x1 - 1.03, y1)
+        if x1 - x0 > 3:  # a longer way: from the side of one box to the corner of the other
+            a, b = (x0 + 1.03, y0 + 0.1), (x1 - 0.85, y1 - 0.46)
     ax.add_patch(
         FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=16, color=MUTED, linewidth=1.6)
     )
