@@ -95,7 +95,7 @@ guess.beside(f"about {factor:.0f} times as many clicks.")
 # %% [markdown]
 # ## 3. The naive way: show what is popular
 #
-# The simplest policy needs no model: what was watched most in the last week, in the viewer's language, minus what the viewer has watched. *Profiles* are counts from the log: who watched which topics, which channels, what is popular now.
+# The simplest policy needs no model: what was watched most in the last week, in the viewer's language, minus the viewer's last 50 watches. *Profiles* are counts from the log: who watched which topics, which channels, what is popular now.
 
 # %%
 logs = world.logs()
@@ -123,7 +123,7 @@ click_model = fit_click_model(logs, at=35.0)
 pd.DataFrame({"weight (per sd)": click_model[-1].coef_[0].round(2)}, index=FEATURES)
 
 # %% [markdown]
-# A positive weight raises the chance of a click; *per sd* means per standard deviation of the feature, so that the weights can be compared. Now the serving side: what happens when page requests come in.
+# A positive weight raises the chance of a click; *per sd* means per standard deviation of the feature, so that the weights can be compared. The factorization's weight is next to nothing: on pages that a ranking has already chosen, its score adds little about clicks. Here it is the first stage and the topic share that carry the taste. Now the serving side: what happens when page requests come in.
 
 # %%
 
@@ -135,7 +135,7 @@ def two_stages(requests, keep=200):
     score = score + 0.02 * profiles.popular  # among equals, what is popular
     score[profiles.user_language[users][:, None] != profiles.language] -= 10  # never
     score = np.pad(score, ((0, 0), (0, 1)))  # an extra column for "no video", which is -1
-    score[rows, requests.recent_videos] -= 20  # never again what was watched
+    score[rows, requests.recent_videos] -= 20  # nor the last 50 watches
     candidates = np.argsort(-score[:, :-1], axis=1)[:, :keep]
     features = profiles.features(users, candidates, requests.time)
     log_odds = click_model.decision_function(features.reshape(-1, features.shape[-1]))
@@ -171,12 +171,14 @@ plots.funnel([*stages, ("clicked, on average", round(clicked, 2))])
 plots.experiment(result, ceiling={"clicks": "oracle", "watch_minutes": "watch oracle"})
 
 # %% [markdown]
-# *What to see:* the dot is the exact expectation, which only a simulator knows; the pale bar is what a company would see: a 95% interval around the sampled mean, a range that in 19 of 20 such tests holds the mean one would get from endlessly many requests. Each panel has its own ceiling, the oracle for clicks and the oracle for watch time. Both policies are far from it. The rest of this course is about the rest of the gap: better candidates (chapters 02 to 05), better ranking (06 and 07), more than clicks (08), and logs that mislead (09).
+# *What to see:* in clicks the two are about level in this world; in watch time the two stages lead by far. One world can hide a difference; the next section takes eight.
+#
+# The dot is the exact expectation for these requests, which only a simulator knows; the pale bar is what a company would see: a 95% interval around the sampled mean, a range that in 19 of 20 such tests holds the mean one would get from endlessly many requests. Each panel has its own ceiling, the oracle for clicks and the oracle for watch time. Both policies are far from it. The rest of this course is about the rest of the gap: better candidates (chapters 02 to 05), better ranking (06 and 07), more than clicks (08), and logs that mislead (09).
 
 # %% [markdown]
-# ## 5. Is it luck? Five worlds
+# ## 5. Is it luck? Eight worlds
 #
-# One world is one draw. We build the system anew in five *tiny* worlds, which take a second each, and state the share of the gap that each method closes, with its 95% interval over the worlds.
+# One world is one draw. We build the system anew in eight *tiny* worlds, which take a second each, and state the share of the gap that each method closes, with its 95% interval over the worlds.
 
 
 # %%
@@ -194,9 +196,9 @@ def shares_closed(seed, **dials):
     return clicks.map(lambda value: gap_closed(value, clicks["random"], clicks["oracle"]))
 
 
-runs = pd.DataFrame([shares_closed(seed) for seed in range(5)])
+runs = pd.DataFrame([shares_closed(seed) for seed in range(8)])
 shown = runs[["popularity", "two stages"]]
-plots.gap_closed(shown, title="Five tiny worlds")
+plots.gap_closed(shown, title="Eight tiny worlds")
 
 # %% [markdown]
 # *What to see:* each small dot is a world, the diamond the mean. The worlds differ, so the fair comparison is *within* each world: two stages minus popularity, world by world.
@@ -212,7 +214,7 @@ assert gain > 0
 # Our explanation is that the system wins because it knows *individual* taste. The world has a dial for that: `own_taste` is the share of people with a taste of their own. At 0 all like the same topics. If the explanation is right, the advantage must shrink. We compare world by world: same seed, dial on and off.
 
 # %%
-off = pd.DataFrame([shares_closed(seed, own_taste=0.0) for seed in range(5)])
+off = pd.DataFrame([shares_closed(seed, own_taste=0.0) for seed in range(8)])
 gain_off = off["two stages"] - off["popularity"]
 left, wide = plots.interval(gain_off)
 print(f"with one taste for all: {left:+.0%} ± {wide:.0%} of the gap")
@@ -221,7 +223,7 @@ print(f"so individual taste is worth {lost:.0%} ± {half:.0%} of the gap")
 assert lost > 0
 
 # %% [markdown]
-# The advantage shrinks, and the interval of the last line says that this is not luck. Had it stayed as it was, our explanation would have been wrong.
+# The advantage shrinks, and the interval of the last line says that this is not luck. Had it stayed as it was, our explanation would have been wrong. What is left, if anything, has other reasons: the system also knows which channels an account comes back to, and how old a video is.
 
 # %% [markdown]
 # ## 7. How many candidates?
@@ -245,7 +247,7 @@ sliders(
 plots.funnel_tradeoff(sizes, [20, 200, 2000])
 
 # %% [markdown]
-# *What to see:* from about a hundred candidates on, clicks no longer rise, while recall goes on rising. More candidates hardly harm the page here. But each one must be scored while the viewer waits, and a rich ranker is slow: that is the papers' reason for "hundreds".
+# *What to see:* from about a hundred candidates on, clicks no longer rise, while recall goes on rising. More candidates hardly harm the page here. And plain popularity keeps more of what is watched later than our factorization does, which knows taste but has no clock: a problem to solve in chapters 02 and 04. But each one must be scored while the viewer waits, and a rich ranker is slow: that is the papers' reason for "hundreds".
 
 # %% [markdown]
 # ## 8. You are the recommender
@@ -258,11 +260,12 @@ game = RecommenderGame(rounds.deal, rounds.score, picks=4)
 game
 
 # %% [markdown]
-# For readers who cannot play here, one viewer, and how a page of the first four cards would have done:
+# For readers who cannot play here, one viewer, the cards, and how a page of the first four would have done:
 
 # %%
 deal = rounds.deal(0)
-HTML(deal.viewer_html)
+titles = "".join(f"<li>{card.title}</li>" for card in deal.cards)
+HTML(f"{deal.viewer_html}<ol>{titles}</ol>")
 
 # %%
 figure, text = rounds.score(deal, [card.video_id for card in deal.cards[:4]])
@@ -270,7 +273,7 @@ show(figure)
 HTML(text)
 
 # %% [markdown]
-# *What to see:* the grey hill is made of random pages, the solid coloured line is the page that was picked, the dash-dotted one the system's; the dashed lines are floor and ceiling.
+# *What to see:* the grey hill is made of random pages, the solid coloured line is the page that was picked, the dash-dotted one the system's; the dashed lines are floor and ceiling. One viewer says little; play a few rounds before you judge anybody, yourself included.
 
 # %% [markdown]
 # ## 9. The system is a loop
@@ -281,7 +284,7 @@ HTML(text)
 plots.system_loop()
 
 # %% [markdown]
-# *What to see:* the upper row is what you just built, only that your ranker has one task (the click), so there is nothing to combine yet. The box in the lower middle is a trap that P2 found and a way out of it; chapter 01 shows the trap, chapter 09 the way out.
+# *What to see:* the upper row is what you just built, only that your ranker has one task (the click), so there is nothing to combine yet. The box in the lower middle stands for P2's way out of a trap, *position bias*: what stands at the top is clicked more because it stands there. Chapter 01 shows the trap, chapter 09 the way out.
 
 # %% [markdown]
 # ## Exercises
@@ -356,10 +359,10 @@ _ = check("00-recall", recall)
 # %% [markdown]
 # ## Summary
 #
-# 1. A request travels corpus → hundreds of candidates → a page of ten → at best a watch or two.
+# 1. A request travels corpus → hundreds of candidates → a page of ten → on average less than one click.
 # 2. Random is the floor and an oracle the ceiling; results are shares of the gap between them.
-# 3. Popularity is hard to beat; over five worlds two simple stages beat it by about a tenth of the gap, because they know individual taste.
-# 4. With one taste for all most of that advantage goes: this is how we test explanations.
+# 3. Popularity is hard to beat; two simple stages beat it, by nothing in one world and by more in others, partly because they know individual taste.
+# 4. With one taste for all that advantage shrinks: this is how we test explanations.
 # 5. The system learns from logs that it made itself, which is why the next chapter looks hard at a log.
 #
 # **What the papers say and we could not show here.** Tens of milliseconds for millions of videos: our corpus is small enough to score whole. P2's ranker has many tasks and a side network for position; the diagram shows where they go, and later chapters build them.

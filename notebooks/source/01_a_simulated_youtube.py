@@ -3,7 +3,7 @@
 #   number: "01"
 #   title: A simulated YouTube
 #   question: What do the logs look like, and what do they hide?
-#   paper: P1 sections 1 and 2, P2 sections 1 and 4; P2-C15, P2-F6
+#   paper: P1 section 1, P2 sections 1 and 5, P2 Fig. 6
 #   minutes: 75
 # ---
 
@@ -36,21 +36,21 @@ logs
 # %% [markdown]
 # ## 1. What is written down
 #
-# A platform sees accounts, videos, watches, searches and *impressions* (cards shown on a page, clicked or not). Here are the first impressions that were clicked. `time` counts days since the start of the log.
+# A platform sees accounts, videos, watches, searches and *impressions* (cards shown on a page, clicked or not). Here are some that were clicked. `time` counts days since the start of the log.
 
 # %%
 clicked = logs.impressions[logs.impressions["clicked"]]
 columns = ["user_id", "time", "device", "video_id", "position", "watched_seconds"]
-clicked[columns].head(3).round(2)
+clicked[columns].sample(3, random_state=0).sort_values("time").astype({"watched_seconds": int})
 
 # %% [markdown]
-# Not every watch comes from the feed. Most come from elsewhere: a search, a channel one follows, a link from outside, the next episode.
+# Not every watch comes from the feed (home and up next). Most come from elsewhere: browsing a topic, a link from outside, a search, the next episode of a series (*autoplay* when it starts by itself), a channel one follows.
 
 # %%
 logs.watches["source"].value_counts(normalize=True).round(2).to_frame("share of watches")
 
 # %% [markdown]
-# Every field of every table, with its unit and who may see it, stands in `data/README.md`. Fields marked *label* are known only after the page was shown; fields marked *truth* are known to nobody but the simulator. One number tells the size of the matter: the share of all (account, video) pairs that ever met in a watch.
+# Every field of every table, with its unit and who may see it, stands in `data/README.md`. One number tells the size of the matter: the share of all (account, video) pairs that ever met in a watch.
 
 # %% tags=["nbval-check-output"]
 seen_pairs = logs.watches.drop_duplicates(["user_id", "video_id"])
@@ -76,7 +76,7 @@ plots.long_tail(per_video, per_user)
 # %% [markdown]
 # ## 3. Freshness
 #
-# The second difficulty: the corpus moves. New videos arrive all the time, and people want them. We look at the most watched video of those uploaded in the third week, beside the law that the simulator follows.
+# The second difficulty: new videos arrive all the time, and people want them. We look at the most watched video of those uploaded in the third week, beside the law that the simulator follows.
 
 # %%
 third_week = logs.videos["uploaded"].between(14, 21).to_numpy()
@@ -93,7 +93,7 @@ law = popularity(days + 0.5, catalogue.base_popularity[star], catalogue.peak_day
 plots.life_of_a_video(days + 0.5, watches, law, f"video {star}")
 
 # %% [markdown]
-# *What to see:* the log (bars) follows the true curve (line) with a lot of scatter: a rise, a peak after some days, a long decay. The scatter is not an error of ours. It is what counting watches of one video gives.
+# *What to see:* the log (bars) has the shape of the curve (line): a rise, a peak, a long decay. It is also a little earlier: the curve is the rate at which people come upon the video, and clicking favours the new besides. The rest is chance.
 #
 # The curve is $b\,[(a/\tau)\,e^{1-a/\tau} + 0.06\,(1-e^{-a/\tau})]$ with age $a$ in days, peak age $\tau$ and height $b$. A model without a clock learns the *average* of this curve. Chapter 04 gives it a clock.
 
@@ -111,7 +111,7 @@ print(f"true P(click | seen) alone:       {roc_auc_score(hits, truth['p_click_if
 print(f"P(seen) alone:                    {roc_auc_score(hits, truth['p_seen']):.2f}")
 
 # %% [markdown]
-# The first line is the ceiling for anybody who is told the position of each card; the second is the ceiling for a ranker, which scores a video before it has a position. No model can beat them on this log, however deep, because the rest is chance. So compare an AUC with the ceiling and not with 1. And the third line is a warning: a score that knows *nothing but the position* looks like a decent model.
+# No model can be expected to beat the first line, because the rest is chance; so compare an AUC with it and not with 1. The second is what full knowledge of the wish alone gives. A model can pass it without knowing the position, by guessing where the past ranking put the card; that raises its AUC on this log and helps no viewer. The third is a warning: a score that knows *nothing but position and device* looks like a decent model.
 
 # %% [markdown]
 # ## 5. Locally sparse
@@ -127,7 +127,7 @@ sparse = pd.DataFrame({"impressions": stats["count"], "error": error})
 plots.locally_sparse(sparse.groupby(decile, observed=True).median())
 
 # %% [markdown]
-# *What to see:* in the top decile the estimate is off by about a tenth. In the lowest deciles the typical video was never clicked, so its estimate is 0 and its error exactly 100%. Even this many impressions tell almost nothing about the tail. The way out is to let similar videos help each other, which is what the vectors of chapter 02 do.
+# *What to see:* in the top decile the estimate is off by about a tenth. In the lowest deciles the typical video was never clicked, so its estimate is 0 and its error exactly 100%. Even hundreds of thousands of impressions tell almost nothing about the tail. The way out is to let similar videos help each other, which is what the vectors of chapter 02 do.
 
 # %% [markdown]
 # ## 6. A click is not satisfaction
@@ -145,7 +145,7 @@ table["rating"] = truth["expected_rating_if_clicked"][hit].groupby(shown[hit]).m
 plots.click_against_satisfaction(table)
 
 # %% [markdown]
-# *What to see:* on the whole, the louder the video, the more clicks and the lower the true mean rating by those who clicked. A system that is trained on clicks alone will sell its viewers what they regret. Watch time (chapter 07) and several objectives at once (chapter 08) are the papers' answers. Is clickbait really the cause? Then turning it off must bring clicks and ratings together. Each tiny world is simulated twice, with the dial `clickbait` at 1 and at 0:
+# *What to see:* on the whole, the louder the video, the more clicks and the lower the true mean rating by those who clicked. A system that is trained on clicks alone sells its viewers what they regret. Is clickbait really the cause? Then turning it off must bring clicks and ratings together. We simulate each tiny world twice, with the dial `clickbait` at 1 and at 0:
 
 
 # %%
@@ -165,12 +165,12 @@ print(f"difference {gain:+.2f} ± {half:.2f}")
 assert gain > half
 
 # %% [markdown]
-# Without clickbait the correlation is higher. It is still not 1: what makes people click (freshness, packaging, habit) is not quite what makes them content.
+# Without clickbait the correlation is higher. It is still not 1: what makes people click is not quite what makes them content. Watch time (chapter 07) and several objectives at once (chapter 08) are the papers' answers.
 
 # %% [markdown]
 # ## 7. How much of a click is the position?
 #
-# Cards at the top are clicked far more often than cards at the bottom. Before you look at why:
+# Cards at the top are clicked far more often than those below. Before you look at why:
 
 # %%
 guess = predict(
@@ -183,7 +183,7 @@ guess = predict(
 guess
 
 # %% [markdown]
-# **The naive way** reads the click-through rate as quality. We know the truth, so we can take it apart. In this world a click needs two things: the card at position $k$ is looked at, with probability $\theta_k$, and then wanted, with probability $p$:
+# **The naive way** reads the click-through rate as quality. We can take it apart. In this world a click needs two things: the card at position $k$ is looked at, with probability $\theta_k$, and then wanted, with probability $p$:
 #
 # $$P(\text{click at } k) = \theta_k \cdot p .$$
 #
@@ -197,16 +197,16 @@ bias = truth["p_seen"].groupby(position).mean().to_numpy()
 plots.position_split(ctr, relevance, bias)
 
 # %% [markdown]
-# *What to see:* on the left a fall like in P2's Figure 6. On the right (logarithmic axis) the two factors: the bias falls steeply, the relevance less, since the past ranking was only partly about relevance.
+# *What to see:* on the left a fall like in P2's Figure 6. On the right (logarithmic axis) the two factors: the bias falls steeply, the relevance less.
 
 # %%
 falls = {"click-through rate": ctr, "bias": bias, "relevance": relevance}
 share = np.log(relevance[0] / relevance[-1]) / np.log(ctr[0] / ctr[-1])
-by = ", ".join(f"{name} by {curve[0] / curve[-1]:.1f}" for name, curve in falls.items())
-guess.beside(f"from position 1 to 10 {by}; so relevance has {share:.0%} of the logarithm.")
+by = ", ".join(f"{name} {curve[0] / curve[-1]:.1f}-fold" for name, curve in falls.items())
+guess.beside(f"the fall is {by}, so relevance has {share:.0%} of its logarithm.")
 
 # %% [markdown]
-# Logarithms turn the product into a sum, so one can speak of shares. In the paper they look the other way round: of the fall in P2's Figure 6 (a factor of about 11) the learned bias of Figure 7 explains a factor of about 2.6, which suggests that their past ranking knew more about its viewers than ours.
+# Logarithms turn the product into a sum, so one can speak of shares. In P2 (nine positions, an 11-fold fall in Figure 6) the learned bias of Figure 7 falls by a factor of about 2.6 in odds. Read at face value, most of their fall is relevance; but a bias that is learned from a log may also come out too small.
 
 # %% [markdown]
 # ## 8. Finding the bias without knowing the truth
@@ -247,7 +247,7 @@ true_curves = np.array([world.truth.examination(places, d) for d in range(len(DE
 plots.by_device(curves, true_curves)
 
 # %% [markdown]
-# *What to see:* the points, found without any truth, lie close to the true lines, and each device has its own. Not exactly: a video stands higher for those viewers whom it suits, and comparing a video with itself does not remove that. Chapter 09 does it properly.
+# *What to see:* the points, found without any truth, lie close to the true lines, and each device has its own. Most misses are chance. A small one stays with endless data: a video stands higher for viewers whom it suits, and comparing a video with itself does not remove that. Chapter 09 does it properly.
 
 # %% [markdown]
 # ## 9. Is it luck? Five worlds
@@ -272,12 +272,12 @@ print(f"relevance has {mean:.0%} ± {half:.0%} of the fall (5 tiny worlds)")
 assert mean + half < 0.5
 
 # %% [markdown]
-# The number moves from world to world; that relevance is the smaller part does not.
+# The number moves from world to world; relevance is always the smaller part.
 
 # %% [markdown]
 # ## 10. The switch: turn the dials
 #
-# Every mechanism of this world has a dial. Each move of a slider simulates a fresh tiny world of ten days, which takes a second or two. `position_bias` is the steepness of $\theta_k$, and 0 switches it off. `logger_relevance` is how much the past ranking cared about what fits the viewer, `logger_noise` how much it left to chance.
+# Every mechanism of this world has a dial. Each move of a slider simulates a fresh tiny world of ten days, which takes a second or two. `position_bias` is the steepness of $\theta_k$, and 0 switches it off. `logger_relevance` is how much the past ranking cared about what fits the viewer, `logger_noise` how much it left to chance; a third part, `logger_incumbency`, is its weight on what is popular already.
 
 # %%
 from course.experiments.worlds import dial_world
@@ -301,14 +301,14 @@ settings = {
 plots.dials([(name, dial_world(**dials)) for name, dials in settings.items()])
 
 # %% [markdown]
-# *What to see:* with the bias switched off (left) the click-through rate *is* the relevance and the two lines coincide. With it on (middle) the click-through rate falls much faster. When the past pages were random (right), the relevance is nearly flat, and the fall is bias alone. A log of random pages would show the bias directly; nobody likes to pay for one.
+# *What to see:* with the bias switched off (left) the click-through rate *is* the relevance and the two lines coincide. With it on (middle) the click-through rate falls much faster. When the past pages were random (right), the relevance is nearly flat, and the fall is bias alone. A log of random pages would show the bias directly, but costs clicks.
 
 # %% [markdown]
 # ## 11. How far can you trust this world?
 #
-# **Assumed.** Taste is a point in a space of 8 dimensions and drifts slowly. Clicking and liking weigh the same thirteen ingredients (taste, the moment, quality, clickbait, packaging, length, freshness, familiarity and five more) differently. A look at a card does not depend on the cards above it. People click several cards independently, and nobody leaves the platform in anger.
+# **Assumed.** Taste is a point in a space of 8 dimensions and drifts slowly. Clicking and liking weigh the same thirteen ingredients (taste, the moment, quality, clickbait, packaging (the pull of title and thumbnail), length, freshness and more) differently. A look at a card does not depend on the cards above it. People click several cards independently, and nobody leaves the platform in anger.
 #
-# **Where it flatters a method.** Click probabilities are logistic in the ingredients, so logistic models have the right form. The past ranking contains chance, so positions vary; on a real site they vary less. Labels of topic and language are never wrong. And how long people watch depends a great deal on how long the video is, so whatever ranks by watch time will favour long videos.
+# **Where it flatters a method.** Given a look, the click probability is logistic in the ingredients, so logistic models of the wish have the right form. The past ranking contains chance, so positions vary; on a real site they vary less. Labels of topic and language are never wrong. And how long people watch depends a great deal on how long the video is, so whatever ranks by watch time will favour long videos.
 #
 # **What the log hides,** as a list: who of two people on an account is watching; what was seen and not wanted, against what was never looked at; taste, against the moment; quality, against packaging; and everything about videos that were never shown.
 #
@@ -384,7 +384,7 @@ def standard_error(clicks, impressions):
 _ = check("01-noise", standard_error)
 
 # %% [markdown]
-# **Exercise 4 · The bias from the log alone** (difficulty 3, 20 minutes). Given impressions with `video_id`, `position`, `clicked` from a hidden world in which better videos stand higher, estimate P(seen) of each position relative to position 1. Any method that works is accepted. (The function of section 8 would do. Try another way first.)
+# **Exercise 4 · The bias from the log alone** (difficulty 3, 20 minutes). Given impressions with `video_id`, `position`, `clicked` from a hidden world in which better videos stand higher, estimate P(seen) of each position relative to position 1. Any method that works is accepted; try another than that of section 8.
 #
 # <details><summary>Hint 1</summary>A video that stood at position 1 on some pages and at position 4 on others carries its relevance with it.</details>
 # <details><summary>Hint 2</summary>Or give each video a rate and each position a factor, and fit them in turns until they settle.</details>
@@ -419,9 +419,9 @@ _ = check("01-same-video", estimate_bias)
 # 1. Almost all cells of *who watched what* are empty, and a few videos and accounts hold a large share of the rest.
 # 2. Popularity rises and falls with a video's age; the average hides it.
 # 3. Even the true click probability has an AUC well below 1: that is the ceiling.
-# 4. Clickbait raises clicks and lowers ratings; without it the two agree.
+# 4. Clickbait raises clicks and lowers ratings; without it the two agree better.
 # 5. The click-through rate of a position is about relevance times bias, and the two can be told apart when videos move between positions.
 #
-# **What the papers say and we could not show here.** In P2 the larger part of the fall over positions seems to be relevance; in our world it is bias, since our past ranking is simpler than theirs.
+# **What the papers say and we could not show here.** In P2 the larger part of the fall over positions seems to be relevance; in our world it is bias. How it is on the real site we cannot know.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Mantel and Haenszel, *Statistical aspects of the analysis of data from retrospective studies of disease*, 1959.
