@@ -216,9 +216,9 @@ def test_live_requests_give_the_same_inputs_as_the_log():
 def test_a_shorter_bag_holds_the_newest_of_a_request():
     requests = live_requests()
     f = Features(world().logs(), length=5)
-    np.testing.assert_array_equal(
-        f.of_requests(requests).watched, f.videos.encode(requests.recent_videos[:, :5])
-    )
+    x = f.of_requests(requests)
+    np.testing.assert_array_equal(x.watched, f.videos.encode(requests.recent_videos[:, :5]))
+    np.testing.assert_array_equal(x.searched, f.tokens.encode(requests.recent_tokens[:, :5]))
 
 
 def test_empty_history_is_all_padding_and_labels_outside_are_marked():
