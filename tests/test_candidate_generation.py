@@ -11,19 +11,21 @@ from torch import nn
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError, PolicyError
 from course.features import Features, example_age, examples
+from course.models.bags import Bag
 from course.models.candidate_generation import (
-    LAWS,
-    Bag,
     Batch,
     CandidateGenerator,
     CandidatePolicy,
+    nearest,
+    training_set,
+)
+from course.models.softmax import (
+    LAWS,
     FullSoftmax,
     HierarchicalSoftmax,
     SampledSoftmax,
     full_softmax_loss,
-    nearest,
     sampled_softmax_loss,
-    training_set,
 )
 
 
