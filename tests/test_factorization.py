@@ -134,11 +134,12 @@ def test_conjugate_gradients_reach_the_closed_form():
     table, y = small_table(), np.random.default_rng(1).normal(size=(17, 5))
     x = torch.zeros(23, 5, dtype=torch.float64)
     chunks = als_module._chunks(table)
-    als_module._conjugate_gradients(chunks, torch.from_numpy(y), x, LAMBDA, ALPHA, steps=5)
+    five = functools.partial(als_module._conjugate_gradients, steps=5)
+    als_module._solve(five, chunks, torch.from_numpy(y), x, LAMBDA, ALPHA)
     np.testing.assert_allclose(x, brute_force(table, y, LAMBDA, ALPHA), rtol=1e-6, atol=1e-9)
     # From there on nothing changes, and nothing is divided by zero.
     again = x.clone()
-    als_module._conjugate_gradients(chunks, torch.from_numpy(y), again, LAMBDA, ALPHA, steps=5)
+    als_module._solve(five, chunks, torch.from_numpy(y), again, LAMBDA, ALPHA)
     np.testing.assert_allclose(again, x, atol=1e-9)
 
 
@@ -219,6 +220,19 @@ def test_als_is_deterministic(solver):
     assert calls == [(1, 2), (2, 2)]
 
 
+def test_als_does_not_depend_on_the_number_of_threads(monkeypatch):
+    monkeypatch.setattr(als_module, "_ENTRIES", 20)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(als(small_table(), 5, iterations=3, solver="cg"))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+
+
 def test_confidence_counts():
     # The same pairs, but some watched three times: these must be fitted more closely.
     dense = small_table().toarray() > 0
@@ -258,7 +272,7 @@ def test_wrong_tables_are_named():
         als(table.toarray(), 2)
     with pytest.raises(LogError, match="below 0"):
         als(-table, 2)
-    with pytest.raises(ConfigError, match="regularisation=1e-30 is too small"):
+    with pytest.raises(ConfigError, match="regularisation is too small"):
         half_step(table, np.ones((17, 3), np.float32), 1e-30, 1.0)
     with pytest.raises(ConfigError, match=r"shape \(16, 3\)"):
         half_step(table, np.ones((16, 3)), 1.0, 1.0)
