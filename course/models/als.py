@@ -133,7 +133,7 @@ def als(
     by_user, by_video = _chunks(table), _chunks(table.T.tocsr())
     random = torch.Generator().manual_seed(int(seed))
     x = torch.zeros(table.shape[0], factors)
-    y = torch.randn(table.shape[1], factors, generator=random) / factors**0.5
+    y = 0.1 * torch.randn(table.shape[1], factors, generator=random) / factors**0.5
     y[torch.from_numpy(table.getnnz(axis=0) == 0)] = 0.0
     one_chunk = _exact if solver == "exact" else _conjugate_gradients
     for iteration in range(iterations):
