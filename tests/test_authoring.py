@@ -287,7 +287,7 @@ def test_a_widget_is_stored_as_words(source):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("saved to /home/ada/x.png", "an absolute path"),
+        ("saved to /Users/ada/x.png", "an absolute path"),
         (r"saved to C:\\Users\\ada", "an absolute path"),
         ("<Model at 0x7f00deadbeef>", "a memory address"),
         ("\x1b[31mred\x1b[0m", "terminal colours"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from course.features import history_bags
 from course.logs import first_watches, time_split
 from course.metrics import recall_at
 from course.models.starter import Profiles, TwoStage, first_stage_scores, popular_scores
@@ -43,20 +44,10 @@ def candidate_sizes(world: World, click_model, sizes: Sequence[int], n: int = 30
     later = first_watches(logs.watches)
     later = later[(later["time"] >= split.at) & (later["video_id"] < len(past.videos))]
     users = later["user_id"].unique()
-    recent = _last_watches(split.train.watches, users)
+    asked = pd.DataFrame({"user_id": users, "time": split.at})
+    recent = history_bags(split.train, asked)
     table = pd.DataFrame({"candidates": list(sizes), "clicks": clicks[list(sizes)].to_numpy()})
     for name, scores in (("recall", first_stage_scores), ("popular_recall", popular_scores)):
         order = np.argsort(-scores(past, users, recent), axis=1)
         table[name] = [recall_at(order[:, :size], users, later) for size in sizes]
-    return table
-
-
-def _last_watches(watches: pd.DataFrame, users: np.ndarray, length: int = 50) -> np.ndarray:
-    """The last watches of accounts (r, length), newest first, -1 = none."""
-    rows = watches[watches["user_id"].isin(users)].sort_values("time", kind="stable")
-    back = rows.groupby("user_id").cumcount(ascending=False).to_numpy()
-    place = pd.Series(np.arange(len(users)), index=users)[rows["user_id"]].to_numpy()
-    keep = back < length
-    table = np.full((len(users), length), -1)
-    table[place[keep], back[keep]] = rows["video_id"].to_numpy()[keep]
     return table
