@@ -223,7 +223,7 @@ print(f"so individual taste is worth {lost:.0%} ± {half:.0%} of the gap")
 assert lost > 0
 
 # %% [markdown]
-# The advantage shrinks, and the interval of the last line says that this is not luck. Had it stayed as it was, our explanation would have been wrong. What is left, if anything, has other reasons: the system also knows which channels an account comes back to, and how old a video is.
+# The advantage shrinks, and the interval of the last line says that this is not luck. Had it stayed as it was, our explanation would have been wrong. What is left, if anything, cannot be individual taste; the system also looks at a video's age, for example.
 
 # %% [markdown]
 # ## 7. How many candidates?
@@ -247,7 +247,7 @@ sliders(
 plots.funnel_tradeoff(sizes, [20, 200, 2000])
 
 # %% [markdown]
-# *What to see:* from about a hundred candidates on, clicks no longer rise, while recall goes on rising. More candidates hardly harm the page here. And plain popularity keeps more of what is watched later than our factorization does, which knows taste but has no clock: a problem to solve in chapters 02 and 04. But each one must be scored while the viewer waits, and a rich ranker is slow: that is the papers' reason for "hundreds".
+# *What to see:* from about a hundred candidates on, clicks no longer rise, while recall goes on rising. More candidates hardly harm the page here, but each one must be scored while the viewer waits, and a rich ranker is slow: that is the papers' reason for "hundreds". On the right, plain popularity keeps more of what is watched later than our factorization does, which knows taste but has no clock: a problem to solve in chapters 02 and 04.
 
 # %% [markdown]
 # ## 8. You are the recommender
