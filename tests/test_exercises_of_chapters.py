@@ -1,5 +1,8 @@
 """The exercises of each chapter: stub, known wrong answers, solution, another right answer."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +75,11 @@ RIGHT = {
     "01-noise": [noise, noise_by_simulation],
     "01-same-video": [same_video],
 }
+
+
+# The chapters from 02 on have a file each: tests/right_answers/chapter_NN.py with a dict RIGHT.
+for path in sorted((Path(__file__).parent / "right_answers").glob("chapter_*.py")):
+    RIGHT.update(runpy.run_path(str(path))["RIGHT"])
 
 
 def test_every_exercise_has_a_right_alternative():
