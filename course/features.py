@@ -22,6 +22,8 @@ NONE = -1
 """Stands for "no video" and "no token" wherever ids of the log are used."""
 
 BAG_LENGTH = 50
+WARM_UP_DAYS = 5.0
+"""Before this day the log is too young to have a history to look back into."""
 TOKEN_LIMIT = 1_024
 """Search tokens are below this number; a pair (first, second) gets an id above it."""
 
@@ -316,9 +318,18 @@ class Inputs:
     def __getitem__(self, rows) -> Inputs:
         return Inputs(**{name: values[rows] for name, values in vars(self).items()})
 
+    def replace(self, **inputs: np.ndarray) -> Inputs:
+        """The same moments with other inputs: arrays with n rows, or one row for all."""
+        kinds = {name: getattr(self, name) for name in inputs}
+        shaped = {
+            name: np.broadcast_to(inputs[name], (len(self), old.shape[1])).astype(old.dtype)
+            for name, old in kinds.items()
+        }
+        return replace(self, **shaped)
+
     def with_age(self, age: np.ndarray) -> Inputs:
         """The same moments with another age: the powers (3,) or (n, 3) of `example_age`."""
-        return replace(self, age=np.broadcast_to(age, (len(self), 3)).astype(np.float32))
+        return self.replace(age=age)
 
 
 class Features:
