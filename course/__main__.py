@@ -54,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("size", help="tiny, small or large")
     one.add_argument("--seed", type=int, default=0)
 
-    sub.add_parser("benchmark", help="measure how fast the simulator is", add_help=False)
+    sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)
+    sub.add_parser("benchmark", help="measure how fast the course is", add_help=False)
     return top
 
 
@@ -78,8 +79,9 @@ def _run(argv: list[str]) -> int:
         cut = argv.index("--")
         argv, extra = argv[:cut], argv[cut + 1 :]
     top = parser()
-    # The benchmark reads its own arguments; its module may need packages, so it does so later.
-    options = top.parse_args(argv[:1] if argv[:1] == ["benchmark"] else argv)
+    # These read their own arguments; their modules may need packages, so they do so later.
+    own = argv[:1] in (["benchmark"], ["reproduce"])
+    options = top.parse_args(argv[:1] if own else argv)
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
@@ -122,7 +124,8 @@ def _run(argv: list[str]) -> int:
             world = _later("course", "simulate")(options.size, seed=options.seed)
             print(world)
             return 0
-        return _later("course.benchmark", "main")(argv[1:]) or 0
+        module = {"benchmark": "course.benchmark", "reproduce": "course.claims.reproduce"}
+        return _later(module[options.command], "main")(argv[1:]) or 0
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,0 +1,191 @@
+"""Run trials again, over all their seeds, and store what comes out.
+
+``python3 -m course reproduce [ID ...]``. Seeds run beside each other, one on each core. Each
+finished seed is kept in the cache until the whole command is through, so an interrupted run goes
+on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from course.claims import registry, store
+from course.claims.claim import Trial
+from course.errors import CacheError, ConfigError
+from course.paths import cache_dir, write_whole
+
+LIBRARIES = ("numpy", "pandas", "torch", "faiss-cpu", "scikit-learn")
+
+
+def fingerprint(trial: Trial) -> str:
+    """Short name for the code of a trial's module; comments and docstrings do not matter."""
+    tree = ast.parse(inspect.getsource(inspect.getmodule(trial.run)))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            if isinstance(body[0].value, ast.Constant):
+                body[0].value = ast.Constant(value="")
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+
+
+def run_seed(name: str, seed: int) -> tuple[dict[str, float], float]:
+    """Run one seed of a trial in this process; return its numbers and its core seconds."""
+    import torch
+
+    torch.set_num_threads(1)
+    start = time.process_time()
+    row = dict(registry.trials()[name].run(seed))
+    return row, time.process_time() - start
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    *,
+    jobs: int | None = None,
+    fresh: bool = False,
+    folder: Path | None = None,
+    run: Callable = run_seed,
+    progress: bool = True,
+) -> list[Path]:
+    """Run trials and store their results.
+
+    Parameters
+    ----------
+    jobs : seeds at a time; None = one for each core. 1 runs them in this process.
+    fresh : forget what an interrupted run has finished
+    folder : where the results go (default: the repository's)
+    run : function (trial's name, seed) -> (numbers, seconds); for tests
+
+    Returns
+    -------
+    The files that were written.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    if jobs < 1:
+        raise ConfigError(f"jobs={jobs}", allowed="1 or more")
+    kept = {(t.name, seed): _kept_file(t, seed) for t in trials for seed in t.seeds}
+    found = {} if fresh else {key: _read(path) for key, path in kept.items()}
+    done = {key: outcome for key, outcome in found.items() if outcome is not None}
+    todo = [key for key in kept if key not in done]
+    bar = tqdm(total=len(kept), initial=len(done), unit="seed", disable=not progress)
+    written, left = [], {t.name: t for t in trials}
+
+    def finish(key, outcome):
+        if outcome is not None:
+            done[key] = outcome
+            write_whole(kept[key], json.dumps(outcome))
+            bar.update()
+        for trial in list(left.values()):
+            found = [done.get((trial.name, seed)) for seed in trial.seeds]
+            if all(found):
+                rows, seconds = zip(*found, strict=True)
+                written.append(store.save(trial, rows, seconds, _about(trial), folder))
+                del left[trial.name]
+
+    finish(None, None)
+    with bar:
+        if jobs == 1:
+            for key in todo:
+                finish(key, run(*key))
+        else:
+            # Spawned, not forked: a forked process would inherit torch's sleeping threads.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+                waiting = {pool.submit(run, *key): key for key in todo}
+                try:
+                    for future in as_completed(waiting):
+                        finish(waiting[future], future.result())
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+    for path in kept.values():
+        path.unlink(missing_ok=True)
+    return written
+
+
+def _kept_file(trial: Trial, seed: int) -> Path:
+    return cache_dir() / "reproduce" / f"{trial.name}-{fingerprint(trial)}-{seed}.json"
+
+
+def _read(path: Path):
+    """What was kept, or None if there is nothing that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _about(trial: Trial) -> dict:
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"code": fingerprint(trial), "versions": {"python": platform.python_version(),
+                                                     **versions}}  # fmt: skip
+
+
+def chosen(names: Sequence[str]) -> list[Trial]:
+    """Trials by their own names or by the ids of claims; all if none is given."""
+    known, claims = registry.trials(), registry.claims()
+    if not names:
+        return list(known.values())
+    picked = {}
+    for name in names:
+        if name not in known:
+            claim = claims.get(name) or registry.find(name)
+            if not claim.trial:
+                raise ConfigError(f"{name} cannot be tested here: {claim.untestable}")
+            name = claim.trial
+        picked[name] = known[name]
+    return list(picked.values())
+
+
+def listing() -> str:
+    """One line for each trial: cost, claims, whether its results are there and of this code."""
+    lines = []
+    for trial in registry.trials().values():
+        ids = [claim.id for claim in registry.claims().values() if claim.trial == trial.name]
+        try:
+            same = store.load(trial.name).attrs.get("code") == fingerprint(trial)
+            state = "stored" if same else "stored, but the trial's code has changed since"
+        except CacheError:
+            state = "not run yet"
+        minutes = trial.minutes * len(trial.seeds)
+        lines.append(f"{trial.name:<24} {minutes:5.1f} core min  {', '.join(ids):<40} {state}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m course reproduce",
+        description="Run the claims of the papers again and judge them.",
+    )
+    parser.add_argument("names", nargs="*", metavar="ID", help="claims (P1-F4) or trials; all")
+    parser.add_argument("--jobs", type=int, help="seeds at a time; one for each core")
+    parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
+    parser.add_argument("--list", action="store_true", help="only list the trials")
+    parser.add_argument("--table", action="store_true", help="only print the stored ledger")
+    options = parser.parse_args(list(argv))
+    if options.list:
+        print(listing())
+        return 0
+    trials = chosen(options.names)
+    if not options.table:
+        run_trials(trials, jobs=options.jobs, fresh=options.fresh)
+    names = {trial.name for trial in trials}
+    ids = [c.id for c in registry.claims().values() if c.trial in names or not options.names]
+    print(registry.table(*ids).to_string(index=False), file=sys.stdout)
+    return 0
