@@ -1,0 +1,281 @@
+"""Serving by nearest neighbours: the videos with the largest dot products, found by faiss.
+
+Three ways behind one class: compare with every vector ("flat"), only with those in a few cells
+("ivf"), or walk along a graph of neighbours ("hnsw"). The settings that trade speed for recall
+are arguments of the search, so one index serves them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from course.errors import ConfigError
+from course.models.candidate_generation import CandidateGenerator
+from course.simulator.feed import Requests
+from course.simulator.memory import RECENT
+from course.training import check_whole
+
+KINDS = ("flat", "ivf", "hnsw")
+NPROBE = 16
+EF = 128
+MISSING = -1
+"""Stands where a search found fewer than k videos; its score is minus infinity."""
+
+
+class Index:
+    r"""Finds the vectors with the largest inner products.
+
+    * "flat" compares with all V vectors: exact.
+    * "ivf" (inverted file) sorts the vectors into cells by k-means. A search looks into the
+      ``nprobe`` cells whose centres fit best.
+    * "hnsw" (hierarchical navigable small world) links each vector to a few good neighbours. A
+      search walks along the links and remembers the ``ef`` best it has met.
+
+    Parameters
+    ----------
+    vectors : (V, d) float, finite; row numbers are the ids that a search returns
+    kind : {"flat", "ivf", "hnsw"}
+    cells : number of cells of "ivf"; about :math:`2\sqrt V` if not given
+    links : links of each vector in "hnsw" (twice as many on its lowest level)
+    seed : of the k-means
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind, vectors that are empty, not two-dimensional or not finite, or a
+        setting out of range.
+
+    Examples
+    --------
+    >>> index = Index(np.eye(3))
+    >>> ids, scores = index.search(np.array([[0.1, 0.9, 0.3]]), k=2)
+    >>> ids.tolist()
+    [[1, 2]]
+    """
+
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        kind: str = "flat",
+        *,
+        cells: int | None = None,
+        links: int = 32,
+        seed: int = 0,
+    ):
+        if kind not in KINDS:
+            raise ConfigError(f"kind={kind!r}", allowed=", ".join(KINDS))
+        vectors = _checked("vectors", vectors)
+        if not vectors.size:
+            raise ConfigError(
+                f"vectors of shape {vectors.shape} hold nothing to search", allowed="at least one"
+            )
+        n, self.dim = vectors.shape
+        cells = min(n, max(1, round(2 * n**0.5))) if cells is None else cells
+        for name, value in (("cells", cells), ("links", links)):
+            check_whole(name, value, 1)
+        if cells > n:
+            raise ConfigError(f"cells={cells} for {n} vectors", allowed=f"1 to {n}")
+        if links < 2:
+            raise ConfigError(f"links={links}", allowed="2 or more")
+        self.kind, self.cells = kind, cells if kind == "ivf" else None
+        self._made = _build(vectors, kind, cells, links, seed)
+
+    def __len__(self) -> int:
+        return int(self._made.ntotal)
+
+    def __repr__(self) -> str:
+        cells = f", {self.cells:,} cells" if self.cells else ""
+        return f"Index({self.kind}: {len(self):,} vectors of {self.dim} numbers{cells})"
+
+    def search(
+        self, users: np.ndarray, k: int, *, nprobe: int | None = None, ef: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ``k`` best videos of each user vector, best first.
+
+        Parameters
+        ----------
+        users : (n, d) float, finite
+        k : 1 to V
+        nprobe : cells to look into, "ivf" only; 16 if not given (all, if there are fewer)
+        ef : how many of the best to remember on the walk, "hnsw" only; 128 if not given, and never
+            fewer than ``k``
+
+        Returns
+        -------
+        ids : (n, k) int64, rows of ``vectors``; -1 where fewer than k were found
+        scores : (n, k) float32, inner products; minus infinity where none was found
+
+        Raises
+        ------
+        ConfigError
+            For vectors of the wrong length or that are not finite, k larger than the index, or a
+            setting that this kind of index does not have.
+        """
+        users = self._users(users)
+        check_whole("k", k, 1)
+        if k > len(self):
+            raise ConfigError(f"k={k} of {len(self)} videos", allowed=f"1 to {len(self)}")
+        options = self._options(k, nprobe, ef)
+        with one_thread():
+            scores, ids = self._made.search(users, k, params=options)
+        return ids, np.where(ids == MISSING, -np.inf, scores).astype(np.float32)
+
+    def scanned(self, users: np.ndarray, nprobe: int | None = None) -> np.ndarray:
+        """Share of all vectors (n,) that a search compares with ("flat": 1; not for "hnsw")."""
+        users = self._users(users)
+        if self.kind == "hnsw":
+            raise ConfigError("A walk along a graph has no cells", allowed="flat or ivf")
+        options = self._options(1, nprobe, None)
+        if self.kind == "flat":
+            return np.ones(len(users))
+        with one_thread():
+            _, cell = self._made.quantizer.search(users, options.nprobe)
+        sizes = [self._made.invlists.list_size(c) for c in range(self.cells)]
+        return np.array(sizes)[cell].sum(axis=1) / len(self)
+
+    def _users(self, users) -> np.ndarray:
+        users = _checked("users", users)
+        if users.shape[1] != self.dim:
+            raise ConfigError(
+                f"users have {users.shape[1]} numbers each",
+                allowed=f"{self.dim}, like the vectors of the index",
+                fix="build the index and search it with vectors of the same model",
+            )
+        return users
+
+    def _options(self, k: int, nprobe: int | None, ef: int | None):
+        for name, value, kind in (("nprobe", nprobe, "ivf"), ("ef", ef, "hnsw")):
+            if value is None:
+                continue
+            if self.kind != kind:
+                raise ConfigError(
+                    f"{name}={value!r} for an index of kind {self.kind!r}",
+                    allowed=f"only for kind={kind!r}",
+                )
+            check_whole(name, value, 1)
+        if self.kind == "ivf":
+            nprobe = min(NPROBE, self.cells) if nprobe is None else nprobe
+            if nprobe > self.cells:
+                raise ConfigError(f"nprobe={nprobe}", allowed=f"1 to {self.cells}, the cells")
+            return _faiss().SearchParametersIVF(nprobe=int(nprobe))
+        if self.kind == "hnsw":
+            return _faiss().SearchParametersHNSW(efSearch=int(max(EF if ef is None else ef, k)))
+        return None
+
+
+class IndexPolicy:
+    """Candidates for page requests from an index, and the first ten of them as a page.
+
+    Videos that the account watched lately are left out. Where a search finds too few, the most
+    watched videos fill the page.
+
+    Parameters
+    ----------
+    model : CandidateGenerator, for the user vectors
+    index : Index of ``model.video_vectors()``
+    k : candidates asked from the index, at least a page and the watches that may be left out
+    **settings : ``nprobe`` or ``ef``
+
+    Raises
+    ------
+    ConfigError
+        If the index was not made of this model's videos.
+    """
+
+    def __init__(self, model: CandidateGenerator, index: Index, k: int = 200, **settings: int):
+        if len(index) != len(model.features.videos):
+            raise ConfigError(
+                f"an index of {len(index)} vectors for a model of {len(model.features.videos)}",
+                fix="build the index from model.video_vectors()",
+            )
+        self.model, self.index, self.k, self.settings = model, index, k, settings
+
+    def candidates(self, requests: Requests) -> np.ndarray:
+        """Video ids (r, k + fill), best first; what cannot be shown is -1 and stands last."""
+        vocabulary = self.model.features.videos
+        ids, _ = self.index.search(self.model.user_vectors(requests), self.k, **self.settings)
+        fill = np.arange(min(len(vocabulary), requests.slate + RECENT))
+        again = (ids[:, :, None] == fill).any(axis=1)
+        rows = np.hstack([ids, np.where(again, MISSING, fill)])
+        videos = np.where(rows == MISSING, MISSING, vocabulary.decode(rows))
+        watched = (videos[:, :, None] == np.asarray(requests.recent_videos)[:, None]).any(axis=2)
+        videos = np.where(watched | (videos >= requests.available), MISSING, videos)
+        last = np.argsort(videos == MISSING, axis=1, kind="stable")
+        return np.take_along_axis(videos, last, axis=1)
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, slate) int for page requests."""
+        return self.candidates(requests)[:, : requests.slate]
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """Mean share of the exact neighbours that a search found.
+
+    Parameters
+    ----------
+    found : (n, a) int; exact : (n, k) int, distinct in each row; -1 in ``found`` is no video
+    """
+    found, exact = np.asarray(found), np.asarray(exact)
+    if found.ndim != 2 or exact.ndim != 2 or len(found) != len(exact) or not exact.size:
+        raise ConfigError(f"found has shape {found.shape} and exact {exact.shape}",
+                          allowed="(n, a) and (n, k), neither empty")  # fmt: skip
+    hits = [np.isin(e, f).mean() for f, e in zip(found, exact, strict=True)]
+    return float(np.mean(hits))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let faiss work in one thread.
+
+    At the sizes of the course a second thread saves little, and the idle threads of faiss and
+    torch disturb each other.
+    """
+    faiss = _faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _faiss():
+    import faiss  # takes a while to load, and only serving needs it
+
+    return faiss
+
+
+def _checked(name: str, vectors) -> np.ndarray:
+    try:
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} are no table of numbers ({error})", allowed="(n, d)") from error
+    if np.ndim(vectors) != 2:
+        raise ConfigError(f"{name} have shape {vectors.shape}", allowed="(n, d), a row for each")
+    bad = ~np.isfinite(vectors).all(axis=1)
+    if bad.any():
+        raise ConfigError(
+            f"row {int(bad.argmax())} of {name} holds a number that is not finite",
+            fix="look for a training that diverged",
+        )
+    return vectors
+
+
+def _build(vectors: np.ndarray, kind: str, cells: int, links: int, seed: int):
+    faiss, dim = _faiss(), vectors.shape[1]
+    product = faiss.METRIC_INNER_PRODUCT
+    if kind == "flat":
+        made = faiss.IndexFlatIP(dim)
+    elif kind == "hnsw":
+        made = faiss.IndexHNSWFlat(dim, int(links), product)
+    else:
+        made = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, int(cells), product)
+        made.cp.seed = int(seed)
+        made.cp.min_points_per_centroid = 1  # faiss warns below 39; small indexes are for teaching
+    with one_thread():
+        made.train(vectors)
+        made.add(vectors)
+    return made

@@ -1,0 +1,198 @@
+"""The index: against plain numpy, its settings, and what it refuses."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from worlds import mini
+
+from course import ab_test
+from course.errors import ConfigError
+from course.features import Features
+from course.models.candidate_generation import CandidateGenerator, nearest
+from course.retrieval import KINDS, Index, IndexPolicy, one_thread, recall
+
+
+def vectors(n=2_000, dim=9, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, dim)).astype(np.float32)
+
+
+USERS, VIDEOS = vectors(40, seed=1), vectors()
+
+
+@functools.cache
+def index(kind):
+    return Index(VIDEOS, kind)
+
+
+def test_flat_search_is_the_exact_one():
+    ids, scores = index("flat").search(USERS, 25)
+    assert ids.shape == scores.shape == (40, 25)
+    assert ids.dtype == np.int64 and scores.dtype == np.float32
+    np.testing.assert_array_equal(ids, nearest(USERS, VIDEOS, 25))
+    np.testing.assert_allclose(scores, -np.sort(-(USERS @ VIDEOS.T), axis=1)[:, :25], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_returns_true_scores_best_first_and_nothing_twice(kind):
+    ids, scores = index(kind).search(USERS, 20)
+    np.testing.assert_allclose(scores, (USERS[:, None] * VIDEOS[ids]).sum(axis=2), rtol=1e-3)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert all(len(set(row)) == 20 for row in ids.tolist())
+
+
+def test_more_work_finds_more_and_all_cells_find_everything():
+    exact, _ = index("flat").search(USERS, 20)
+    ivf, hnsw = index("ivf"), index("hnsw")
+    found = [recall(ivf.search(USERS, 20, nprobe=p)[0], exact) for p in (1, 4, 16, ivf.cells)]
+    assert found == sorted(found) and found[0] < 0.5 and found[-1] == 1.0
+    share = [ivf.scanned(USERS, p).mean() for p in (1, 4, 16, ivf.cells)]
+    assert share == sorted(share) and share[0] < 0.03 and share[-1] == pytest.approx(1.0)
+    assert index("flat").scanned(USERS).tolist() == [1.0] * len(USERS)
+    few = recall(hnsw.search(USERS, 1, ef=1)[0], exact[:, :1])
+    assert few < recall(hnsw.search(USERS, 1, ef=200)[0], exact[:, :1]) == 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_vectors_give_the_same_answer(kind):
+    again = Index(VIDEOS, kind).search(USERS, 10)
+    for one, other in zip(index(kind).search(USERS, 10), again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_places_that_stay_empty_are_marked():
+    ids, scores = Index(np.eye(6), "ivf", cells=6).search(np.eye(6)[:2], 4, nprobe=1)
+    assert (ids == -1).any() and (ids[:, 0] == [0, 1]).all()
+    assert np.isneginf(scores[ids == -1]).all() and np.isfinite(scores[ids != -1]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_vector_and_no_users(kind):
+    one = Index([[1.0, 2.0]], kind)
+    ids, scores = one.search([[1.0, 1.0]], 1)
+    assert ids.tolist() == [[0]] and scores.tolist() == [[3.0]] and len(one) == 1
+    ids, scores = one.search(np.zeros((0, 2)), 1)
+    assert ids.shape == scores.shape == (0, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_searches(kind):
+    made = index(kind)
+    with pytest.raises(ConfigError, match="users have 5 numbers each.*9, like the vectors"):
+        made.search(USERS[:, :5], 3)
+    with pytest.raises(ConfigError, match="k=2001 of 2000 videos.*1 to 2000"):
+        made.search(USERS, 2_001)
+    for k in (0, 2.5, True):
+        with pytest.raises(ConfigError, match="k="):
+            made.search(USERS, k)
+    with pytest.raises(ConfigError, match="users have shape"):
+        made.search(USERS[0], 3)
+    broken = USERS.copy()
+    broken[3, 2] = np.nan
+    with pytest.raises(ConfigError, match="row 3 of users"):
+        made.search(broken, 3)
+
+
+def test_settings_belong_to_their_kind():
+    with pytest.raises(ConfigError, match="nprobe=4 for an index of kind 'flat'"):
+        index("flat").search(USERS, 3, nprobe=4)
+    with pytest.raises(ConfigError, match="ef=4 for an index of kind 'ivf'"):
+        index("ivf").search(USERS, 3, ef=4)
+    with pytest.raises(ConfigError, match=f"nprobe={10**6}"):
+        index("ivf").search(USERS, 3, nprobe=10**6)
+    with pytest.raises(ConfigError, match="nprobe=0"):
+        index("ivf").search(USERS, 3, nprobe=0)
+    with pytest.raises(ConfigError, match="no cells"):
+        index("hnsw").scanned(USERS)
+
+
+def test_bad_vectors():
+    with pytest.raises(ConfigError, match="kind='tree'.*flat, ivf, hnsw"):
+        Index(VIDEOS, "tree")
+    for empty in (np.zeros((0, 4)), np.zeros((4, 0))):
+        with pytest.raises(ConfigError, match="nothing to search"):
+            Index(empty)
+    with pytest.raises(ConfigError, match="vectors have shape"):
+        Index(np.zeros(4))
+    with pytest.raises(ConfigError, match="no table of numbers"):
+        Index([["a"]])
+    broken = VIDEOS.copy()
+    broken[7, 0] = np.inf
+    with pytest.raises(ConfigError, match="row 7 of vectors"):
+        Index(broken)
+    with pytest.raises(ConfigError, match="cells=2001 for 2000 vectors"):
+        Index(VIDEOS, "ivf", cells=2_001)
+    with pytest.raises(ConfigError, match="cells=0"):
+        Index(VIDEOS, "ivf", cells=0)
+    with pytest.raises(ConfigError, match="links=1"):
+        Index(VIDEOS, "hnsw", links=1)
+
+
+def test_recall_of_a_search():
+    exact = np.array([[0, 1, 2, 3], [4, 5, 6, 7]])
+    found = np.array([[3, 9, 0], [-1, -1, 8]])
+    assert recall(found, exact) == 0.25
+    assert recall(exact[:, ::-1], exact) == 1.0
+    with pytest.raises(ConfigError, match="neither empty"):
+        recall(found, exact[:1])
+
+
+def test_faiss_gets_its_threads_back():
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    with pytest.raises(KeyError), one_thread():
+        assert faiss.omp_get_max_threads() == 1
+        raise KeyError
+    assert faiss.omp_get_max_threads() == before
+
+
+@functools.cache
+def model():
+    made = CandidateGenerator(Features(mini().logs()), depth=0, dim=8)
+    with torch.no_grad():  # not trained, but no longer the same for everybody
+        made.output.weight.normal_()
+    return made
+
+
+def test_pages_of_an_exact_index_are_those_of_all_scores():
+    made, seen = model(), []
+    policy = IndexPolicy(made, Index(made.video_vectors()), k=100)
+
+    def spy(requests):
+        pages = policy(requests)
+        rows = made.features.videos.encode(requests.recent_videos)
+        scores = np.pad(made.scores(requests), ((0, 0), (0, 1)), constant_values=-np.inf)
+        scores[np.arange(len(pages))[:, None], rows] = -np.inf
+        want = made.features.videos.decode(np.argsort(-scores, axis=1)[:, : requests.slate])
+        np.testing.assert_array_equal(pages, want)
+        seen.append(pages)
+        return pages
+
+    ab_test(mini(), {"spy": spy}, n=60, candidates="catalogue")
+    assert seen[0].shape == (60, 10)
+
+
+def test_a_search_that_finds_too_few_is_filled_up():
+    made = model()
+    index = Index(made.video_vectors(), "ivf", cells=60)
+    policy, kept = IndexPolicy(made, index, k=5, nprobe=1), []
+
+    def spy(requests):
+        kept.append(requests)
+        return policy(requests)
+
+    pages = ab_test(mini(), {"few": spy}, n=60, candidates="catalogue").pages["few"]
+    assert pages.shape == (60, 10)  # distinct, uploaded and no -1: the feed has checked
+    again = (pages[:, :, None] == kept[0].recent_videos[:, None]).any(axis=2)
+    assert not again.any()
+    candidates = policy.candidates(kept[0])
+    gone = candidates == -1
+    assert (np.diff(gone.astype(int), axis=1) >= 0).all() and gone.any()
+
+
+def test_the_index_must_be_of_this_model():
+    with pytest.raises(ConfigError, match="an index of 3 vectors"):
+        IndexPolicy(model(), Index(np.ones((3, 9))))
