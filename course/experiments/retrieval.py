@@ -1,0 +1,143 @@
+"""What nearest-neighbour search costs and what it spoils, on vectors learned in a large world.
+
+The end metric is what viewers get: the expected clicks of a page under the truth of the world, for
+the page as the search returns it and for the page that a perfect ranker picks from what the search
+hands over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from course.experiments.next_watch import fit_candidates
+from course.features import Features, examples
+from course.models.candidate_generation import CandidateGenerator
+from course.models.softmax import SampledSoftmax
+from course.retrieval import MISSING, Index, IndexPolicy, recall
+from course.simulator.config import WorldConfig
+from course.simulator.feed import Requests
+from course.simulator.policies import top
+from course.simulator.truth import value
+from course.world import World, ab_test, simulate
+
+LARGE = {"users": 20_000, "videos": 200_000, "days": 30, "future_days": 1}
+CANDIDATES = 200
+REQUESTS = 1_000
+SINGLE = 100
+"""Requests that are searched one at a time, to measure the time."""
+NPROBE = (1, 2, 4, 8, 16, 32, 64, 128)
+EF = (32, 128, 512, 2_048)
+
+
+def learned(world: World, seed: int, *, epochs: int = 2, **options) -> CandidateGenerator:
+    """A linear candidate generator of watches and context, trained on sampled negatives."""
+    logs = world.logs()
+    features = Features(logs, floor=2.0)
+    counts = features.videos.counts
+    return fit_candidates(
+        features, logs, examples(logs, world.config.days, after=5.0), depth=0, epochs=epochs,
+        softmax=SampledSoftmax(counts, 1_000, "popularity"), sparse=True, seed=seed, **options,
+    )  # fmt: skip
+
+
+def live_requests(world: World, n: int, seed: int = 0) -> Requests:
+    """The page requests that ``ab_test(..., n=n, seed=seed, candidates="catalogue")`` makes."""
+    caught: list[Requests] = []
+
+    def catch(requests: Requests) -> np.ndarray:
+        caught.append(requests)
+        return np.broadcast_to(np.arange(requests.slate), (len(requests), requests.slate))
+
+    ab_test(world, {"catch": catch}, n=n, seed=seed, candidates="catalogue")
+    return caught[0]
+
+
+def best_by_truth(world: World, requests: Requests, candidates: np.ndarray) -> np.ndarray:
+    """Pages (r, slate) of the candidates with the largest true click probability."""
+    engine = world.engine
+    situation = engine.behaviour.situation(requests.user, requests.time, requests.device)
+    worth = value(engine.behaviour, engine.memory, situation, np.maximum(candidates, 0), "click")
+    return top(np.where(candidates == MISSING, -np.inf, worth), candidates, requests.slate)
+
+
+def compare(
+    world: World,
+    model: CandidateGenerator,
+    settings: Mapping[str, tuple[Index, Mapping[str, int]]],
+    *,
+    n: int = REQUESTS,
+    k: int = CANDIDATES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Serve the same requests with several indexes and settings.
+
+    Parameters
+    ----------
+    settings : name -> (index, settings of its search); one must be "flat", the exact search
+    n : requests; k : candidates that each search hands over
+
+    Returns
+    -------
+    DataFrame, index name, with columns ``recall@10``, ``recall@k`` (k the number of candidates),
+    ``scanned`` (share of the vectors compared with; NaN for hnsw), ``ms`` (core milliseconds of a
+    single search), ``clicks``, ``watch_minutes`` (expected, of the page as the search returns it),
+    ``ranked_clicks``, ``ranked_watch_minutes`` (of the best page from the k candidates)
+    """
+    requests = live_requests(world, n, seed)
+    users = model.user_vectors(requests)
+    exact, _ = settings["flat"][0].search(users, k)
+    rows, pages = {}, {}
+    for name, (index, options) in settings.items():
+        found, _ = index.search(users, k, **options)
+        start = time.process_time()
+        for user in users[:SINGLE]:
+            index.search(user[None], k, **options)
+        taken = time.process_time() - start
+        rows[name] = {
+            "recall@10": recall(found[:, :10], exact[:, :10]),
+            "recall@k": recall(found, exact),
+            "scanned": np.nan if index.kind == "hnsw" else index.scanned(users, **options).mean(),
+            "ms": 1e3 * taken / len(users[:SINGLE]),
+        }
+        candidates = IndexPolicy(model, index, k, **options).candidates(requests)
+        pages[name] = candidates[:, : requests.slate]
+        pages[f"{name}, ranked"] = best_by_truth(world, requests, candidates[:, :k])
+    given = {name: (lambda asked, page=page: page) for name, page in pages.items()}
+    outcome = ab_test(world, given, n=n, seed=seed, candidates="catalogue").table
+    outcome = outcome.set_index(["metric", "policy"])["expected"]
+    for name, row in rows.items():
+        for metric in ("clicks", "watch_minutes"):
+            row[metric] = outcome[metric, name]
+            row[f"ranked_{metric}"] = outcome[metric, f"{name}, ranked"]
+    return pd.DataFrame(rows).T
+
+
+def indexes(vectors: np.ndarray, seed: int = 0):
+    """The three kinds at a range of settings, for `compare`, and core seconds to build each."""
+    made, seconds = {}, {}
+    for kind in ("flat", "ivf", "hnsw"):
+        start = time.process_time()
+        made[kind] = Index(vectors, kind, seed=seed)
+        seconds[kind] = time.process_time() - start
+    settings = {"flat": (made["flat"], {})}
+    settings |= {f"ivf {p}": (made["ivf"], {"nprobe": p}) for p in NPROBE}
+    settings |= {f"hnsw {ef}": (made["hnsw"], {"ef": ef}) for ef in EF}
+    return settings, seconds
+
+
+def trial(seed: int) -> dict[str, float]:
+    """Flat, IVF and HNSW on learned vectors of more than 100,000 videos (the ledger's trial)."""
+    world = simulate(WorldConfig.of("large", **LARGE), seed=seed, cache=False)
+    model = learned(world, seed)
+    settings, seconds = indexes(model.video_vectors(), seed)
+    table = compare(world, model, settings)
+    out = {f"{name}/{column}": v for name, row in table.iterrows() for column, v in row.items()}
+    floor = ab_test(world, {"random": world.random()}, n=200, candidates="catalogue").table
+    out["random/clicks"] = float(floor.set_index("metric")["expected"]["clicks"])
+    norms = np.linalg.norm(model.video_vectors(), axis=1)
+    out |= {f"{kind}/build seconds": s for kind, s in seconds.items()}
+    return out | {"videos": len(norms), "spread of norms": float(norms.std() / norms.mean())}
