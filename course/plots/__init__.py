@@ -4,6 +4,14 @@
 draws the figures of one subject.
 """
 
+from course.plots.labels import (
+    against,
+    asymmetry,
+    by_activity,
+    inflation,
+    offline_live,
+    two_questions,
+)
 from course.plots.live import experiment, funnel_tradeoff, gap_closed, standing
 from course.plots.logs import (
     ages_watched,
@@ -33,9 +41,12 @@ from course.plots.style import (
 __all__ = [
     "COLOURS",
     "Figure",
+    "against",
     "ages_watched",
     "apply",
+    "asymmetry",
     "band",
+    "by_activity",
     "by_device",
     "click_against_satisfaction",
     "colour",
@@ -46,11 +57,13 @@ __all__ = [
     "funnel",
     "funnel_tradeoff",
     "gap_closed",
+    "inflation",
     "interval",
     "life_of_a_video",
     "locally_sparse",
     "long_tail",
     "look",
+    "offline_live",
     "png",
     "position_split",
     "show",
@@ -58,4 +71,5 @@ __all__ = [
     "styled",
     "system_loop",
     "turned_dials",
+    "two_questions",
 ]

@@ -1,0 +1,291 @@
+"""Claims of chapter 05, labels and context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from course.claims.claim import Claim, Contrast, Trial
+from course.experiments import asymmetry, labels
+
+TRIALS = (
+    Trial("labels", labels.trial, minutes=2.0),
+    Trial("asymmetry", asymmetry.trial, minutes=2.5),
+    Trial("errands", labels.errands_trial, minutes=1.0),
+)
+
+Value = Callable[[pd.DataFrame], pd.Series]
+SAME = 3.0
+"""Per cent. A loss below this is less than half of the smallest step between two sets of signals
+in the paper's Figure 6 (7 %), so it would not be called a difference there."""
+
+
+def _gain(name: str, over: str, metric: str) -> Value:
+    """Gain of one variant over another, in per cent, seed by seed."""
+    return lambda t: 100 * (t[f"{name}/{metric}"] / t[f"{over}/{metric}"] - 1)
+
+
+def _minus(name: str, other: str, metric: str) -> Value:
+    return lambda t: t[f"{name}/{metric}"] - t[f"{other}/{metric}"]
+
+
+def _light_minus_heavy(name: str, over: str) -> Value:
+    """Gain in the two lightest fifths less that in the heaviest, in percentage points."""
+
+    def value(t: pd.DataFrame) -> pd.Series:
+        gains = [_gain(name, over, f"mrr group {group}")(t) for group in (1, 2, 5)]
+        return (gains[0] + gains[1]) / 2 - gains[2]
+
+    return value
+
+
+def rank_correlation(t: pd.DataFrame, offline: str = "mrr", live: str = "clicks") -> pd.Series:
+    """Spearman's correlation over the variants of an offline and a live result, seed by seed."""
+    x = t[[f"{name}/{offline}" for name in labels.VARIANTS]].to_numpy()
+    y = t[[f"{name}/{live}" for name in labels.VARIANTS]].to_numpy()
+    rho = [spearmanr(a, b).statistic for a, b in zip(x, y, strict=True)]
+    return pd.Series(rho, index=t.index)
+
+
+def reversed_pairs(t: pd.DataFrame, offline: str = "mrr", live: str = "clicks") -> pd.Series:
+    """Share of pairs of variants that stand the other way round live than offline."""
+    turned = [
+        np.sign(t[f"{a}/{offline}"] - t[f"{b}/{offline}"])
+        != np.sign(t[f"{a}/{live}"] - t[f"{b}/{live}"])
+        for a, b in combinations(labels.VARIANTS, 2)
+    ]
+    return pd.concat(turned, axis=1).mean(axis=1)
+
+
+HELD, NEXT, QUERY, OWN = (
+    "held-out watch",
+    "next watch",
+    "last query in order",
+    "own pages only",
+)
+CAP, LIKE_CAP = "20 per account", "sample, as many as 20 per account"
+LIKE_OWN, LIKE_LIKED = "sample, as many as own pages", "sample, as many as liked"
+OWN_TEST, HONEST_TEST = "held around, never watched", "held past, not watched before"
+
+CLAIMS = (
+    Claim(
+        id="P1-F5",
+        chapter="05",
+        title="Guessing a held-out watch from both sides looks better offline and is worse at "
+        "guessing the next watch and live; the more ordered consumption is, the more so",
+        paper="predicting the next watch performs much better live than a randomly held-out watch, "
+        "because consumption is asymmetric (section 3.4, Figure 5; no numbers)",
+        trial="asymmetry",
+        contrasts=(
+            Contrast(
+                "each on its own test: held-out minus next (MRR)",
+                lambda t: t[f"as it is/{HELD}/{OWN_TEST}"] - t[f"as it is/{NEXT}/{HONEST_TEST}"],
+                low=0.0,
+            ),
+            Contrast(
+                "the next watch: next minus held-out (MRR)",
+                lambda t: t[f"as it is/{NEXT}/mrr"] - t[f"as it is/{HELD}/mrr"],
+                low=0.0,
+            ),
+            Contrast(
+                "live: next against held-out (clicks, %)",
+                _gain(f"as it is/{NEXT}", f"as it is/{HELD}", "clicks"),
+                low=0.0,
+            ),
+            Contrast(
+                "loss on the next watch, dials at 2 minus dials at 0 (points)",
+                lambda t: t["dials at 2/gap"] - t["dials at 0/gap"],
+                low=0.0,
+            ),
+            Contrast(
+                "leak through the context, dials at 2 minus dials at 0 (points)",
+                lambda t: t["dials at 2/leak"] - t["dials at 0/leak"],
+                low=0.0,
+            ),
+            Contrast(
+                "loss on the next watch when watches are shuffled (%)",
+                lambda t: t["shuffled/gap"],
+                low=-SAME,
+                high=SAME,
+            ),
+            Contrast(
+                "live: next against held-out (watch minutes, %)",
+                _gain(f"as it is/{NEXT}", f"as it is/{HELD}", "minutes"),
+            ),
+        ),
+    ),
+    Claim(
+        id="P1-C7",
+        chapter="05",
+        title="The same number of examples for every account serves the accounts better",
+        paper="a fixed number of training examples per user improved live metrics (section 3.4; "
+        "no number)",
+        trial="labels",
+        contrasts=(
+            Contrast(
+                "20 per account against a sample of that size (MRR by account, %)",
+                _gain(CAP, LIKE_CAP, "mrr by account"),
+                low=0.0,
+            ),
+            Contrast(
+                "that gain in the two lightest fifths minus the heaviest (points)",
+                _light_minus_heavy(CAP, LIKE_CAP),
+                low=0.0,
+            ),
+            Contrast(
+                "live, against a sample of that size (clicks, %)",
+                _gain(CAP, LIKE_CAP, "clicks"),
+                low=0.0,
+            ),
+            Contrast("live, against all examples (clicks, %)", _gain(CAP, NEXT, "clicks")),
+            Contrast(
+                "against all examples (MRR by account, %)", _gain(CAP, NEXT, "mrr by account")
+            ),
+        ),
+    ),
+    Claim(
+        id="P1-C8",
+        chapter="05",
+        title="A model that knows the last query in order guesses better after searches and makes "
+        "worse home pages, which look like the page of search results; a bag of words does not",
+        paper="reproducing the last search page as the home page performs very poorly; queries as "
+        "an unordered bag of tokens avoid it (section 3.4; no numbers)",
+        trial="labels",
+        contrasts=(
+            Contrast(
+                "watches after a search, against the bag (MRR, %)",
+                _gain(QUERY, NEXT, "mrr after search"),
+                low=0.0,
+            ),
+            Contrast("all next watches, against the bag (MRR, %)", _gain(QUERY, NEXT, "mrr")),
+            Contrast(
+                "cards on the last query's topic, minus the bag (share)",
+                _minus(QUERY, NEXT, "query topic"),
+                low=0.0,
+            ),
+            Contrast(
+                "live, home page, against the bag (clicks, %)",
+                _gain(QUERY, NEXT, "clicks"),
+                high=0.0,
+            ),
+            Contrast(
+                "live, within half a day after a search (clicks, %)",
+                _gain(QUERY, NEXT, "clicks after search"),
+                high=0.0,
+            ),
+            Contrast(
+                "live, bag against no searches at all (clicks, %)",
+                _gain(NEXT, "no searches", "clicks"),
+                low=0.0,
+            ),
+        ),
+    ),
+    Claim(
+        id="P1-C9",
+        chapter="05",
+        title="Learning from all watches, not only from one's own pages, brings new videos to "
+        "light and shows more of the catalogue",
+        paper="with examples from own recommendations only, new content would hardly surface and "
+        "the system would over-exploit (section 3.4; no numbers)",
+        trial="labels",
+        contrasts=(
+            Contrast(
+                "videos of the last week that were shown, all minus own pages (share)",
+                _minus(NEXT, OWN, "new shown"),
+                low=0.0,
+            ),
+            Contrast(
+                "coverage of the catalogue, all minus own pages (share)",
+                _minus(NEXT, OWN, "coverage"),
+                low=0.0,
+            ),
+            Contrast(
+                "the same with equally many examples: new videos (share)",
+                _minus(LIKE_OWN, OWN, "new shown"),
+                low=0.0,
+            ),
+            Contrast(
+                "the same with equally many examples: coverage (share)",
+                _minus(LIKE_OWN, OWN, "coverage"),
+                low=0.0,
+            ),
+            Contrast("live, own pages against all (clicks, %)", _gain(OWN, NEXT, "clicks")),
+            Contrast("live, own pages against all (satisfied, %)", _gain(OWN, NEXT, "satisfied")),
+        ),
+    ),
+    Claim(
+        id="P1-C5",
+        chapter="05",
+        title="Implicit labels are so many more than explicit ones that they reach deep into the "
+        "tail",
+        paper="explicit feedback exists but completed watches are orders of magnitude more "
+        "available, so that recommendations can be made deep in the tail (section 3; no numbers)",
+        trial="labels",
+        contrasts=(
+            Contrast(
+                "completed against liked (MRR, %)", _gain("completed", "liked", "mrr"), low=0.0
+            ),
+            Contrast(
+                "completed minus liked: recall@100 in the tail",
+                _minus("completed", "liked", "tail recall@100"),
+                low=0.0,
+            ),
+            Contrast(
+                "completed minus 4 or 5 stars: recall@100 in the tail",
+                _minus("completed", "4 or 5 stars", "tail recall@100"),
+                low=0.0,
+            ),
+            Contrast(
+                "completed minus liked: share of the tail that is ever listed",
+                _minus("completed", "liked", "tail listed"),
+                low=0.0,
+            ),
+            Contrast(
+                "live, completed against liked (clicks, %)", _gain("completed", "liked", "clicks")
+            ),
+            Contrast(
+                "live, completed against all watches (satisfied, %)",
+                _gain("completed", NEXT, "satisfied"),
+            ),
+        ),
+    ),
+    Claim(
+        id="P1-C19",
+        chapter="05",
+        title="What is better offline is not always better live",
+        paper="offline metrics guide the work, but live tests decide, since the two do not always "
+        "agree (sections 1 and 3.4; no numbers)",
+        trial="labels",
+        contrasts=(
+            Contrast(
+                "rank correlation of MRR and clicks over 12 variants", rank_correlation, high=0.9
+            ),
+            Contrast(
+                "pairs of variants in the opposite order live (share)", reversed_pairs, low=0.05
+            ),
+            Contrast(
+                "last query in order, offline: against the bag (MRR, %)",
+                _gain(QUERY, NEXT, "mrr"),
+                low=0.0,
+            ),
+            Contrast(
+                "last query in order, live: against the bag (clicks, %)",
+                _gain(QUERY, NEXT, "clicks"),
+                high=0.0,
+            ),
+            Contrast(
+                "held-out watch on its own test minus next watch on the standard one (MRR)",
+                lambda t: t[f"{HELD}/{OWN_TEST}"] - t[f"{NEXT}/mrr"],
+                low=0.0,
+            ),
+            Contrast(
+                "rank correlation of MRR and satisfied watches",
+                lambda t: rank_correlation(t, live="satisfied"),
+            ),
+        ),
+    ),
+)

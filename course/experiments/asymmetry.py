@@ -1,0 +1,136 @@
+"""How much the order of watches matters, and what it costs to ignore it.
+
+Two models, the same but for the question they were trained on, in worlds whose order is weak,
+usual and strong; and in a log whose order was destroyed by shuffling.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from course.experiments.heldout import HeldOut
+from course.experiments.labels import VARIANTS, held_out, live, train
+from course.experiments.next_watch import NextWatch
+from course.logs import first_watches
+from course.logs.tables import Logs
+from course.metrics import mean_reciprocal_rank
+from course.models.candidate_generation import CandidatePolicy
+from course.world import simulate
+
+SETTINGS: dict[str, dict[str, float]] = {
+    "dials at 0": {"series": 0.0, "niche_ladder": 0.0},
+    "as it is": {},
+    "dials at 2": {"series": 2.0, "niche_ladder": 2.0},
+}
+SHUFFLED = "shuffled"
+"""The log of the world as it is, with each account's watches in random order."""
+
+QUESTIONS = ("next watch", "held-out watch")
+
+
+def shuffled(logs: Logs, seed: int = 0) -> Logs:
+    """The same log with each account's videos dealt out anew over its own watch times.
+
+    Who watched which videos stays, and when; the order in which an account watched them is gone.
+    All videos count as uploaded before the log, since a shuffled watch may come before the upload.
+    """
+    watches = logs.watches
+    user = watches["user_id"].to_numpy()
+    chance = np.random.default_rng(seed).random(len(user))
+    video = np.empty(len(user), watches["video_id"].dtype)
+    video[np.argsort(user, kind="stable")] = watches["video_id"].to_numpy()[
+        np.lexsort((chance, user))
+    ]
+    return dataclasses.replace(
+        logs, watches=watches.assign(video_id=video), videos=logs.videos.assign(uploaded=-1.0)
+    )
+
+
+def order_kept(logs: Logs, level: np.ndarray) -> dict[str, float]:
+    """Share of pairs that accounts watched in order; one half would be no order at all.
+
+    Parameters
+    ----------
+    logs : Logs
+    level : (videos,) int, 0 mainstream to 2 niche (the truth; for evaluation)
+
+    Returns
+    -------
+    dict
+        ``series``: of an episode and the next one, both out before the first watch of either,
+        the share in which the earlier episode came first. ``ladder``: of two videos of one genre
+        that differ in level, the share in which the more mainstream one came first.
+    """
+    rows = first_watches(logs.watches)[["user_id", "video_id", "time"]]
+    video = rows["video_id"].to_numpy()
+    columns = logs.videos[["channel_id", "episode", "uploaded"]].iloc[video]
+    rows = rows.assign(**{name: columns[name].to_numpy() for name in columns})
+    episodes = rows[rows["episode"] > 0]
+    before = episodes.assign(episode=episodes["episode"] + 1)
+    both = before.merge(episodes, on=["user_id", "channel_id", "episode"])
+    first = both[["time_x", "time_y"]].min(axis=1)
+    both = both[(both["uploaded_x"] < first) & (both["uploaded_y"] < first)]
+    series = float((both["time_x"] < both["time_y"]).mean())
+
+    genre = logs.videos["topic"].cat.codes.to_numpy()[video] // 3
+    steps = pd.DataFrame({"user": rows["user_id"].to_numpy(), "genre": genre})
+    steps[[0, 1, 2]] = np.eye(3)[level[video]]
+    seen = steps.groupby(["user", "genre"])[[0, 1, 2]].cumsum().to_numpy()
+    now = steps[[0, 1, 2]].to_numpy()
+    seen = seen - now
+    up = (now * (np.cumsum(seen, axis=1) - seen)).sum()
+    down = (now * (seen.sum(axis=1, keepdims=True) - np.cumsum(seen, axis=1))).sum()
+    return {"series": series, "ladder": float(up / (up + down))}
+
+
+def two_questions(logs: Logs, seed: int = 0) -> tuple[dict[str, float], dict[str, object]]:
+    """Train both models on one log and measure both on both tests.
+
+    Returns
+    -------
+    numbers
+        for each model ``mrr`` (the next watch) and the held-out tests; ``gap``: what the held-out
+        model loses on the next watch, in per cent of the next-watch model; ``leak``: how much
+        better the held-out model gets at held-out watches by seeing what came after, in per cent
+    models : name -> CandidateGenerator
+    """
+    game = NextWatch(logs)
+    test = HeldOut(game, seed)
+    rows = game.examples().drop(index=test.events.index)
+    numbers, models = {}, {}
+    for name in QUESTIONS:
+        models[name] = train(VARIANTS[name], test.logs, rows, seed=seed)
+        rank = game.rank(game.catalogue_scores(models[name]))
+        numbers[f"{name}/mrr"] = mean_reciprocal_rank(rank)
+        numbers |= {f"{name}/{key}": v for key, v in held_out(test, models[name]).items()}
+    wrong, right = numbers["held-out watch/mrr"], numbers["next watch/mrr"]
+    numbers["gap"] = 100 * (1 - wrong / right)
+    around, past = (
+        numbers[f"held-out watch/held {where}, never watched"] for where in ("around", "past")
+    )
+    numbers["leak"] = 100 * (around / past - 1)
+    return numbers, models
+
+
+def trial(seed: int) -> dict[str, float]:
+    """Both questions in small worlds of each setting, and in the shuffled log."""
+    out = {}
+    for setting, dials in SETTINGS.items():
+        world = simulate("small", seed=seed, **dials)
+        level = world.true_table("videos")["level"].to_numpy()
+        numbers, models = two_questions(world.logs(), seed)
+        policies = {name: CandidatePolicy(model) for name, model in models.items()}
+        for name, row in live(world, policies).items():
+            numbers |= {f"{name}/{key}": row[key] for key in ("clicks", "minutes", "satisfied")}
+        out |= _numbered(setting, numbers | order_kept(world.logs(), level))
+        if not dials:
+            mixed = shuffled(world.logs(), seed)
+            out |= _numbered(SHUFFLED, two_questions(mixed, seed)[0] | order_kept(mixed, level))
+    return out
+
+
+def _numbered(prefix: str, numbers: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}/{key}": value for key, value in numbers.items()}
