@@ -4,6 +4,15 @@
 draws the figures of one subject.
 """
 
+from course.plots.factorization import (
+    clock_weights,
+    contest,
+    descent,
+    factors_and_regularisation,
+    factors_at,
+    taste_by_history,
+    who_watched_what,
+)
 from course.plots.labels import (
     against,
     asymmetry,
@@ -49,9 +58,14 @@ __all__ = [
     "by_activity",
     "by_device",
     "click_against_satisfaction",
+    "clock_weights",
     "colour",
+    "contest",
+    "descent",
     "dials",
     "experiment",
+    "factors_and_regularisation",
+    "factors_at",
     "figure",
     "floor_and_ceiling",
     "funnel",
@@ -70,6 +84,8 @@ __all__ = [
     "standing",
     "styled",
     "system_loop",
+    "taste_by_history",
     "turned_dials",
     "two_questions",
+    "who_watched_what",
 ]

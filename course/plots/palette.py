@@ -15,9 +15,14 @@ COLOURS: dict[str, str] = {
     "observed": "#0072b2",
     "popularity": "#6e4b10",
     "recent popularity": "#d89b12",
+    "popularity in my language": "#a6761d",
     # Candidate generation.
     "co-watched": "#0b4f46",
     "matrix factorization": "#0072b2",
+    "factorization with a clock": "#1c9099",
+    "factorization of the last week": "#56a0d3",
+    "softmax factorization": "#6a51a3",
+    "mlp combiner": "#8c2d6b",
     "deep candidates": "#d55e00",
     "full softmax": "#1b7a3d",
     "sampled softmax": "#e69f00",
@@ -62,6 +67,7 @@ COLOURS: dict[str, str] = {
 #: Other names under which the same method is known.
 SAME_AS: dict[str, str] = {
     "mf": "matrix factorization",
+    "dot product": "matrix factorization",
     "mmoe": "multitask",
     "multi-gate mixture of experts": "multitask",
     "ceiling": "oracle",
