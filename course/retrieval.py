@@ -34,12 +34,21 @@ class Index:
     * "hnsw" (hierarchical navigable small world) links each vector to a few good neighbours. A
       search walks along the links and remembers the ``ef`` best it has met.
 
+    Cells and links are about who is *near*, and a long vector has large inner products without
+    being near to anything. One more number makes all vectors equally long,
+
+    .. math:: a_i = (v_i, \sqrt{M^2 - |v_i|^2}), \qquad M = \max_i |v_i|,
+
+    and a 0 behind the user's vector leaves all inner products as they were. Now the largest
+    product belongs to the nearest vector: :math:`|u - a_i|^2 = |u|^2 + M^2 - 2\, u \cdot v_i`.
+
     Parameters
     ----------
     vectors : (V, d) float, finite; row numbers are the ids that a search returns
     kind : {"flat", "ivf", "hnsw"}
     cells : number of cells of "ivf"; about :math:`2\sqrt V` if not given
     links : links of each vector in "hnsw" (twice as many on its lowest level)
+    equal_length : make the vectors equally long as above; "flat" does not need it
     seed : of the k-means
 
     Raises
@@ -63,6 +72,7 @@ class Index:
         *,
         cells: int | None = None,
         links: int = 32,
+        equal_length: bool = True,
         seed: int = 0,
     ):
         if kind not in KINDS:
@@ -81,6 +91,9 @@ class Index:
         if links < 2:
             raise ConfigError(f"links={links}", allowed="2 or more")
         self.kind, self.cells = kind, cells if kind == "ivf" else None
+        self.equal_length = bool(equal_length) and kind != "flat"
+        if self.equal_length:
+            vectors = equally_long(vectors)
         self._made = _build(vectors, kind, cells, links, seed)
 
     def __len__(self) -> int:
@@ -144,7 +157,7 @@ class Index:
                 allowed=f"{self.dim}, like the vectors of the index",
                 fix="build the index and search it with vectors of the same model",
             )
-        return users
+        return np.pad(users, ((0, 0), (0, 1))) if self.equal_length else users
 
     def _options(self, k: int, nprobe: int | None, ef: int | None):
         for name, value, kind in (("nprobe", nprobe, "ivf"), ("ef", ef, "hnsw")):
@@ -164,6 +177,16 @@ class Index:
         if self.kind == "hnsw":
             return _faiss().SearchParametersHNSW(efSearch=int(max(EF if ef is None else ef, k)))
         return None
+
+
+def equally_long(vectors: np.ndarray) -> np.ndarray:
+    """Append a number to each vector (V, d) -> (V, d + 1) so that all are as long as the longest.
+
+    Inner products with a vector that ends in 0 are those of the vectors before.
+    """
+    squared = (vectors.astype(np.float64) ** 2).sum(axis=1)
+    more = np.sqrt(squared.max() - squared)
+    return np.hstack([vectors, more[:, None]]).astype(np.float32)
 
 
 class IndexPolicy:

@@ -11,7 +11,7 @@ from course import ab_test
 from course.errors import ConfigError
 from course.features import Features
 from course.models.candidate_generation import CandidateGenerator, nearest
-from course.retrieval import KINDS, Index, IndexPolicy, one_thread, recall
+from course.retrieval import KINDS, Index, IndexPolicy, equally_long, one_thread, recall
 
 
 def vectors(n=2_000, dim=9, seed=0):
@@ -53,6 +53,26 @@ def test_more_work_finds_more_and_all_cells_find_everything():
     assert index("flat").scanned(USERS).tolist() == [1.0] * len(USERS)
     few = recall(hnsw.search(USERS, 1, ef=1)[0], exact[:, :1])
     assert few < recall(hnsw.search(USERS, 1, ef=200)[0], exact[:, :1]) == 1.0
+
+
+def test_equal_length_keeps_products_and_finds_more_among_long_and_short_vectors():
+    even = equally_long(VIDEOS)
+    np.testing.assert_allclose(np.linalg.norm(even, axis=1), np.linalg.norm(even[0]), rtol=1e-5)
+    np.testing.assert_array_equal(even[:, :-1], VIDEOS)
+    # Like vectors with a bias: the users' last number is 1, the videos' is small for most.
+    rng = np.random.default_rng(0)
+    videos, users = rng.normal(size=(5_000, 16)), rng.normal(size=(40, 16))
+    videos[:, -1], users[:, -1] = rng.exponential(2.0, 5_000), 1.0
+    exact, _ = Index(videos).search(users, 50)
+    for kind, options, gain in (("ivf", {"nprobe": 8}, 0.4), ("hnsw", {}, 0.1)):
+        found = {}
+        for equal in (True, False):
+            made = Index(videos, kind, equal_length=equal)
+            ids, got = made.search(users, 50, **options)
+            found[equal] = recall(ids, exact)
+            products = (users[:, None] * videos[ids]).sum(axis=2)
+            np.testing.assert_allclose(got, products, rtol=1e-3, atol=1e-3)
+        assert found[True] > found[False] + gain, (kind, found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
