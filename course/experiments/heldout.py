@@ -67,8 +67,9 @@ def _both_ways(logs: Logs, examples: pd.DataFrame):
     What came after a moment is what came before it on the backward clock.
     """
     yield logs, examples
+    # The rows turn round too, for the order of events that share a time.
     backward = {
-        name: getattr(logs, name).assign(time=-getattr(logs, name)["time"])
+        name: getattr(logs, name)[::-1].assign(time=lambda table: -table["time"])
         for name in ("watches", "searches")
     }
     yield dataclasses.replace(logs, **backward), examples.assign(time=-examples["time"])
