@@ -23,7 +23,6 @@ from course.models.candidate_generation import SIGNALS, CandidateGenerator, trai
 from course.training import History, fit
 
 TEST_DAYS = 3.0
-AGE_FLOOR = 2.0
 CHUNK = 1_000
 """Events that are ranked at a time: a row of scores for each would not fit for large worlds."""
 
@@ -35,8 +34,7 @@ class NextWatch:
     ----------
     logs : Logs, the whole log
     days : float, length of the test, at the end of the log
-    **features : options of `course.features.Features`; the floor of the example age is 2 days
-        unless given
+    **features : options of `course.features.Features`
 
     Attributes
     ----------
@@ -51,7 +49,7 @@ class NextWatch:
         end = float(np.ceil(logs.watches["time"].max()))
         split = time_split(logs, end - days, days)
         self.logs, self.train, self.at = logs, split.train, split.at
-        self.features = Features(split.train, **{"floor": AGE_FLOOR, **features})
+        self.features = Features(split.train, **features)
         later = first_watches(logs.watches)
         later = later[(later["time"] >= self.at) & (later["video_id"] < len(split.train.videos))]
         if later.empty:
