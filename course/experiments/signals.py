@@ -45,6 +45,13 @@ HISTORY_GROUPS = {"none": (0, 0), "1 to 4": (1, 4), "5 to 19": (5, 19), "20 or m
 
 FRESH_DAYS = 5.0
 LIVE_REQUESTS = 1_500
+DEPTH, WIDTH = 2, 128
+"""The tower of this chapter: 256-128, half the widths of the paper's second line."""
+
+TOWER = {"depth": DEPTH, "width": WIDTH}
+
+SPAN = np.arange(-8, 17)
+"""Days since the upload over which lives of videos are compared."""
 
 
 # --- The clock -----------------------------------------------------------------------------------
@@ -82,7 +89,7 @@ def video_age_trap(
     It learns well, since the age of the video gives much of the label away, and is then served
     at age 0: a question about videos that were uploaded this moment.
     """
-    made = CandidateGenerator(features, SIGNALS, seed=seed, **model)
+    made = CandidateGenerator(features, SIGNALS, **{**TOWER, "seed": seed, **model})
     data = training_set(features, logs, examples)
     known = features.labels(examples) != features.videos.padding
     rows = examples[known]
@@ -156,7 +163,7 @@ def lives(
     return np.where(inside, curves[np.where(inside, at, 0), rows], np.nan)
 
 
-def launched(task: NextWatch, first: float = 14, last: float = 24, least: int = 60) -> np.ndarray:
+def launched(task: NextWatch, first: float = 14, last: float = 24, least: int = 150) -> np.ndarray:
     """Ids of the videos uploaded in the middle of the log and watched at least so often."""
     uploaded = task.train.videos["uploaded"].to_numpy()[task.features.videos.ids]
     chosen = (uploaded >= first) & (uploaded <= last) & (task.features.videos.counts >= least)
@@ -187,6 +194,16 @@ def likeness(model: np.ndarray, empirical: np.ndarray, span: np.ndarray) -> dict
         ),
         "before": float(np.median(before / after)),
     }
+
+
+def clock_likeness(
+    task: NextWatch, model: CandidateGenerator, seed: int = 0, moments: str = "of the day"
+) -> dict[str, float]:
+    """`likeness` of a model's lives of videos to the empirical ones, on this log."""
+    days, videos = np.arange(5, int(task.at)), launched(task)
+    truth = lives(task, watched_share(task, days), days, videos, SPAN)
+    curves = class_probabilities(task, model, days, seed=seed, moments=moments)
+    return likeness(lives(task, curves, days, videos, SPAN), truth, SPAN)
 
 
 def fresh_share(
@@ -244,10 +261,10 @@ def live(world: World, n: int = LIVE_REQUESTS, seed: int = 0) -> dict[str, float
     logs = world.logs()
     features = Features(logs)
     rows = examples(logs, world.config.days, after=5.0)
-    clock = fit_candidates(features, logs, rows, seed=seed)
+    clock = fit_candidates(features, logs, rows, seed=seed, **TOWER)
     mean_age = float(features.t_max - rows["time"].mean())
     systems = {
-        "no clock": fit_candidates(features, logs, rows, NO_AGE, seed=seed),
+        "no clock": fit_candidates(features, logs, rows, NO_AGE, seed=seed, **TOWER),
         "example age": clock,
         "served at the mean age": AtAge(clock, mean_age),
         "age of the video": AtAge(video_age_trap(features, logs, rows, seed=seed), 0.0),
@@ -271,7 +288,7 @@ def trial(seed: int, size: str = "small", n: int = LIVE_REQUESTS) -> dict[str, f
     out: dict[str, float] = {}
 
     def made(signals):
-        return fit_candidates(task.features, task.train, rows, signals, seed=seed)
+        return fit_candidates(task.features, task.train, rows, signals, seed=seed, **TOWER)
 
     models = {
         "all": made(SIGNALS),
@@ -295,13 +312,9 @@ def trial(seed: int, size: str = "small", n: int = LIVE_REQUESTS) -> dict[str, f
         scores = task.catalogue_scores(served.model, age=served.powers())
         out.update({f"{name}/{key}": v for key, v in task.measure(scores).items()})
         out[f"{name}/fresh share"], _ = fresh_share(task, scores)
-    days = np.arange(5, int(task.at))
-    span, videos = np.arange(-8, 17), launched(task)
-    truth = lives(task, watched_share(task, days), days, videos, span)
-    out["videos with a life"] = float(len(videos))
+    out["videos with a life"] = float(len(launched(task)))
     for name in ("all", "no age", "no history, no age"):
         for moments in ("of the day", "fixed"):
-            curves = class_probabilities(task, models[name], days, seed=seed, moments=moments)
-            like = likeness(lives(task, curves, days, videos, span), truth, span)
+            like = clock_likeness(task, models[name], seed, moments)
             out.update({f"{name}/{moments}/{key}": v for key, v in like.items()})
     return {**out, **live(world, n, seed)}
