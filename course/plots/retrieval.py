@@ -1,0 +1,299 @@
+"""Figures of the deep candidate generator: samples of negatives, trees, bags, and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from course.experiments.softmax_laws import LADDER, quick
+from course.plots.palette import colour, look
+from course.plots.style import Figure, figure, interval, styled
+
+FULL, PLAIN, CORRECTED = "full softmax", "sampled softmax", "sampled softmax with correction"
+
+
+@styled
+def expected_by_popularity(
+    curves: Mapping[str, np.ndarray], *, title: str = "", ax=None, reference: str = FULL
+) -> Figure | None:
+    """Draw how a model spreads the next watch over rare and popular videos.
+
+    Parameters
+    ----------
+    curves : method -> (groups,) shares, from the rarest to the most watched videos; each group
+        holds the same share of the watches in training
+    reference : the method that is drawn black and dashed
+    """
+    fig = None
+    if ax is None:
+        fig, ax = figure(height=3.8, title=title)
+    for name, shares in curves.items():
+        style = look(name)
+        if name == reference:
+            style = {"color": colour("truth"), "linestyle": (0, (5, 3)), "zorder": 3}
+        ax.plot(np.arange(1, len(shares) + 1), 100 * shares, label=name, **style)
+    n = len(next(iter(curves.values())))
+    ax.axhline(100 / n, color=colour("random"), lw=1)
+    ax.set_xticks(range(1, n + 1))
+    ax.set(xlabel="rare  ←  tenths of all watches  →  popular", ylim=(0, None))
+    ax.set_ylabel("share of the next watch\nexpected here (%)")
+    ax.legend()
+    return fig
+
+
+@styled
+def gradients(exact: np.ndarray, means: Mapping[str, np.ndarray]) -> Figure:
+    """Draw mean gradients of sampled losses against that of the full softmax.
+
+    Parameters
+    ----------
+    exact : (m,) gradient of the full softmax
+    means : method -> (m,) mean gradient over many samples
+    """
+    fig, axes = figure(len(means), height=3.8, sharey=True, sharex=True)
+    ends = 1e3 * np.array([exact.min(), exact.max()])
+    for ax, (name, mean) in zip(np.atleast_1d(axes), means.items(), strict=True):
+        ax.plot(ends, ends, color=colour("truth"), lw=1.2, ls=(0, (5, 3)))
+        ax.plot(1e3 * exact, 1e3 * mean, "o", ms=4, alpha=0.6, color=colour(name))
+        ax.set(xlabel="exact gradient (1/1000)", title=name.capitalize())
+    np.atleast_1d(axes)[0].set_ylabel("mean over many samples (1/1000)")
+    return fig
+
+
+@styled
+def step_cost(results: pd.DataFrame, live: Mapping[tuple[str, int], float] | None = None) -> Figure:
+    """Draw core milliseconds of a training step against the size of the catalogue.
+
+    Parameters
+    ----------
+    results : what `course.claims.results("step_cost")` returned
+    live : (method, videos) -> milliseconds measured just now, drawn as open rings
+    """
+    names = {
+        "full": FULL, "hierarchical": "hierarchical softmax", "sampled": PLAIN,
+        "sampled, sparse": CORRECTED,
+    }  # fmt: skip
+    labels = {"sampled": "sampled, 1,000 negatives", "sampled, sparse": "the same, sparse updates"}
+    fig, ax = figure(height=4.0)
+    sizes = sorted({int(c.split("/")[1]) for c in results.columns})
+    for method, name in names.items():
+        values = np.log10([results[f"{method}/{v}"] for v in sizes]).T
+        mean, half = interval(values)
+        ax.plot(sizes, 10**mean, label=labels.get(method, name), **look(name))
+        ax.fill_between(
+            sizes, 10 ** (mean - half), 10 ** (mean + half), color=colour(name), alpha=0.18
+        )
+    for i, ((method, videos), ms) in enumerate((live or {}).items()):
+        ax.plot(
+            videos, ms, "o", ms=13, mfc="none", mew=2, color=colour(names[method]),
+            label="this machine, now" if i == 0 else None,
+        )  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel="videos in the catalogue")
+    ax.set_ylabel("core milliseconds for a step of 256 examples")
+    ax.set_xticks(sizes, [f"{v:,}" for v in sizes])
+    ax.set_xticks([], minor=True)
+    ax.legend()
+    return fig
+
+
+def _dots(ax, results: pd.DataFrame, column: str, y: float, name: str, label=None) -> None:
+    values = results[column].to_numpy()
+    mean, half = interval(values)
+    ax.plot(values, np.full(len(values), y), "o", ms=3.5, alpha=0.4, color=colour(name))
+    style = look(name)
+    ax.errorbar(
+        mean, y, xerr=half, fmt=style["marker"], ms=8, capsize=4, color=style["color"], label=label
+    )
+
+
+LAW_ROWS = {
+    "uniform": "uniform",
+    "popularity": "like popularity",
+    "zipf": "zipf",
+    "in-batch": "in-batch",
+    "topic tree": "tree of topics",
+    "random tree": "random tree",
+}
+
+
+@styled
+def sampling_laws(results: pd.DataFrame) -> Figure:
+    """Draw quality and popularity of what is recommended, by law (and tree), over the seeds.
+
+    Parameters
+    ----------
+    results : what `course.claims.results("softmax_laws")` returned
+    """
+    fig, axes = figure(2, height=4.4, sharey=True)
+    for ax, column in zip(axes, ("mrr", "watches"), strict=True):
+        for y, law in enumerate(reversed(LAW_ROWS)):
+            if law.endswith("tree"):
+                label = "a tree" if law == "topic tree" else None
+                _dots(ax, results, f"{law}/{column}", y, "hierarchical softmax", label)
+                continue
+            last = law == "in-batch"
+            corrected = f"{law}, corrected/{column}"
+            _dots(ax, results, corrected, y + 0.16, CORRECTED, "corrected" if last else None)
+            _dots(
+                ax, results, f"{law}/{column}", y - 0.16, PLAIN, "not corrected" if last else None
+            )
+        _dashed(ax.axvline, results, f"full/{column}", "truth", "full softmax")
+        ax.grid(axis="y", visible=False)
+        ax.set_ylim(-0.6, len(LAW_ROWS) - 0.4)
+    axes[0].set_yticks(range(len(LAW_ROWS)), list(reversed(LAW_ROWS.values())))
+    _dashed(axes[0].axvline, results, "popular/mrr", "random", "popular in the language")
+    axes[0].set(title="How well it guesses", xlabel="mean reciprocal rank of the next watch")
+    axes[1].set(title="How popular its choices are", xlabel="past watches of the 20 best videos")
+    for ax in axes:
+        ax.set_xlim(left=0)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return fig
+
+
+def _dashed(line, results: pd.DataFrame, column: str, name: str, label: str) -> None:
+    line(results[column].mean(), color=colour(name), ls=(0, (5, 3)), lw=1.4, label=label)
+
+
+def _ladder(ax, results: pd.DataFrame) -> None:
+    for prefix, label, name in (
+        ("popularity, corrected", "corrected", CORRECTED),
+        ("popularity", "not corrected", PLAIN),
+    ):
+        values = np.array([results[f"{prefix} {n}/mrr"] for n in LADDER]).T
+        mean, half = interval(values)
+        ax.plot(LADDER, mean, label=label, **look(name))
+        ax.fill_between(LADDER, mean - half, mean + half, color=colour(name), alpha=0.18)
+    _dashed(ax.axhline, results, "full/mrr", "truth", "full softmax")
+    _dashed(ax.axhline, results, "popular/mrr", "random", "popular in the language")
+    ax.set(xscale="log", xlabel="negatives, shared by the batch", ylabel="mean reciprocal rank")
+    ax.set_xticks(LADDER, [f"{n:,}" for n in LADDER])
+    ax.set_xticks([], minor=True)
+    ax.set_ylim(bottom=0)
+    ax.legend(loc="lower right", fontsize=10)
+
+
+KIND_LOOK = {"flat": "truth", "ivf": "matrix factorization", "hnsw": "deep candidates"}
+
+
+def _settings(results: pd.DataFrame, kind: str) -> list[int]:
+    names = [column.split("/")[0].rsplit(" ", 1) for column in results.columns]
+    return sorted({int(name[1]) for name in names if name[0] == kind and name[1].isdigit()})
+
+
+@styled
+def serving(results: pd.DataFrame) -> Figure:
+    """Draw recall and true value of a search against its time, for each kind of index.
+
+    Parameters
+    ----------
+    results : what `course.claims.results("serving")` returned
+    """
+    columns = (
+        ("recall@k", "Of the exact 200, found"),
+        ("clicks", "Clicks: first ten"),
+        ("ranked_clicks", "Clicks: best ten of 200"),
+    )
+    fig, axes = figure(3, height=4.0, sharey=True)
+    for ax, (column, title) in zip(axes, columns, strict=True):
+        exact = results[f"flat/{column}"]
+        ax.axhline(100, color=colour("truth"), ls=(0, (5, 3)), lw=1.2)
+        ax.plot(results["flat/ms"].mean(), 100, "*", ms=15, color=colour("truth"), label="exact")
+        for kind in ("ivf", "hnsw", "raw ivf", "raw hnsw"):
+            names = [f"{kind} {s}" for s in _settings(results, kind)]
+            values = 100 * np.array([results[f"{n}/{column}"] / exact for n in names]).T
+            ms = np.array([results[f"{n}/ms"].mean() for n in names])
+            mean, half = interval(values)
+            raw, style = kind.startswith("raw"), look(KIND_LOOK[kind.removeprefix("raw ")])
+            label = kind.removeprefix("raw ").upper() + (", raw vectors" if raw else "")
+            ax.plot(ms, mean, label=label, ls=":" if raw else "-", **style)
+            ax.fill_between(ms, mean - half, mean + half, color=style["color"], alpha=0.15)
+        if column == "clicks":
+            floor = 100 * (results["random/clicks"] / exact).mean()
+            ax.axhline(floor, color=colour("random"), ls=(0, (5, 3)), lw=1.4, label="random page")
+        ax.set(xscale="log", xlabel="core ms for a request")
+        ax.set_title(title, fontsize=11.5)
+        ax.set_ylim(0, 112)
+    axes[0].set_ylabel("percent of the exact search")
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return fig
+
+
+@styled
+def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
+    """Draw what the number of cells looked into costs and brings (stored results).
+
+    Parameters
+    ----------
+    results : what `course.claims.results("serving")` returned
+    nprobe : the setting (or settings) to mark
+    """
+    at = _settings(results, "ivf")
+    fig, ax = figure(height=4.0)
+    rows = (
+        ("scanned", "share of the catalogue compared with", "random", None),
+        ("recall@k", "share of the exact 200 found", "matrix factorization", None),
+        ("clicks", "expected clicks of the ten best, of the exact search's", "deep candidates",
+         "flat/clicks"),
+    )  # fmt: skip
+    for column, label, name, base in rows:
+        values = np.array([results[f"ivf {p}/{column}"] for p in at]).T
+        if base:
+            values = values / results[base].to_numpy()[:, None]
+        mean, half = interval(100 * values)
+        ax.plot(at, mean, label=label, **look(name))
+        ax.fill_between(at, mean - half, mean + half, color=colour(name), alpha=0.18)
+        for setting in np.atleast_1d(nprobe):
+            i = at.index(int(setting))
+            ax.plot(at[i], mean[i], "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
+            ax.annotate(
+                f"{mean[i]:.1f} %", (at[i], mean[i]), xytext=(0, 10), textcoords="offset points",
+                ha="center", color=colour("you"),
+            )  # fmt: skip
+    ax.axhline(100, color=colour("truth"), ls=(0, (5, 3)), lw=1.2)
+    ax.set(xscale="log", xlabel="nprobe: cells looked into", ylabel="percent", ylim=(0, 116))
+    ax.set_xticks(at, [str(p) for p in at])
+    ax.set_xticks([], minor=True)
+    ax.legend(loc="center left", bbox_to_anchor=(0.0, 0.45))
+    return fig
+
+
+@styled
+def quick_trainings(
+    runs: Mapping[str, Mapping], reference: Mapping, results: pd.DataFrame | None = None
+) -> Figure:
+    """Draw short trainings: where each expects the next watch, and its mean reciprocal rank.
+
+    Parameters
+    ----------
+    runs : label -> what `course.experiments.softmax_laws.quick` returned, and ``corrected``
+    reference : the same of a training with the full softmax
+    results : optional, what `course.claims.results("softmax_laws")` returned; then a last panel
+        shows quality by the number of negatives after full trainings (with three runs)
+    """
+    if results is None:
+        fig, axes = figure(len(runs), height=3.8)
+    else:
+        fig, axes = figure(2, 2, height=7.0)
+    axes = np.atleast_1d(axes).ravel()
+    for ax, (label, run) in zip(axes, runs.items(), strict=False):
+        name = CORRECTED if run["corrected"] else PLAIN
+        expected_by_popularity({FULL: reference["expected"], name: run["expected"]}, ax=ax)
+        ax.set_title(f"{label}: MRR {run['mrr']:.3f}", fontsize=12)
+        ax.set_ylim(0, 62)
+        handles, _ = ax.get_legend_handles_labels()
+        ax.legend(handles, [f"full softmax: MRR {reference['mrr']:.3f}", "sampled"])
+    if results is not None:
+        _ladder(axes[-1], results)
+        axes[-1].set_title("Full trainings, five worlds", fontsize=12)
+    return fig
+
+
+def trained_negatives(
+    negatives: int, correct: bool, law: str = "popularity", progress: Callable | None = None
+) -> Figure:
+    """Train for a second with this many negatives, and draw it (see `quick_trainings`)."""
+    run = quick(negatives, law, correct, progress=progress)
+    label = f"{negatives:,} negatives, {'corrected' if correct else 'not corrected'}"
+    return quick_trainings({label: {**run, "corrected": correct}}, quick(0))
