@@ -77,7 +77,7 @@ def personal_gain(seed: int, **dials: float) -> float:
     seed : int
     **dials : of the world, such as ``own_taste=0``
     """
-    world = simulate("tiny", seed=seed, cache=False, **dials)
+    world = simulate("tiny", seed=seed, **dials)
     game = NextWatch(world.logs())
     known = np.isin(game.events["user_id"], game.train.watches["user_id"])
     events = game.events[known].reset_index(drop=True)

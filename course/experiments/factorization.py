@@ -212,7 +212,7 @@ def recovery(
     accounts : (n,) account numbers
     at : float, days; the interest is the mean over the four parts of the day before
     videos : random videos of the account's language, uploaded before ``at``, on which both are
-        compared
+        compared; fewer, if one of the languages does not have as many
 
     Returns
     -------
@@ -224,6 +224,7 @@ def recovery(
         table["language"].astype(str).to_numpy() for table in (logs.videos, logs.users)
     )
     pools = {name: np.flatnonzero(uploaded & (spoken == name)) for name in np.unique(spoken)}
+    videos = min(videos, *(len(pools[name]) for name in np.unique(language[accounts])))
     drawn = np.stack([rng.choice(pools[language[a]], videos, replace=False) for a in accounts])
     moments = int(at) - 1 + (np.arange(4) + 0.5) / 4
     interest = sum(world.truth.interest(accounts[:, None], drawn, moment) for moment in moments)

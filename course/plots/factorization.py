@@ -49,7 +49,7 @@ def who_watched_what(
     for y, name in enumerate(names):
         axes[1].annotate(f"{lift[name]:.1f}", (lift[name], y), xytext=(4, 0), va="center",
                          textcoords="offset points")  # fmt: skip
-    axes[1].set(xlabel="shared viewers (1 = by chance)", title="Two videos and their viewers")
+    axes[1].set(xlabel="shared viewers (1 = by chance)", title="Viewers of two videos")
     axes[1].set_xlim(0, 1.15 * max(lift.values()))
     axes[1].grid(axis="y", visible=False)
     return fig
@@ -102,7 +102,7 @@ def contest(
     Parameters
     ----------
     tables : metric -> {method: one value, or one for each world}; a method's colour is that of its
-        name. ``floor`` and ``ceiling`` become dashed lines, if they are there.
+        name up to a comma. ``floor`` and ``ceiling`` become dashed lines, if they are there.
     """
     first = next(iter(tables.values()))
     names = [name for name in first if name not in (floor, ceiling)]
@@ -110,7 +110,7 @@ def contest(
     for ax, (metric, values) in zip(np.atleast_1d(axes), tables.items(), strict=True):
         for y, name in enumerate(reversed(names)):
             points = np.atleast_1d(np.asarray(values[name], float))
-            style = {"color": colour(name)}
+            style = {"color": colour(name.split(",")[0])}
             if len(points) == 1:
                 ax.plot([0, points[0]], [y, y], lw=9, alpha=0.35, solid_capstyle="butt", **style)
                 ax.plot(points, [y], "o", ms=7, **style)
@@ -160,7 +160,8 @@ def taste_by_history(found: pd.DataFrame, watches: np.ndarray) -> Figure:
 
     Parameters
     ----------
-    found : index account, a column for each method (`course.experiments.factorization.recovery`)
+    found : index account, a column for each method (`course.experiments.factorization.recovery`);
+        its colour is that of its name up to a comma
     watches : (accounts,), watches of each before the cut
     """
     edges = [0, 4, 9, 19, 39, 79, np.inf]
@@ -171,7 +172,7 @@ def taste_by_history(found: pd.DataFrame, watches: np.ndarray) -> Figure:
     for name in found.columns:
         by_group = found[name].groupby(group, observed=False)
         mean, error = by_group.mean(), by_group.sem()
-        ax.errorbar(x, mean, yerr=1.96 * error, label=name, capsize=3, **look(name))
+        ax.errorbar(x, mean, yerr=1.96 * error, label=name, capsize=3, **look(name.split(",")[0]))
     ax.axhline(0, color=MUTED, lw=1)
     ax.set_xticks(x, labels)
     ax.set(xlabel="watches of the account before the cut", ylabel="correlation with true interest")
@@ -194,7 +195,8 @@ def _fit_panel(ax, regularisation: float, factors: int, progress: Callable | Non
         ax.annotate(f"{table[column].iloc[at]:.2f}", (at, table[column].iloc[at]), xytext=(0, -22),
                     textcoords="offset points", ha="center", color=colour("you"))  # fmt: skip
     ax.set_xticks(x, table.index)
-    ax.set(xlabel="factors", ylim=(0, 1.08), title=f"regularisation {regularisation:g}")
+    ax.set(xlabel="factors", ylim=(0, 1.4), title=f"regularisation {regularisation:g}")
+    ax.set_yticks(np.arange(6) / 5)
 
 
 @styled
