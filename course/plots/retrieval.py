@@ -91,7 +91,7 @@ def step_cost(results: pd.DataFrame, live: Mapping[tuple[str, int], float] | Non
             label="this machine, now" if i == 0 else None,
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="videos in the catalogue")
-    ax.set_ylabel("core milliseconds for a step of 256 examples")
+    ax.set_ylabel("core milliseconds for a step\nof 256 examples")
     ax.set_xticks(sizes, [f"{v:,}" for v in sizes])
     ax.set_xticks([], minor=True)
     ax.legend()
@@ -195,7 +195,7 @@ def serving(results: pd.DataFrame) -> Figure:
         ("clicks", "Clicks: first ten"),
         ("ranked_clicks", "Clicks: best ten of 200"),
     )
-    fig, axes = figure(3, height=4.0, sharey=True)
+    fig, axes = figure(3, height=4.4, sharey=True)
     for ax, (column, title) in zip(axes, columns, strict=True):
         exact = results[f"flat/{column}"]
         ax.axhline(100, color=colour("truth"), ls=(0, (5, 3)), lw=1.2)
@@ -216,7 +216,7 @@ def serving(results: pd.DataFrame) -> Figure:
         ax.set_title(title, fontsize=11.5)
         ax.set_ylim(0, 112)
     axes[0].set_ylabel("percent of the exact search")
-    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
 
 
@@ -230,32 +230,37 @@ def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
     nprobe : the setting (or settings) to mark
     """
     at = _settings(results, "ivf")
-    fig, ax = figure(height=4.0)
+    fig, axes = figure(2, height=3.9)
     rows = (
-        ("scanned", "share of the catalogue compared with", "random", None),
-        ("recall@k", "share of the exact 200 found", "matrix factorization", None),
-        ("clicks", "expected clicks of the ten best, of the exact search's", "deep candidates",
-         "flat/clicks"),
-    )  # fmt: skip
-    for column, label, name, base in rows:
-        values = np.array([results[f"ivf {p}/{column}"] for p in at]).T
+        (0, "recall@k", "of the exact 200, found", "matrix factorization", None),
+        (0, "scanned", "of the catalogue, compared with", "random", None),
+        (1, "clicks", "the first ten as they come", "matrix factorization", "flat/clicks"),
+        (1, "ranked_clicks", "the best ten of the 200", "oracle", "flat/ranked_clicks"),
+    )
+    for panel, column, label, name, base in rows:
+        ax, values = axes[panel], np.array([results[f"ivf {p}/{column}"] for p in at]).T
         if base:
             values = values / results[base].to_numpy()[:, None]
         mean, half = interval(100 * values)
         ax.plot(at, mean, label=label, **look(name))
         ax.fill_between(at, mean - half, mean + half, color=colour(name), alpha=0.18)
+        up = column in ("recall@k", "clicks", "scanned")
         for setting in np.atleast_1d(nprobe):
             i = at.index(int(setting))
+            side = "right" if i == len(at) - 1 else "left" if i == 0 else "center"
             ax.plot(at[i], mean[i], "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
             ax.annotate(
-                f"{mean[i]:.1f} %", (at[i], mean[i]), xytext=(0, 10), textcoords="offset points",
-                ha="center", color=colour("you"),
+                f"{mean[i]:.1f}", (at[i], mean[i]), xytext=(0, 11 if up else -22),
+                textcoords="offset points", ha=side, color=colour("you"),
             )  # fmt: skip
-    ax.axhline(100, color=colour("truth"), ls=(0, (5, 3)), lw=1.2)
-    ax.set(xscale="log", xlabel="nprobe: cells looked into", ylabel="percent", ylim=(0, 116))
-    ax.set_xticks(at, [str(p) for p in at])
-    ax.set_xticks([], minor=True)
-    ax.legend(loc="center left", bbox_to_anchor=(0.0, 0.45))
+    for ax in axes:
+        ax.axhline(100, color=colour("truth"), ls=(0, (5, 3)), lw=1.2)
+        ax.set(xscale="log", xlabel="nprobe: cells looked into", ylim=(-2, 118))
+        ax.set_xticks(at, [str(p) for p in at])
+        ax.set_xticks([], minor=True)
+        ax.legend(loc="center right" if ax is axes[0] else "lower right")
+    axes[0].set(ylabel="percent", title="What it finds, and the work")
+    axes[1].set(ylabel="percent of the exact search", title="Expected clicks")
     return fig
 
 
