@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from course.experiments.heldout import CANDIDATE_SETS, HeldOut, around_inputs
-from course.experiments.last_query import LastQueryFeatures, LastQueryGenerator
+from course.experiments.last_query import LastQueryFeatures, LastQueryGenerator, last_queries
 from course.experiments.next_watch import AGE_FLOOR, CHUNK, NextWatch, fit_model
 from course.features import Features
 from course.logs.tables import Logs
-from course.metrics import hit_rate, mean_reciprocal_rank
+from course.metrics import hit_rate, mean_reciprocal_rank, ranks
 from course.models.candidate_generation import (
     SIGNALS,
     Batch,
@@ -27,7 +27,6 @@ from course.models.candidate_generation import (
     training_set,
 )
 from course.simulator.experiment import FRESH_DAYS
-from course.simulator.organic import TOPIC_WORDS
 from course.world import World, ab_test, simulate
 
 CAP = 20
@@ -161,7 +160,13 @@ def offline(game: NextWatch, model: CandidateGenerator) -> dict[str, float]:
         stands among the first 20 of some event.
     """
     events, scores = game.events, game.catalogue_scores(model)
-    rank = game.rank(scores)
+    listed, rank = np.zeros(len(game.train.videos), bool), []
+    for start in range(0, len(events), CHUNK):
+        part = slice(start, start + CHUNK)
+        hidden, rows = game.hidden(events.iloc[part]), scores(part)
+        rank.append(ranks(rows, events["video_id"].to_numpy()[part], hidden))
+        listed[np.argpartition(np.where(hidden, np.inf, -rows), 20, axis=1)[:, :20]] = True
+    rank = np.concatenate(rank)
     reciprocal = pd.Series(1.0 / rank)
     user = events["user_id"].to_numpy()
     own = reciprocal.groupby(user).mean()
@@ -178,11 +183,6 @@ def offline(game: NextWatch, model: CandidateGenerator) -> dict[str, float]:
     out["mrr home"] = float(reciprocal[source == "home"].mean())
     tail = is_tail(game.train)
     out["tail recall@100"] = hit_rate(rank[tail[events["video_id"]]], 100)
-    listed = np.zeros(len(tail), bool)
-    for start in range(0, len(events), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = np.where(game.hidden(events.iloc[part]), -np.inf, scores(part))
-        listed[np.argpartition(-rows, 20, axis=1)[:, :20]] = True
     out["tail listed"] = float(listed[tail].mean())
     return out
 
@@ -228,13 +228,9 @@ def live(
         ``new shown`` (share of the videos of the last week that were shown at all).
     """
     result = ab_test(world, policies, n=n, seed=seed, candidates="catalogue")
-    asked, searches = result.requests, world.logs().searches
-    last = searches.assign(errand=world.true_table("searches")["errand"])
-    last = last.drop_duplicates("user_id", keep="last").set_index("user_id")
-    last = last.reindex(asked["user"])
-    soon = (asked["time"].to_numpy() - last["time"].to_numpy()) < SOON
-    errand = soon & (last["errand"].to_numpy() == True)  # noqa: E712 - there may be none
-    topic = last["token_1"].to_numpy() // TOPIC_WORDS
+    topic, errand, since = last_queries(world, result.requests)
+    soon = since < SOON
+    errand &= soon
     videos = world.logs().videos
     new = videos["uploaded"].to_numpy() > world.config.days - FRESH_DAYS
     of_video = videos["topic"].cat.codes.to_numpy()

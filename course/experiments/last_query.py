@@ -18,6 +18,8 @@ from course.logs.tables import Logs
 from course.models.bags import Bag
 from course.models.candidate_generation import SIGNALS, Batch, CandidateGenerator
 from course.simulator.feed import Requests
+from course.simulator.organic import TOPIC_WORDS
+from course.world import World
 
 WORDS = 3
 """Words of a query, at most."""
@@ -103,3 +105,26 @@ class LastQueryGenerator(CandidateGenerator):
         placed = torch.where(query == words, WORDS * words, placed)
         vector, _ = self.query(placed)
         return torch.cat([super().concatenated(replace(batch, searched=bag)), vector], dim=1)
+
+
+def last_queries(world: World, asked: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the accounts behind page requests searched for last (the truth; for evaluation).
+
+    Parameters
+    ----------
+    world : World
+    asked : rows with ``user`` and ``time``, such as ``ab_test(...).requests``
+
+    Returns
+    -------
+    topic : (n,) float, topic of the last query of the log, NaN where there was none
+    errand : (n,) bool, whether it was an errand
+    since : (n,) float, days from that query to the request, NaN where there was none
+    """
+    searches = world.logs().searches
+    rows = searches.assign(errand=world.true_table("searches")["errand"].to_numpy(float))
+    last = rows.drop_duplicates("user_id", keep="last").set_index("user_id")
+    last = last.reindex(asked["user"])
+    topic = last["token_1"].to_numpy(float) // TOPIC_WORDS
+    since = asked["time"].to_numpy() - last["time"].to_numpy()
+    return topic, last["errand"].to_numpy() == 1.0, since

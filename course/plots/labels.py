@@ -201,53 +201,49 @@ def offline_live(
 
 
 @styled
-def asymmetry(
-    results: pd.DataFrame, order: Mapping[str, Mapping[str, float]], setting: str | Sequence[str]
-) -> Figure:
+def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
     """Draw how ordered consumption is, and what the wrong question costs, by setting of the dials.
 
     Parameters
     ----------
-    results : one row a seed, columns ``"<setting>/gap"`` and ``"<setting>/leak"`` in per cent
-    order : setting -> {"series": share, "ladder": share} of pairs that were watched in order
+    results : one row a seed, columns ``"<setting>/<name>"`` with ``series`` and ``ladder`` (share
+        of pairs that were watched in order), ``leak`` and ``gap`` (per cent)
     setting : the setting to mark, or several
     """
     marked = [setting] if isinstance(setting, str) else list(setting)
-    settings = list(order)
+    settings = list(dict.fromkeys(c.split("/")[0] for c in results.columns if c.endswith("/gap")))
     fig, axes = figure(
         3, height=3.9,
         alt="; ".join(
-            f"{s}: in order {order[s]['series']:.2f} of episode pairs, "
-            f"gap {results[f'{s}/gap'].mean():.0f} %" for s in marked
+            f"{s}: {results[f'{s}/series'].mean():.2f} of episode pairs in order, leak "
+            f"{results[f'{s}/leak'].mean():.0f} %, loss {results[f'{s}/gap'].mean():.0f} %"
+            for s in marked
         ),
     )  # fmt: skip
-    x = np.arange(len(settings))
-    names = {"series": "pairs of episodes", "ladder": "pairs of levels"}
-    for name, marker in (("series", "o"), ("ladder", "s")):
-        y = [order[s][name] for s in settings]
-        axes[0].plot(x, y, marker=marker, color=colour(names[name]), label=names[name])
-        for s in marked:
-            i = settings.index(s)
-            axes[0].plot(i, y[i], "o", ms=14, mfc="none", mew=2.5, color=colour("you"))
-    axes[0].axhline(0.5, color=MUTED, ls=(0, (5, 3)), lw=1.2)
-    axes[0].set_title("watched in order (share)", fontsize=11.5)
-    axes[0].set_ylim(0.3, 1.02)
-    axes[0].legend(loc="upper left", fontsize=9.5)
-    titles = {"leak": "leak through the context (%)", "gap": "loss on the next watch (%)"}
-    for ax, (metric, title) in zip(axes[1:], titles.items(), strict=True):
-        values = np.array([results[f"{s}/{metric}"] for s in settings])
-        mean, half = interval(values.T)
-        ax.axhline(0, color=MUTED, lw=1.2)
-        for i, s in enumerate(settings):
-            strong = s in marked
-            tone = colour("you") if strong else colour("held-out watch")
-            ax.plot(np.full(values.shape[1], i), values[i], "o", color=tone, ms=4, alpha=0.4)
-            ax.errorbar(i, mean[i], yerr=half[i], fmt="D", color=tone, ms=8, capsize=4)
-            if strong:
-                ax.annotate(f"{mean[i]:.0f}", (i, mean[i]), xytext=(9, 0), color=tone,
-                            textcoords="offset points", va="center")  # fmt: skip
+    panels = (
+        (axes[0], "watched in order (share)", {"series": "o", "ladder": "s"}),
+        (axes[1], "leak through the context (%)", {"leak": "D"}),
+        (axes[2], "loss on the next watch (%)", {"gap": "D"}),
+    )
+    words = {"series": "episodes", "ladder": "mainstream to niche"}
+    for ax, title, metrics in panels:
+        for metric, marker in metrics.items():
+            values = results[[f"{s}/{metric}" for s in settings]].to_numpy()
+            mean, half = interval(values)
+            for i, s in enumerate(settings):
+                tone = colour("you" if s in marked else "held-out watch")
+                ax.plot(np.full(len(values), i), values[:, i], "o", color=tone, ms=3.5, alpha=0.4)
+                ax.errorbar(i, mean[i], yerr=half[i], fmt=marker, color=tone, ms=8, capsize=4)
+                if s in marked:
+                    number = f"{mean[i]:.2f}" if ax is axes[0] else f"{mean[i]:.0f}"
+                    ax.annotate(number, (i, mean[i]), xytext=(9, 0), color=tone,
+                                textcoords="offset points", va="center")  # fmt: skip
+            if metric in words:
+                ax.plot([], [], marker, color=MUTED, label=words[metric])
+        ax.axhline(0.5 if ax is axes[0] else 0.0, color=MUTED, ls=(0, (5, 3)), lw=1.2)
         ax.set_title(title, fontsize=11.5)
-    for ax in axes:
-        ax.set_xticks(x, settings, rotation=30, ha="right")
-        ax.set_xlim(-0.5, len(settings) - 0.5)
+        ax.set_xticks(np.arange(len(settings)), settings, rotation=30, ha="right")
+        ax.set_xlim(-0.5, len(settings) - 0.1)
+    axes[0].set_ylim(0.3, 1.12)
+    axes[0].legend(loc="upper left", fontsize=9.5, ncols=2)
     return fig
