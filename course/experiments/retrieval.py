@@ -87,8 +87,8 @@ def compare(
     -------
     DataFrame, index name, with columns ``recall@10``, ``recall@k`` (k the number of candidates),
     ``scanned`` (share of the vectors compared with; NaN for hnsw), ``ms`` (median core milliseconds
-    of a single search), ``clicks``, ``watch_minutes`` (expected, of the page as the search returns it),
-    ``ranked_clicks``, ``ranked_watch_minutes`` (of the best page from the k candidates)
+    of a single search), ``clicks``, ``watch_minutes`` (expected, of the page as the search returns
+    it), ``ranked_clicks``, ``ranked_watch_minutes`` (of the best page from the k candidates)
     """
     requests = live_requests(world, n, seed)
     users = model.user_vectors(requests)
