@@ -165,7 +165,7 @@ def trial(seed: int) -> dict[str, float]:
     out = {f"popular/{name}": value for name, value in floor(setting.game).items()}
 
     def record(name, model):
-        found = setting.game.measure(model, recall=RECALL)
+        found = setting.game.measure(setting.game.catalogue_scores(model), recall=RECALL)
         where = expectation(setting, model)
         found |= {name: where[name] for name in ("head", "watches")}
         out["actual head"] = where["actual_head"]
@@ -174,10 +174,9 @@ def trial(seed: int) -> dict[str, float]:
     for name, softmax in ways(setting, seed).items():
         record(name, setting.fit(softmax(), seed=seed))
     for negatives in LADDER:
-        for law, correct in (("uniform", True), ("popularity", True), ("popularity", False)):
-            softmax = SampledSoftmax(setting.counts, negatives, law, correct)
-            name = f"{law}{', corrected' if correct else ''} {negatives}"
-            record(name, setting.fit(softmax, seed=seed))
+        for correct, name in ((True, "popularity, corrected"), (False, "popularity")):
+            softmax = SampledSoftmax(setting.counts, negatives, "popularity", correct)
+            record(f"{name} {negatives}", setting.fit(softmax, seed=seed))
     return out
 
 
