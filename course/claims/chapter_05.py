@@ -287,6 +287,10 @@ CLAIMS = (
                 low=0.0,
             ),
             Contrast(
+                "rank correlation of MRR and clicks, watches from the home page only",
+                lambda t: rank_correlation(t, offline="mrr home"),
+            ),
+            Contrast(
                 "rank correlation of MRR and satisfied watches",
                 lambda t: rank_correlation(t, live="satisfied"),
             ),
