@@ -1,6 +1,8 @@
 """How fast is it? Measured in seconds of one core, as medians over repeats.
 
-``python -m course benchmark`` prints the simulator's speed and the seconds of each notebook.
+``python -m course benchmark`` prints the speed of the simulator and of training candidate
+generators, and the seconds of each notebook. If the library ``implicit`` is installed, it trains
+matrix factorization with it, too, back to back with the course's.
 Budgets (chapter lengths, worlds, sliders) are judged here and not in timed tests, since a busy
 machine would make those fail for no reason.
 """
@@ -15,8 +17,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from course.authoring import Book
+from course.experiments.next_watch import NextWatch
+from course.experiments.step_cost import step_seconds
 from course.experiments.worlds import DIAL_DAYS, dial_world
 from course.logs.tables import from_record
+from course.models.als import als, interactions
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import respond
@@ -24,6 +29,8 @@ from course.world import simulate
 
 SEED = 7
 FEED_REQUESTS = 2_000
+BATCH = 1_024
+FACTORS, REGULARISATION, ALPHA, ITERATIONS = 64, 10.0, 3.0, 15
 
 
 def core_seconds(work: Callable[[], object], repeats: int = 3) -> float:
@@ -96,6 +103,79 @@ def world_seconds(size: str, repeats: int = 3) -> float:
     return statistics.median(taken)
 
 
+def candidate_speed(batch: int = BATCH, steps: int = 20) -> float:
+    """Training examples of the candidate generator per core-second.
+
+    10,000 videos, 64 dimensions, 50 watches in the bag, 1,000 shared negatives.
+    """
+    return batch / step_seconds(10_000, "sampled", batch=batch, steps=steps)
+
+
+def als_beside_implicit(
+    size: str = "small", repeats: int = 3
+) -> dict[str, dict[str, float]] | None:
+    """Fit the same table by the course's ALS and by the library ``implicit``, in turns.
+
+    Returns
+    -------
+    dict library -> ``wall`` and ``core`` seconds of a fit (medians) and ``recall@50`` of the next
+    watches; None if ``implicit`` is not installed
+    """
+    try:
+        from implicit.cpu.als import AlternatingLeastSquares
+    except ImportError:
+        return None
+    game = NextWatch(simulate(size, seed=SEED).logs())
+    table = interactions(game.train)
+    factors = min(FACTORS, *table.shape)
+
+    def ours():
+        return als(table, factors, REGULARISATION, ALPHA, ITERATIONS, solver="cg")
+
+    def theirs():
+        # There an entry's confidence is alpha * r, in the course 1 + alpha * r.
+        model = AlternatingLeastSquares(
+            factors=factors, regularization=REGULARISATION, alpha=1 + ALPHA,
+            iterations=ITERATIONS, random_state=0,
+        )  # fmt: skip
+        model.fit(table, show_progress=False)
+        return model.user_factors, model.item_factors
+
+    fits = {"course": ours, "implicit": theirs}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in fits}
+    found = {}
+    for _ in range(repeats):
+        for name, fit in fits.items():
+            wall, core = time.perf_counter(), time.process_time()
+            found[name] = fit()
+            taken[name].append((time.perf_counter() - wall, time.process_time() - core))
+    out = {}
+    for name, (users, videos) in found.items():
+        scores = (users @ videos.T)[game.events["user_id"].to_numpy()]
+        wall, core = (statistics.median(values) for values in zip(*taken[name], strict=True))
+        recall = game.measure(scores, recall=(50,))["recall@50"]
+        out[name] = {"wall": wall, "core": core, "recall@50": recall}
+    return out
+
+
+def _print_training(repeats: int) -> None:
+    speed = statistics.median(candidate_speed() for _ in range(repeats))
+    print(
+        "\ncandidate generator, 10,000 videos, 64 dimensions, 50 watches, 1,000 shared negatives:\n"
+        f"{speed:,.0f} examples per core-second (at least 30,000 wanted)"
+    )
+    beside = als_beside_implicit(repeats=repeats)
+    if beside is None:
+        print("ALS beside the library implicit: left out, since implicit is not installed")
+        return
+    print(f"{'ALS':10}{'wall, s':>10}{'core, s':>10}{'recall@50':>12}")
+    for name, row in beside.items():
+        print(f"{name:10}{row['wall']:10.2f}{row['core']:10.2f}{row['recall@50']:12.4f}")
+    for clock in ("wall", "core"):
+        ratio = beside["course"][clock] / beside["implicit"][clock]
+        print(f"{clock} time, course / implicit: {ratio:.2f} (at most 2 wanted)")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m course benchmark", description=__doc__)
@@ -116,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     print("rows: watches, searches, impressions; feed: impressions from page to feedback")
 
+    _print_training(arguments.repeats)
     simulate("small", seed=SEED)
     start = time.perf_counter()
     simulate("small", seed=SEED)

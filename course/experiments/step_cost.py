@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from course.errors import ConfigError
 from course.experiments.next_watch import fit_model
 from course.experiments.softmax_laws import random_tree
 from course.features import BAG_LENGTH, Vocabulary
@@ -28,17 +29,21 @@ def step_seconds(
     ----------
     videos : size of the catalogue
     method : one of ``METHODS``; "sparse" updates only the rows of the tables that a batch used
-    steps : how many to take; the first two do not count
+    steps : how many to take, at least 3; the first two do not count
     """
+    if method not in METHODS:
+        raise ConfigError(f"method={method!r}", allowed=", ".join(METHODS))
     rng = np.random.default_rng(seed)
     counts = np.arange(videos, 0, -1)
     law = counts / counts.sum()
     features = SimpleNamespace(videos=Vocabulary(np.arange(videos)), tokens=())
     features.videos.counts = counts
-    softmax = {
-        "full": FullSoftmax,
-        "hierarchical": lambda: HierarchicalSoftmax(random_tree(videos, seed), dim),
-    }.get(method, lambda: SampledSoftmax(counts, NEGATIVES))()
+    if method == "full":
+        softmax = FullSoftmax()
+    elif method == "hierarchical":
+        softmax = HierarchicalSoftmax(random_tree(videos, seed), dim)
+    else:
+        softmax = SampledSoftmax(counts, NEGATIVES)
     model = CandidateGenerator(
         features, ("watches",), depth=0, dim=dim, softmax=softmax, sparse="sparse" in method
     )
