@@ -9,7 +9,7 @@ import pandas as pd
 from course.claims.claim import Claim, Contrast, Trial
 from course.experiments import factorization
 
-TRIALS = (Trial("factorization", factorization.trial, minutes=2.0),)
+TRIALS = (Trial("factorization", factorization.trial, minutes=1.3),)
 
 SIMILAR = 10.0
 """Per cent. In the paper's Figure 6 the smallest step between two sets of signals is 7 % (example
@@ -64,7 +64,12 @@ CLAIMS = (
                 _minus("als with a clock", "recent popularity", "recall@20"),
             ),
         ),
-        note="",
+        note="Depth 0 is about twice as good as ALS here. Its bag of the last 50 watches tells what "
+        "is in fashion; the vector of an account blends all weeks. With bags that end a week "
+        "before the cut the same model is at the level of ALS, and ALS of one week beats ALS of "
+        "all weeks. The paper does not say how its factorization (trained by a ranking loss) "
+        "dealt with time. All signals beat both, as in the paper, but a factorization with a "
+        "hand-made clock is level with them.",
     ),
     Claim(
         id="R-6",
@@ -85,6 +90,8 @@ CLAIMS = (
                 _minus("dot product", "MLP combiner", "recall@20"),
             ),
         ),
-        note="",
+        note="The difference is small in MRR and clear in recall. Both were trained on the same "
+        "pairs with 100 negatives for three epochs; learning rate and penalty were chosen on other "
+        "worlds. Much more data or width for the network was not tried.",
     ),
 )
