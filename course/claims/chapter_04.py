@@ -11,7 +11,8 @@ from course.experiments import depth, signals
 TRIALS = (
     Trial("signals", signals.trial, minutes=2.0),
     Trial("depth_grid", depth.grid_trial, minutes=5.0),
-    Trial("depth_context", depth.context_trial, minutes=3.0),
+    Trial("depth_context", depth.context_trial, minutes=1.5),
+    Trial("depth_data", depth.data_trial, minutes=3.0),
 )
 
 
@@ -60,6 +61,10 @@ def _gain(group: str):
 def _dose(one: str, other: str, strength: str, measure: str = "nats"):
     prefix = f"context {strength}"
     return lambda t: t[f"{prefix}/{one}/{measure}"] - t[f"{prefix}/{other}/{measure}"]
+
+
+def _layers(one: str, other: str, users: str, measure: str = "inside/nats"):
+    return lambda t: t[f"{users}/depth {one}/{measure}"] - t[f"{users}/depth {other}/{measure}"]
 
 
 CLAIMS = (
@@ -182,8 +187,29 @@ CLAIMS = (
                      _dose("depth 1", "depth 0", "2", "mrr"), low=0.0),
             Contrast("one layer minus linear, moment twofold, inside the window (MRR)",
                      _dose("depth 1", "depth 0", "2", "inside/mrr"), low=0.0),
-            Contrast("two layers minus one, moment twofold (nats)",
-                     _dose("depth 2", "depth 1", "2")),
+        ),
+    ),
+    Claim(
+        id="P1-F6c",
+        chapter="04",
+        title="With enough data a second and a third layer pay, too",
+        paper="9.7 to 10.1, 10.6 to 10.9, 12.1 to 12.8 from one layer to three (MAP %)",
+        trial="depth_data",
+        contrasts=(
+            Contrast("7,500 accounts: two layers minus one, inside the window (nats)",
+                     _layers("2", "1", "7500"), high=0.0),
+            Contrast("7,500 accounts: three layers minus two, inside the window (nats)",
+                     _layers("3", "2", "7500"), high=0.0),
+            Contrast("gain by layers two and three, three times the data minus the small world "
+                     "(nats)",
+                     lambda t: _layers("3", "1", "7500")(t) - _layers("3", "1", "2500")(t),
+                     high=0.0),
+            Contrast("7,500 accounts: two layers minus one, inside the window (MRR)",
+                     _layers("2", "1", "7500", "inside/mrr"), low=0.0),
+            Contrast("7,500 accounts: two layers minus one, days after (MRR)",
+                     _layers("2", "1", "7500", "mrr"), low=0.0),
+            Contrast("7,500 accounts: three layers minus one, days after (nats)",
+                     _layers("3", "1", "7500", "nats"), high=0.0),
         ),
     ),
 )  # fmt: skip

@@ -24,8 +24,11 @@ from course.world import simulate
 
 DEPTHS = (0, 1, 2, 3, 4)
 HELD_OUT = 0.05
-STRENGTHS = (0.0, 1.0, 2.0)
+STRENGTHS = (0.0, 2.0)
 """Settings of the dial ``context_taste`` in the dose-response."""
+
+ACCOUNTS = (2_500, 7_500)
+"""Accounts in the small world, and in one with three times the data."""
 
 NEXT_EPISODE = ("series", "autoplay")
 """Sources in which the next watch is the next episode: a matter of looking it up."""
@@ -121,13 +124,23 @@ def context_trial(seed: int) -> dict[str, float]:
         models = {
             "depth 0": game.fit(SIGNALS, 0, seed),
             "depth 1": game.fit(SIGNALS, 1, seed),
-            "depth 2": game.fit(SIGNALS, 2, seed),
             "cross": game.fit(seed=seed, made=Crossed(game.task.features, seed=seed)),
             "depth 0, twice as long": game.fit(SIGNALS, 0, seed, epochs=6),
         }
         for name, model in models.items():
             found = game.measure(model)
             out.update({f"context {strength:g}/{name}/{k}": v for k, v in found.items()})
+    return out
+
+
+def data_trial(seed: int) -> dict[str, float]:
+    """Does a second or third layer pay with more data? Keys such as ``7500/depth 3/mrr``."""
+    out = {}
+    for users in ACCOUNTS:
+        game = Game(simulate("small", seed=seed, users=users).logs(), seed)
+        for depth in (1, 2, 3):
+            found = game.measure(game.fit(SIGNALS, depth, seed))
+            out.update({f"{users}/depth {depth}/{k}": v for k, v in found.items()})
     return out
 
 

@@ -28,6 +28,18 @@ COLOURS: dict[str, str] = {
     "sampled softmax": "#e69f00",
     "sampled softmax with correction": "#8f1d0a",
     "hierarchical softmax": "#56a0d3",
+    # Signals, depth and freshness.
+    "watches": "#9aa0a8",
+    "+ searches": "#e69f00",
+    "+ example age": "#0072b2",
+    "all": "#d55e00",
+    "example age": "#d55e00",
+    "no clock": "#5b6673",
+    "demographics": "#1b7a3d",
+    "one layer": "#d55e00",
+    "two layers": "#8f1d0a",
+    "hand-made cross": "#56a0d3",
+    "linear, twice as long": "#6fa8a0",
     # Labels and context.
     "next watch": "#d55e00",
     "held-out watch": "#0072b2",

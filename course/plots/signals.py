@@ -1,0 +1,236 @@
+"""Figures of chapter 04: lives of videos, the served age, who gains, depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from course.plots import paper
+from course.plots.palette import colour, look
+from course.plots.style import Figure, band, figure, interval, styled
+
+_LINES = {"observed": "observed", "with example age": "example age", "without age": "no clock"}
+
+
+@styled
+def lives(span: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the share of all watches that went to each of some videos, and its mean.
+
+    Parameters
+    ----------
+    span : (d,) days since upload
+    curves : name of the video -> (d,) share of the day's watches; NaN where the log has no day
+    """
+    fig, axes = figure(len(curves), height=3.2, sharey=True)
+    for ax, (name, share) in zip(np.atleast_1d(axes), curves.items(), strict=True):
+        ax.bar(span, 100 * share, width=1.0, color=colour("observed"), alpha=0.75)
+        ax.axhline(100 * np.nanmean(share), color=colour("no clock"), lw=2, ls="--")
+        ax.set(title=name, xlabel="days since upload")
+    np.atleast_1d(axes)[0].set_ylabel("share of the day's watches (%)")
+    return fig
+
+
+@styled
+def learned_lives(span: np.ndarray, curves: Mapping[str, np.ndarray], title: str = "") -> Figure:
+    """Draw the three curves of P1's Figure 4, ours on the left and the paper's on the right.
+
+    Parameters
+    ----------
+    span : (d,) days since upload
+    curves : "observed", "with example age", "without age" -> (d,) class probability
+    """
+    fig, axes = figure(2, height=3.9)
+    for name, label in _LINES.items():
+        style = {**look(label), "marker": "" if name != "observed" else "o", "ms": 4}
+        axes[0].plot(span, 1000 * np.asarray(curves[name]), label=name, **style)
+        axes[1].plot(paper.FIG4_DAYS, paper.FIG4[name], label=name, **style)
+    for ax in axes:
+        ax.axvline(0, color=colour("control"), lw=1, ls=":")
+        ax.set_xlabel("days since upload")
+        ax.set_ylim(bottom=0)
+    axes[0].set(ylabel="class probability x 1000", title=title or "Here")
+    axes[1].set(title="P1, Figure 4 (digitised)")
+    axes[1].legend(loc="upper right")
+    return fig
+
+
+@styled
+def served_age(
+    days_before: int,
+    video: str,
+    lives: Mapping[str, np.ndarray],
+    span: np.ndarray,
+    t_max: float,
+    uploaded: Mapping[str, float],
+) -> Figure:
+    """Draw what the model answers when it is served at an example age.
+
+    Parameters
+    ----------
+    days_before : example age (days); 0 = now
+    video : key of ``lives``
+    lives : video -> (d,) class probability by example age ``span``, all else equal
+    span : (d,) example ages, days
+    t_max : end of the training log, days
+    uploaded : video -> day of upload
+    """
+    fig, ax = figure(height=3.4)
+    curve, at = 1000 * np.asarray(lives[video]), int(np.abs(span - days_before).argmin())
+    ax.plot(t_max - span, curve, color=colour("example age"), lw=2.5)
+    ax.plot(t_max - span[at], curve[at], "o", ms=12, color=colour("you"))
+    ax.annotate(
+        f"served at age {span[at]:g}: {curve[at]:.2f}", (t_max - span[at], curve[at]),
+        xytext=(0, 14), textcoords="offset points", ha="center", color=colour("you"),
+        annotation_clip=False,
+    )  # fmt: skip
+    ax.axvline(uploaded[video], color=colour("control"), lw=1, ls=":")
+    ax.annotate(
+        "uploaded", (uploaded[video], 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0),
+        textcoords="offset points", color=colour("control"),
+    )  # fmt: skip
+    ax.set(xlabel="day of the log that the model believes it is", title=video)
+    ax.set_ylabel("class probability x 1000")
+    ax.set_ylim(0, 1.25 * max(1e-9, curve.max()))
+    ax.set_xlim(t_max - span.max() - 1, t_max + 2)
+    return fig
+
+
+@styled
+def served_ages(
+    settings: Sequence[int],
+    video: str,
+    lives: Mapping[str, np.ndarray],
+    span: np.ndarray,
+    t_max: float,
+    uploaded: Mapping[str, float],
+) -> Figure:
+    """Draw `served_age` at several settings in one picture: a point for each."""
+    fig = served_age(settings[0], video, lives, span, t_max, uploaded)
+    ax, curve = fig.axes[0], 1000 * np.asarray(lives[video])
+    for age in settings[1:]:
+        at = int(np.abs(span - age).argmin())
+        ax.plot(t_max - span[at], curve[at], "o", ms=12, color=colour("you"))
+        ax.annotate(
+            f"age {span[at]:g}: {curve[at]:.2f}", (t_max - span[at], curve[at]), xytext=(0, 14),
+            textcoords="offset points", ha="center", color=colour("you"),
+        )  # fmt: skip
+    return fig
+
+
+@styled
+def serving_sweep(table: pd.DataFrame, true_fresh: float) -> Figure:
+    """Draw quality and freshness against the example age at serving.
+
+    Parameters
+    ----------
+    table : columns ``age`` (days), ``mrr``, ``fresh`` (share of the first 20)
+    true_fresh : share of fresh videos among what was watched
+    """
+    fig, axes = figure(2, height=3.4)
+    axes[0].plot(table["age"], table["mrr"], **look("example age"))
+    axes[0].set(ylabel="mean reciprocal rank", title="Guessing the next watch")
+    axes[1].plot(table["age"], 100 * table["fresh"], **look("example age"))
+    axes[1].axhline(100 * true_fresh, color=colour("truth"), ls="--", lw=1.4)
+    axes[1].annotate("truly watched", (table["age"].iloc[-1], 100 * true_fresh), ha="right",
+                     xytext=(0, 4), textcoords="offset points")  # fmt: skip
+    axes[1].set(ylabel="under 5 days old, of the first 20 (%)", title="How fresh the list is")
+    for ax in axes:
+        ax.set_xlabel("example age at serving (days)")
+        ax.set_ylim(bottom=0)
+    return fig
+
+
+@styled
+def gain_by_history(gains: Mapping[str, np.ndarray]) -> Figure:
+    """Draw what demographics add, by the number of watches before.
+
+    Parameters
+    ----------
+    gains : group -> (seeds,) difference of the mean reciprocal rank
+    """
+    fig, ax = figure(height=3.4)
+    for x, values in enumerate(gains.values()):
+        mean, half = interval(values)
+        ax.bar(x, mean, color=colour("demographics"), width=0.6, alpha=0.75)
+        ax.errorbar(x, mean, yerr=half, color=colour("truth"), capsize=5, lw=1.5)
+        ax.plot(np.full(len(values), x + 0.18), values, "o", ms=4, color=colour("control"))
+    ax.axhline(0, color=colour("control"), lw=1)
+    ax.set_xticks(range(len(gains)), list(gains))
+    ax.set(xlabel="watches before", ylabel="gain in mean reciprocal rank")
+    ax.grid(axis="x", visible=False)
+    return fig
+
+
+@styled
+def depth_grid(
+    ours: Mapping[str, np.ndarray],
+    live: Mapping[tuple[str, int], float] | None = None,
+    ylabel: str = "mean reciprocal rank",
+) -> Figure:
+    """Draw P1's Figure 6: feature sets by depth, ours beside the paper's.
+
+    Parameters
+    ----------
+    ours : feature set -> (seeds, depths)
+    live : (feature set, depth) -> value of models trained just now
+    """
+    fig, axes = figure(2, height=4.4)
+    for name, values in ours.items():
+        x = np.arange(values.shape[1])
+        band(axes[0], x, values, name)
+        dashed = {"ls": "--", "marker": ""} if name == "watches" else {}
+        axes[1].plot(x, paper.FIG6[name], label=name, **{**look(name), **dashed})
+    for (_, depth), value in (live or {}).items():
+        axes[0].plot(depth, value, "*", ms=15, color=colour("you"), zorder=5)
+        axes[0].annotate("just now", (depth, value), xytext=(8, -3), color=colour("you"),
+                         textcoords="offset points")  # fmt: skip
+    axes[0].set(ylabel=ylabel, title="Here (five worlds)")
+    axes[1].set(ylabel="mean average precision (%)", title="P1, Figure 6 (digitised)")
+    for ax in axes:
+        ax.set_xlabel("hidden layers")
+        ax.set_xticks(x)
+    axes[1].set_ylim(0, 18)
+    axes[1].legend(loc="upper left", ncols=2)
+    return fig
+
+
+@styled
+def depth_by_measure(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw the change against depth 0, one panel for each measure.
+
+    Parameters
+    ----------
+    panels : title (with the unit) -> feature set -> (seeds, depths) difference from depth 0
+    """
+    fig, axes = figure(len(panels), height=3.7)
+    for ax, (title, lines) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for name, values in lines.items():
+            band(ax, np.arange(values.shape[1]), values, name)
+        ax.axhline(0, color=colour("control"), lw=1)
+        ax.set(title=title, xlabel="hidden layers")
+        ax.set_xticks(np.arange(values.shape[1]))
+    np.atleast_1d(axes)[0].set_ylabel("change against depth 0")
+    np.atleast_1d(axes)[0].legend(loc="best")
+    return fig
+
+
+@styled
+def dose_response(x: Sequence[float], gains: Mapping[str, np.ndarray]) -> Figure:
+    """Draw what each rival gains on the linear model as the moment matters more.
+
+    Parameters
+    ----------
+    x : (k,) settings of the dial ``context_taste``
+    gains : rival -> (seeds, k) fall of the cross-entropy against the linear model, nats
+    """
+    fig, ax = figure(height=3.7)
+    for name, values in gains.items():
+        band(ax, x, values, name)
+    ax.axhline(0, color=colour("control"), lw=1)
+    ax.set_xticks(list(x))
+    ax.set(xlabel="how much taste depends on the moment (dial context_taste)")
+    ax.set_ylabel("gain on the linear model (nats)")
+    ax.legend(loc="best")
+    return fig

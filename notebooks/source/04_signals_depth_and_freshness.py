@@ -1,0 +1,367 @@
+# ---
+# course:
+#   number: "04"
+#   title: Signals, depth and freshness
+#   question: What do search, demographics, example age and depth add, and to whom?
+#   paper: P1 sections 3.3 to 3.5, Figs. 4 and 6
+#   minutes: 90
+# ---
+
+# %% [markdown]
+# # 04 · Signals, depth and freshness
+#
+# **Promise.** After this chapter you can feed searches, demographics and a clock to the candidate generator, say to whom each of them helps, name two wrong clocks, and say what hidden layers are good for and what they are not.
+#
+# * **Papers.** Covington et al. 2016 (P1), sections 3.3 (signals), "Example Age" with Figure 4, 3.5 with Figure 6.
+# * **You should know.** Chapter 03: averaged bags, the ReLU tower, the softmax over all videos.
+# * **Your time** about 90 minutes; **the machine's** about {{seconds}} seconds.
+
+# %%
+# {{setup}}
+
+# %%
+import numpy as np
+import pandas as pd
+
+from course import check, claims, plots, simulate
+from course.experiments import depth, factorization, signals
+from course.experiments.next_watch import NextWatch, fit_candidates
+from course.features import NONE, example_age, search_bags, with_bigrams
+from course.widgets import Choice, IntSlider, predict, sliders
+
+world = simulate("small", seed=7)
+task = NextWatch(world.logs())  # the guessing game: the last three days are to be guessed
+rows = task.examples()  # its training examples
+print(f"{len(rows):,} training examples, {len(task.events):,} watches to be guessed")
+
+# %% [markdown]
+# ## 1. The question
+#
+# A softmax over videos answers *which video is watched next?* with one probability for each video. But the right answer moves. Here is the share of all watches that went to three videos, day by day since their upload.
+
+# %%
+days = np.arange(5, int(task.at))  # whole days of the training log, after the first few
+span = np.arange(-8, 17)  # days since upload
+share = signals.watched_share(task, days)
+born = signals.launched(task)  # uploaded in the middle of the log, and watched often
+watched = task.features.videos.counts[task.features.videos.encode(born)]
+stars = born[np.argsort(-watched)[:3]]
+real = signals.lives(task, share, days, stars, span)
+plots.lives(span, {f"video {v}": curve for v, curve in zip(stars, real, strict=True)})
+
+# %% [markdown]
+# *What to see:* nothing before the upload, a rise, a peak, a decay (bars). The dashed line is the mean over the window. A model that does not know what day it is can do no better than that line.
+#
+# P1 gives the model four kinds of signals (watches, searches, demographics, the age of the example) and up to four hidden layers. Before we add them one by one:
+
+# %%
+guess = predict(
+    "04-what-helps",
+    "What will add most to a linear model on watches alone?",
+    ["searches", "the clock (example age)", "demographics", "hidden layers"],
+)
+guess
+
+# %% [markdown]
+# ## 2. The naive way
+#
+# The linear model on watched videos alone (chapter 03's tower with depth 0), between floor and ceiling. The number is the mean reciprocal rank (MRR) of the video that was really watched next, among all that the account had not watched. The ceiling knows what people really want and come upon (chapter 02).
+
+
+# %%
+def train(signals, depth):
+    return fit_candidates(task.features, task.train, rows, signals, depth=depth, width=128)
+
+
+sample = factorization.sampled(task, 1_500)
+naive = train(("watches",), depth=0)
+ceiling = task.measure(factorization.oracle_scores(world, task, sample), sample)["mrr"]
+popular = factorization.floors(task)["recent popularity"]
+floor = task.measure(factorization.per_account(popular, task.events))["mrr"]
+linear = task.measure(naive)["mrr"]
+print(f"popular of late, in my language {floor:.3f}, watches alone {linear:.3f}, ", end="")
+print(f"ceiling {ceiling:.3f}")
+
+# %% [markdown]
+# Watches alone are about as good as counting what was popular in the last two days. Much is left.
+
+# %% [markdown]
+# ## 3. Searches: a bag without order
+#
+# A query is cut into words (*tokens*). P1 embeds single tokens (unigrams) and pairs of neighbours (bigrams), and averages them, as it does with watched videos. Here are the last tokens of three accounts, newest first; -1 means "none".
+
+# %%
+bags = search_bags(task.train, rows.tail(3), length=6)
+pd.DataFrame(bags, index=[f"account {u}" for u in rows.tail(3)["user_id"]])
+
+# %% [markdown]
+# A pair gets an id of its own: with 1,024 as a bound on token ids, (first, second) becomes (first + 1) · 1024 + second.
+
+
+# %%
+def add_pairs(bag):
+    """Unigrams, then bigrams. In the bag the newest token stands first."""
+    first, second = bag[:, 1:], bag[:, :-1]
+    pair = np.where((first < 0) | (second < 0), NONE, (first + 1) * 1024 + second)
+    return np.hstack([bag, pair])
+
+
+assert np.array_equal(add_pairs(bags), with_bigrams(bags))
+
+# %% [markdown]
+# Averaging forgets the order: the model knows *what* was searched for lately, not what came last. That is on purpose. A model that knows the last query repeats the search-result page on the home page; chapter 05 tries it out. (From here on we use unigrams, which is what the course's `Features` does unless told otherwise.)
+
+# %% [markdown]
+# ## 4. The clock: example age
+#
+# Let $t_{max}$ be the end of the training log and $t$ the time of a training example (a watch). Its **example age** is $a = t_{max} - t$. P1 feeds it with its powers, so that a network of few layers can bend it:
+#
+# $$\left(a,\; a^2,\; \sqrt a\right), \qquad a \text{ in units of 30 days.}$$
+#
+# It is a property of the *moment*, the same for all videos. During training the model learns what was watched when. **At serving the age is set to 0**: answer for now.
+
+
+# %%
+def age_powers(time, t_max):
+    a = np.maximum(t_max - time, 0) / 30  # nothing is newer than the end of the log
+    return np.stack([a, a**2, np.sqrt(a)], axis=-1)
+
+
+times = rows["time"].to_numpy()
+assert np.allclose(age_powers(times, task.features.t_max), example_age(times, task.features.t_max))
+
+# %% [markdown]
+# Now the same network twice, with two hidden layers: all signals, and all signals but the age.
+
+# %%
+clock = train(signals.SIGNALS, depth=2)
+no_clock = train(signals.NO_AGE, depth=2)
+for name, model in {"no clock": no_clock, "example age": clock}.items():
+    scores = task.catalogue_scores(model)
+    fresh, truly = signals.fresh_share(task, scores)
+    print(f"{name:12} MRR {task.measure(scores)['mrr']:.3f}, under 5 days old: {fresh:.0%}")
+print(f"{'truly watched':12} under 5 days old: {truly:.0%}")
+
+# %% [markdown]
+# The clock lifts the MRR and brings more new videos among the first 20 of each list. What has it learned? We ask both models on each day of the log for the probability of the most watched of our three videos, averaged over what people looked like that day.
+
+# %%
+star = stars[:1]
+learned = {"observed": real[0]}
+for name, model in {"with example age": clock, "without age": no_clock}.items():
+    curves = signals.class_probabilities(task, model, days)
+    learned[name] = signals.lives(task, curves, days, star, span)[0]
+plots.learned_lives(span, learned, title=f"Video {star[0]}")
+
+# %% [markdown]
+# *What to see:* with the age (orange) the model follows the rise and the fall, flatter and a little late, as in the paper. Without it (grey) our model is *not* blind, though the paper's is. Why? The last watches of an account tell what day it is: who has just watched Tuesday's videos lives on Wednesday. Take that away, too, and ask the same moments on every day, with nothing but the age turned:
+
+# %%
+fixed = {"observed": real[0]}
+for name, model in {"with example age": clock, "without age": no_clock}.items():
+    curves = signals.class_probabilities(task, model, days, moments="fixed")
+    fixed[name] = signals.lives(task, curves, days, star, span)[0]
+plots.learned_lives(span, fixed, title="The same moments on every day")
+
+# %% [markdown]
+# *What to see:* now the model without age is flat and above 0 *before the upload*, exactly P1's baseline; the other bends by its age input alone.
+
+# %% [markdown]
+# ## 5. Serving at the wrong age
+#
+# Turn the age that is served. At $a$ the model believes that today is $t_{max} - a$. Move the slider back to before the upload.
+
+# %%
+ages = np.arange(0, 37)
+moments = np.array([task.features.t_max - a - 0.5 for a in ages])
+sweep = signals.class_probabilities(task, clock, np.floor(moments).astype(int), moments="fixed")
+by_video = {f"video {v}": sweep[:, task.features.videos.encode(v)] for v in stars}
+uploaded = {f"video {v}": task.train.videos["uploaded"][v] for v in stars}
+given = dict(lives=by_video, span=ages, t_max=task.features.t_max, uploaded=uploaded)
+sliders(
+    plots.served_age,
+    days_before=IntSlider(0, 36, 1, 12, label="example age at serving (days)"),
+    video=Choice(list(by_video)),
+    fixed=given,
+)
+
+# %% [markdown]
+# The same function at three settings:
+
+# %%
+plots.served_ages((0, 12, 30), next(iter(by_video)), **given)
+
+# %% [markdown]
+# *What to see:* at age 0 the video is old news; some days back it is at its peak; at 30 it was not there yet. Two mistakes are common. The first leaves the age at its training mean:
+
+# %%
+mean_age = task.features.t_max - times.mean()
+served = []
+for age in (0, 1, 3, 7, mean_age):
+    powers = signals.AtAge(clock, age).powers()
+    scores = task.catalogue_scores(clock, sample, age=powers)
+    found = task.measure(scores, sample)["mrr"]
+    served.append((age, found, signals.fresh_share(task, scores, sample)[0]))
+plots.serving_sweep(pd.DataFrame(served, columns=["age", "mrr", "fresh"]), truly)
+
+# %% [markdown]
+# *What to see:* both fall. The rightmost point is the mean age of training; it recommends what was watched weeks ago, and hardly anything new.
+#
+# The second mistake reads "age" as the age of the *video*. In training that gives the answer away (a watch of a two-day-old video must be one of the few two-day-old videos), and no such thing is known of a page request. Served at 0 it asks for videos that were uploaded this second. Both mistakes, live, in five other worlds:
+
+# %%
+stored = claims.results("signals")
+systems = ("no clock", "example age", "served at the mean age", "age of the video")
+live = {name: stored[f"live/{name}/clicks"] for name in systems}
+fresh_live = {name: stored[f"live/{name}/fresh_share"] for name in systems}
+pd.DataFrame({"clicks per page": live, "under 7 days old": fresh_live}).map(np.mean).round(2)
+
+# %% [markdown]
+# ## 6. Demographics: for those without a history
+#
+# Country, language, gender, age band and whether somebody is logged in are known before the first watch. What do they add to a model that has everything else? We take the account's number of watches before the moment.
+
+# %%
+groups = signals.HISTORY_GROUPS
+gains = {
+    g: stored[f"all/history {g}/mrr"] - stored[f"no demographics/history {g}/mrr"] for g in groups
+}
+plots.gain_by_history(gains)
+
+# %% [markdown]
+# *What to see:* for accounts without a watch the gain is large; it shrinks as soon as there are some. An average over all accounts would have hidden it, since most watches come from accounts with a long history.
+
+# %% [markdown]
+# ## 7. Depth
+#
+# P1's Figure 6 crosses the four feature sets with 0 to 4 hidden layers. We have done so in five worlds (twenty models in each, half the paper's widths). The stars are two models of this notebook.
+
+# %%
+grid = claims.results("depth_grid")
+points = {("watches", 0): linear, ("all", 2): task.measure(clock)["mrr"]}
+plots.depth_grid(depth.grid(grid), points)
+
+# %% [markdown]
+# *What to see:* PLACEHOLDER
+
+# %%
+panels = {}
+for title, measure in {"MRR, days after": "mrr", "MRR, in the window": "inside/mrr",
+                       "nats, days after": "nats"}.items():  # fmt: skip
+    table = depth.grid(grid, measure)
+    panels[title] = {name: table[name] - table[name][:, :1] for name in ("+ searches", "all")}
+plots.depth_by_measure(panels)
+
+# %% [markdown]
+# *What to see:* PLACEHOLDER
+
+# %% [markdown]
+# ## 8. The switch: what is depth for?
+#
+# PLACEHOLDER
+
+# %%
+dose = claims.results("depth_context")
+names = {"one layer": "depth 1", "two layers": "depth 2", "hand-made cross": "cross",
+         "linear, twice as long": "depth 0, twice as long"}  # fmt: skip
+gain = {
+    label: np.stack([dose[f"context {s:g}/depth 0/nats"] - dose[f"context {s:g}/{name}/nats"]
+                     for s in depth.STRENGTHS], axis=1)
+    for label, name in names.items()
+}  # fmt: skip
+plots.dose_response(depth.STRENGTHS, gain)
+
+# %% [markdown]
+# *What to see:* PLACEHOLDER
+
+# %% [markdown]
+# ## 9. Truth check: the ledger
+#
+# Five worlds that were not used to choose any setting. A contrast *holds* when its whole 95% interval lies where the paper says; "detectable" is the smallest difference that five worlds would show four times out of five.
+
+# %%
+guess.beside("PLACEHOLDER")
+claims.table("04")
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1 · Example age** (difficulty 1 of 3, 5 minutes). Given the times of training examples and the end of the training log (both in days), return the example age of each, in days. A time after the end counts as the end.
+#
+# <details><summary>Hint</summary>It is about the example, so the upload of the video does not come into it.</details>
+
+
+# %% tags=["exercise"]
+def example_ages(time, t_max):
+    return ...  # your code
+
+
+_ = check("04-example-age", example_ages)
+
+
+# %% tags=["solution"]
+def example_ages(time, t_max):
+    return np.maximum(t_max - time, 0)
+
+
+_ = check("04-example-age", example_ages)
+
+# %% [markdown]
+# **Exercise 2 · A bag of tokens** (difficulty 2, 10 minutes). `tokens` (n × L) holds token ids, -1 for none, and `table` one vector for each token. Return the mean vector of each bag; an empty bag is the zero vector.
+#
+# <details><summary>Hint 1</summary>How many tokens does each bag really hold?</details>
+# <details><summary>Hint 2</summary>Give the missing tokens the weight 0, and do not divide by 0.</details>
+
+
+# %% tags=["exercise"]
+def token_bag(tokens, table):
+    return ...  # your code
+
+
+_ = check("04-token-bag", token_bag)
+
+
+# %% tags=["solution"]
+def token_bag(tokens, table):
+    there = tokens >= 0
+    total = (table[np.where(there, tokens, 0)] * there[:, :, None]).sum(axis=1)
+    return total / np.maximum(there.sum(axis=1), 1)[:, None]
+
+
+_ = check("04-token-bag", token_bag)
+
+# %% [markdown]
+# **Exercise 3 · Who gains?** (difficulty 2, 10 minutes). For each event you have the rank with a signal (`ranks_with`), the rank without it (`ranks_without`) and the number of watches before (`watches`). Return the gain in mean reciprocal rank of the events with no watch before, minus that of all others.
+#
+# <details><summary>Hint 1</summary>The reciprocal comes before the mean.</details>
+# <details><summary>Hint 2</summary>Two gains, one for each group; the answer is their difference.</details>
+
+
+# %% tags=["exercise"]
+def gain_of_the_new(ranks_with, ranks_without, watches):
+    return ...  # your code
+
+
+_ = check("04-new-users", gain_of_the_new)
+
+
+# %% tags=["solution"]
+def gain_of_the_new(ranks_with, ranks_without, watches):
+    gain, new = 1 / ranks_with - 1 / ranks_without, watches == 0
+    return gain[new].mean() - gain[~new].mean()
+
+
+_ = check("04-new-users", gain_of_the_new)
+
+# %% [markdown]
+# ## Summary
+#
+# 1. Searches enter as an unordered bag of tokens; they run ahead of taste.
+# 2. Example age is a clock of the moment: learned in training, 0 at serving. Left at its mean, or read as the video's age, it does harm.
+# 3. Demographics are priors: they help whoever has no history yet.
+# 4. PLACEHOLDER depth
+# 5. PLACEHOLDER
+#
+# **What the paper says and we could not show here.** PLACEHOLDER
+#
+# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016.
