@@ -64,8 +64,8 @@ CLAIMS = (
                 _minus("als with a clock", "recent popularity", "recall@20"),
             ),
         ),
-        note="Depth 0 is about twice as good as ALS here. Its bag of the last 50 watches tells what "
-        "is in fashion; the vector of an account blends all weeks. With bags that end a week "
+        note="Depth 0 is about twice as good as ALS here. Its bag of the last 50 watches tells "
+        "what is in fashion; the vector of an account blends all weeks. With bags that end a week "
         "before the cut the same model is at the level of ALS, and ALS of one week beats ALS of "
         "all weeks. The paper does not say how its factorization (trained by a ranking loss) "
         "dealt with time. All signals beat both, as in the paper, but a factorization with a "

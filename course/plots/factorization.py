@@ -12,6 +12,7 @@ from course.experiments.factor_settings import TOP, settings_curve
 from course.plots.palette import colour, look
 from course.plots.style import MUTED, Figure, figure, floor_and_ceiling, interval, styled
 
+METRICS = {"mrr": "MRR"}
 _CELLS = 220  # accounts and videos are drawn in at most so many groups
 
 
@@ -122,7 +123,7 @@ def contest(
         ax.set_xlim(left=0)
         floor_and_ceiling(ax, *ends, orient="v")
         ax.set_xlim(left=0)
-        ax.set_xlabel(metric)
+        ax.set_xlabel(METRICS.get(metric, metric))
         ax.set_ylim(-0.6, len(names) - 0.4)
         ax.grid(axis="y", visible=False)
     np.atleast_1d(axes)[0].set_yticks(range(len(names)), names[::-1])
@@ -147,7 +148,7 @@ def clock_weights(table: pd.DataFrame, lines: pd.DataFrame) -> Figure:
             ax.axhline(value, color=colour(name), ls="--", lw=1.4)
             ax.annotate(name, (x[-1], value), xytext=(0, -4), va="top", ha="right",
                         textcoords="offset points", color=colour(name))  # fmt: skip
-        ax.set(xlabel="weight w of what is in fashion", ylabel=metric)
+        ax.set(xlabel="weight w of what is in fashion", ylabel=METRICS.get(metric, metric))
         ax.set_xticks(x, [f"{weight:g}" for weight in table.index])
         values = np.append(table[metric], lines[metric])
         ax.set_ylim(0.75 * values.min(), 1.06 * values.max())
@@ -185,15 +186,18 @@ def taste_by_history(found: pd.DataFrame, watches: np.ndarray) -> Figure:
 def _fit_panel(ax, regularisation: float, factors: int, progress: Callable | None = None) -> None:
     table = settings_curve(regularisation, progress=progress)
     x = np.arange(len(table))
-    for column, name, label in (
-        ("fit", "no treatment", "watches it was trained on"),
-        ("held_out", "matrix factorization", "watches of the next days"),
+    for column, name, label, place in (
+        ("fit", "no treatment", "watches it was trained on", 12),
+        ("held_out", "matrix factorization", "watches of the next days", -22),
     ):
         ax.plot(x, table[column], label=label, **look(name))
         at = int(np.abs(np.log(table.index.to_numpy() / factors)).argmin())
-        ax.plot(at, table[column].iloc[at], "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
-        ax.annotate(f"{table[column].iloc[at]:.2f}", (at, table[column].iloc[at]), xytext=(0, -22),
-                    textcoords="offset points", ha="center", color=colour("you"))  # fmt: skip
+        share = table[column].iloc[at]
+        ax.plot(at, share, "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
+        ax.annotate(
+            f"{share:.2f}", (at, share), xytext=(0, place), textcoords="offset points",
+            ha="center", color=colour("you"),
+        )  # fmt: skip
     ax.set_xticks(x, table.index)
     ax.set(xlabel="factors", ylim=(0, 1.4), title=f"regularisation {regularisation:g}")
     ax.set_yticks(np.arange(6) / 5)
