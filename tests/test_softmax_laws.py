@@ -202,7 +202,6 @@ def test_figures_draw():
     shares = np.full(10, 0.1)
     run = {"expected": shares, "mrr": 0.1, "corrected": True}
     steps = [f"{m}/{v}" for m in step_cost.METHODS for v in step_cost.SIZES]
-    gradient = np.linspace(-1, 1, 30)
     drawn = {
         1: [
             plots.expected_by_popularity({FULL: shares, PLAIN: shares}),
@@ -210,7 +209,7 @@ def test_figures_draw():
             plots.quick_trainings({"one": run}, run),
         ],
         2: [
-            plots.gradients(gradient, {PLAIN: gradient, CORRECTED: gradient}),
+            plots.pushes(shares, {PLAIN: shares, CORRECTED: shares}, shares),
             plots.sampling_laws(laws()),
             *(plots.probes(served(), p) for p in (*retrieval.NPROBE, [2, 16])),
         ],

@@ -44,21 +44,25 @@ def expected_by_popularity(
 
 
 @styled
-def gradients(exact: np.ndarray, means: Mapping[str, np.ndarray]) -> Figure:
-    """Draw mean gradients of sampled losses against that of the full softmax.
+def pushes(exact: np.ndarray, means: Mapping[str, np.ndarray], popularity: np.ndarray) -> Figure:
+    """Draw how strongly sampled losses push each video down, against the full softmax.
 
     Parameters
     ----------
-    exact : (m,) gradient of the full softmax
-    means : method -> (m,) mean gradient over many samples
+    exact : (V,) push of the full softmax: the mean probability that the model gives the video
+    means : method -> (V,) mean push over many samples
+    popularity : (V,) for the size of the points
     """
     fig, axes = figure(len(means), height=3.8, sharey=True, sharex=True)
     ends = 1e3 * np.array([exact.min(), exact.max()])
+    size = 4 + 50 * popularity / popularity.max()
     for ax, (name, mean) in zip(np.atleast_1d(axes), means.items(), strict=True):
-        ax.plot(ends, ends, color=colour("truth"), lw=1.2, ls=(0, (5, 3)))
-        ax.plot(1e3 * exact, 1e3 * mean, "o", ms=4, alpha=0.6, color=colour(name))
-        ax.set(xlabel="exact gradient (1/1000)", title=name.capitalize())
-    np.atleast_1d(axes)[0].set_ylabel("mean over many samples (1/1000)")
+        ax.scatter(1e3 * exact, 1e3 * mean, s=size, alpha=0.5, color=colour(name), lw=0)
+        ax.plot(ends, ends, color=colour("truth"), lw=1.4, ls=(0, (5, 3)))
+        ax.set(xlabel="full softmax (1/1000)", title=name.capitalize())
+        ax.title.set_fontsize(12)
+        ax.set_ylim(bottom=0)
+    np.atleast_1d(axes)[0].set_ylabel("mean over samples (1/1000)")
     return fig
 
 
@@ -287,7 +291,7 @@ def quick_trainings(
         name = CORRECTED if run["corrected"] else PLAIN
         expected_by_popularity({FULL: reference["expected"], name: run["expected"]}, ax=ax)
         ax.set_title(f"{label}: MRR {run['mrr']:.3f}", fontsize=12)
-        ax.set_ylim(0, 62)
+        ax.set_ylim(0, 32)
         handles, _ = ax.get_legend_handles_labels()
         ax.legend(handles, [f"full softmax: MRR {reference['mrr']:.3f}", "sampled"])
     if results is not None:
