@@ -150,8 +150,8 @@ CLAIMS = (
                 "against all examples (MRR by account, %)", _gain(CAP, NEXT, "mrr by account")
             ),
         ),
-        note="The gain goes to the light accounts, as expected, and the heavy ones gain nothing. Averaged "
-        "over accounts it is small, and live there is none: live requests come in proportion "
+        note="The gain goes to the light accounts, as expected, and the heavy ones gain nothing. "
+        "Averaged over accounts it is small, and live there is none: live requests come in proportion "
         "to activity. Against all examples a cap of 20 loses, because it throws two thirds of "
         "them away, which a site with more examples than it can use does not feel.",
     ),
