@@ -151,9 +151,9 @@ CLAIMS = (
             ),
         ),
         note="The gain goes to the light accounts, as expected, and the heavy ones gain nothing. "
-        "Averaged over accounts it is small, and live there is none: live requests come in proportion "
-        "to activity. Against all examples a cap of 20 loses, because it throws two thirds of "
-        "them away, which a site with more examples than it can use does not feel.",
+        "Averaged over accounts it is small, and live there is none: live requests come in "
+        "proportion to activity. Against all examples a cap of 20 loses, because it throws two "
+        "thirds of them away, which a site with more examples than it can use does not feel.",
     ),
     Claim(
         id="P1-C8",
