@@ -199,7 +199,7 @@ def _fit_panel(ax, regularisation: float, factors: int, progress: Callable | Non
             ha="center", color=colour("you"),
         )  # fmt: skip
     ax.set_xticks(x, table.index)
-    ax.set(xlabel="factors", ylim=(0, 1.4), title=f"regularisation {regularisation:g}")
+    ax.set(xlabel="factors", ylim=(0, 1.6), title=f"regularisation {regularisation:g}")
     ax.set_yticks(np.arange(6) / 5)
 
 
