@@ -66,7 +66,7 @@ popular = floor(game)
 print(", ".join(f"{name} {value:.3f}" for name, value in popular.items()))
 
 # %% [markdown]
-# That is a strong floor. Now your guess about what comes in section 4:
+# That is a strong floor: it has a clock, and the network of this chapter has none (chapter 04 gives it one). Now your guess about what comes in section 5:
 
 # %%
 guess = predict(
@@ -225,9 +225,9 @@ laws = claims.results("softmax_laws")
 plots.sampling_laws(laws)
 
 # %% [markdown]
-# *What to see:* uniform needs no correction, since all $E_j$ are alike. Every other law needs it, and with it all come close to the full softmax. Without, guesses are worse and their videos less popular.
+# *What to see:* uniform needs no correction, since all $E_j$ are alike. Every other law needs it, and with it all come within about 5% of the full softmax, in-batch closest. Without it, guesses fall by about a fifth to a quarter, below plain popularity, and the chosen videos are much less popular.
 #
-# **Trees.** A *hierarchical* softmax first chooses a cluster, then a video in it, so that a step costs about $\sqrt V$ scores instead of $V$. P1 tried it and could not reach the accuracy of sampling. In our worlds a tree of language and topic is *not* worse; a random tree of the same shape loses. The reason lies in the world: its labels of topics are perfect, and taste is about topics. P1 suspects that its tree put unrelated videos together. And there is a price that the figure hides: a product of two softmaxes is no dot product, so sections 9 and 10 would not work for it.
+# **Trees.** A *hierarchical* softmax first chooses a cluster, then a video in it, so that a step costs about $\sqrt V$ scores instead of $V$. P1 tried it and could not reach the accuracy of sampling. In our worlds a random tree loses, but a tree of language and topic is *not* worse than sampling; it is a little better. The reason lies in the world: its labels of topics are perfect, and taste is about topics. P1 suspects that its tree put unrelated videos together. And there is a price that the figure hides: a product of two softmaxes is no dot product, so the search of section 10 cannot serve it.
 
 # %% [markdown]
 # ## 7. How many negatives?
@@ -254,7 +254,7 @@ runs = {name: {**quick(n, correct=right), "corrected": right} for name, (n, righ
 plots.quick_trainings(runs, quick(0), laws)
 
 # %% [markdown]
-# *What to see:* more negatives help, less and less, and from a few hundred on the corrected sample is as good as all videos. Without the correction, more negatives help as well: with 1,000 of 1,846 videos in every sample there is not much left to be wrong about. On the real site the sample is a tiny share of millions, so more negatives would not save it.
+# *What to see:* with the correction, more negatives help, and with a few hundred the sample comes close to all videos. Without it more negatives help as well: with 1,000 of 1,846 videos in a sample, the chances to be drawn are nearly alike. On the real site a sample is a tiny share of millions, so that way out is closed.
 
 # %% [markdown]
 # ## 8. The switch: when all are drawn alike
