@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course.exercises.exercise import Exercise, Mistake
-
-DIM = 5
-TOKENS = 12
+from course.exercises.exercise import Exercise, Mistake, Tolerance
 
 
 def _age_cases(rng: np.random.Generator):
@@ -22,23 +19,20 @@ def _ages(time, t_max):
     return np.maximum(t_max - np.asarray(time, float), 0.0)
 
 
-def _bag_cases(rng: np.random.Generator):
+def _count_cases(rng: np.random.Generator):
     for _ in range(3):
-        tokens = rng.integers(0, TOKENS, (8, 6))
-        count = rng.integers(1, 6, 8)
-        count[0] = 0
-        # Missing tokens stand at the end: the newest come first.
-        tokens[np.arange(6) >= count[:, None]] = -1
-        yield tokens, rng.normal(size=(TOKENS, DIM)) + 0.5
+        days, videos = int(rng.integers(5, 9)), int(rng.integers(4, 8))
+        # Busy and quiet days, and videos that come and go.
+        rate = rng.uniform(5, 80, (days, 1)) * rng.dirichlet(np.ones(videos), days)
+        yield (rng.poisson(rate) + 1,)
 
 
-def _sum(tokens, table):
-    there = tokens >= 0
-    return (table[np.where(there, tokens, 0)] * there[:, :, None]).sum(axis=1)
+def _share(watches):
+    return watches.sum(axis=0) / watches.sum()
 
 
-def _bag(tokens, table):
-    return _sum(tokens, table) / np.maximum((tokens >= 0).sum(axis=1), 1)[:, None]
+def _daily(watches):
+    return watches / watches.sum(axis=1, keepdims=True)
 
 
 def _event_cases(rng: np.random.Generator):
@@ -103,41 +97,46 @@ EXERCISES = (
         hints=("It is about the example, so the upload of the video does not come into it.",),
     ),
     Exercise(
-        id="04-token-bag",
+        id="04-no-clock",
         chapter=4,
-        title="A bag of tokens",
+        title="The best answer without a clock",
         difficulty=2,
         minutes=10,
-        reference=_bag,
-        cases=_bag_cases,
+        reference=_share,
+        cases=_count_cases,
+        # Wide enough for somebody who finds the minimum by following the gradient.
+        tolerance=Tolerance(relative=2e-3, absolute=1e-4),
         mistakes=(
             Mistake(
-                lambda tokens, table: _sum(tokens, table) / tokens.shape[1],
-                "You divide by the length of the row; the places without a token do not count.",
-            ),
-            Mistake(_sum, "That is the sum; divide by the number of tokens that are there."),
-            Mistake(
-                lambda tokens, table: table[tokens].mean(axis=1),
-                "-1 picked the last row of the table; it means that there is no token.",
+                lambda watches: _daily(watches).mean(axis=0),
+                "You average the shares of the days, so a quiet day weighs as much as a busy "
+                "one; each watch is an example.",
             ),
             Mistake(
-                lambda tokens, table: table[np.maximum(tokens, 0)].mean(axis=1),
-                "Places without a token were given the vector of token 0; they count nothing.",
+                lambda watches: _daily(watches)[-1],
+                "That is the share of the last day, which a model with a clock would give.",
             ),
             Mistake(
-                lambda tokens, table: np.where(
-                    (tokens >= 0).any(axis=1)[:, None], _bag(tokens, table), table.mean(axis=0)
-                ),
-                "An empty bag is the zero vector here, not the mean of the table.",
+                lambda watches: _daily(watches),
+                "That is an answer for each day; without a clock there is one for all.",
             ),
             Mistake(
-                lambda tokens, table: table[np.maximum(tokens[:, 0], 0)] * (tokens[:, :1] >= 0),
-                "You kept only the newest token; the bag is the mean of all of them.",
+                lambda watches: watches.sum(axis=0),
+                "Those are counts; probabilities sum to 1.",
+            ),
+            Mistake(
+                lambda watches: watches.sum(axis=0) / watches.sum(axis=0).max(),
+                "Those are relative to the most watched video; probabilities sum to 1.",
+            ),
+            Mistake(
+                lambda watches: (watches.sum(axis=0) == watches.sum(axis=0).max()).astype(float),
+                "You bet everything on the most watched video; the logarithm of 0 costs too much.",
             ),
         ),
         hints=(
-            "How many tokens does each bag really hold?",
-            "Give the missing tokens the weight 0, and do not divide by 0.",
+            "With one video watched n times out of N, which p minimises "
+            "-n log p - (N - n) log(1 - p)?",
+            "The days do not matter, only how often each video was watched in all.",
         ),
     ),
     Exercise(

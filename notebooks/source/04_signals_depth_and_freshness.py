@@ -307,28 +307,26 @@ def example_ages(time, t_max):
 _ = check("04-example-age", example_ages)
 
 # %% [markdown]
-# **Exercise 2 · A bag of tokens** (difficulty 2, 10 minutes). `tokens` (n × L) holds token ids, -1 for none, and `table` one vector for each token. Return the mean vector of each bag; an empty bag is the zero vector.
+# **Exercise 2 · The best answer without a clock** (difficulty 2, 10 minutes). `watches` (days × videos) holds how often each video was watched on each day; every watch is a training example. A model that knows neither the day nor the viewer gives one probability to each video. Return those that minimise the cross-entropy over all examples.
 #
-# <details><summary>Hint 1</summary>How many tokens does each bag really hold?</details>
-# <details><summary>Hint 2</summary>Give the missing tokens the weight 0, and do not divide by 0.</details>
+# <details><summary>Hint 1</summary>With one video watched n times out of N, which p minimises −n log p − (N − n) log(1 − p)?</details>
+# <details><summary>Hint 2</summary>The days do not matter, only how often each video was watched in all.</details>
 
 
 # %% tags=["exercise"]
-def token_bag(tokens, table):
+def without_a_clock(watches):
     return ...  # your code
 
 
-_ = check("04-token-bag", token_bag)
+_ = check("04-no-clock", without_a_clock)
 
 
 # %% tags=["solution"]
-def token_bag(tokens, table):
-    there = tokens >= 0
-    total = (table[np.where(there, tokens, 0)] * there[:, :, None]).sum(axis=1)
-    return total / np.maximum(there.sum(axis=1), 1)[:, None]
+def without_a_clock(watches):
+    return watches.sum(axis=0) / watches.sum()
 
 
-_ = check("04-token-bag", token_bag)
+_ = check("04-no-clock", without_a_clock)
 
 # %% [markdown]
 # **Exercise 3 · Who gains?** (difficulty 2, 10 minutes). For each event you have the rank with a signal (`ranks_with`), the rank without it (`ranks_without`) and the number of watches before (`watches`). Return the gain in mean reciprocal rank of the events with no watch before, minus that of all others.

@@ -8,19 +8,26 @@ def ages_one_by_one(time, t_max):
     return [t_max - min(t, t_max) for t in time]
 
 
-def bag_by_loops(tokens, table):
-    out = np.zeros((len(tokens), table.shape[1]))
-    for row, bag in enumerate(tokens):
-        known = [table[token] for token in bag if token != -1]
-        if known:
-            out[row] = np.mean(known, axis=0)
-    return out
+def share_of_weighted_days(watches):
+    daily = watches / watches.sum(axis=1)[:, None]
+    return np.average(daily, axis=0, weights=watches.sum(axis=1))
 
 
-def bag_by_torch(tokens, table):
-    padded = torch.cat([torch.tensor(table), torch.zeros(1, table.shape[1])])
-    ids = torch.tensor(np.where(tokens < 0, len(table), tokens))
-    return torch.nn.functional.embedding_bag(ids, padded, mode="mean", padding_idx=len(table))
+def share_by_descent(watches):
+    """Minimise the cross-entropy itself."""
+    counts = torch.tensor(watches.sum(axis=0), dtype=torch.float64)
+    scores = torch.zeros(len(counts), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-12)
+
+    def loss():
+        optimizer.zero_grad()
+        value = -(counts * torch.log_softmax(scores, 0)).sum() / counts.sum()
+        value.backward()
+        return value
+
+    for _ in range(20):
+        optimizer.step(loss)
+    return torch.softmax(scores.detach(), 0)
 
 
 def gain_by_groups(ranks_with, ranks_without, watches):
@@ -36,6 +43,6 @@ def gain_by_groups(ranks_with, ranks_without, watches):
 
 RIGHT = {
     "04-example-age": [ages_one_by_one],
-    "04-token-bag": [bag_by_loops, bag_by_torch],
+    "04-no-clock": [share_of_weighted_days, share_by_descent],
     "04-new-users": [gain_by_groups],
 }
