@@ -26,6 +26,9 @@ SHORT = {
 }
 """Names of the variants, short enough for a figure."""
 
+ORDER = ("shuffled", "dials at 0", "as it is", "dials at 2")
+"""Settings from no order to much."""
+
 
 @styled
 def two_questions(
@@ -51,8 +54,12 @@ def two_questions(
     )  # fmt: skip
     for ax, (name, (seen, asked)) in zip(np.atleast_1d(axes), contexts.items(), strict=True):
         for y, everything, used, mark in ((1, watches, seen, "o"), (0, searches, asked, "s")):
-            ax.plot(everything, np.full(len(everything), y), mark, mfc="white", mec="#9aa0a8", ms=7)
-            ax.plot(used, np.full(len(used), y), mark, color=colour(name), ms=7)
+            everything = np.sort(everything)
+            # Events of one session lie close together: spread them up and down.
+            height = y + 0.17 * (np.arange(len(everything)) % 3 - 1)
+            filled = np.isin(everything, used)
+            ax.plot(everything[~filled], height[~filled], mark, mfc="white", mec="#9aa0a8", ms=7)
+            ax.plot(everything[filled], height[filled], mark, color=colour(name), ms=7)
         ax.plot([label], [1], "*", color=INK, ms=17)
         ax.axvline(label, color=INK, lw=1, ls=(0, (5, 3)))
         ax.set(ylim=(-0.7, 1.7), title=name)
@@ -127,7 +134,7 @@ def against(
             mean, half = interval(values)
             ax.plot(values, np.full(len(values), y), "o", color=colour(name), ms=3.5, alpha=0.4)
             ax.errorbar(mean, y, xerr=half, fmt="D", color=colour(name), ms=6, capsize=3)
-        ax.set_title(title, fontsize=11.5)
+        ax.set_title(title, fontsize=11)
         ax.set_ylim(-0.6, len(names) - 0.4)
         ax.set_yticks(range(len(names)), [SHORT.get(n, n) for n in reversed(names)])
         ax.set_xlabel("%")
@@ -212,6 +219,7 @@ def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
     """
     marked = [setting] if isinstance(setting, str) else list(setting)
     settings = list(dict.fromkeys(c.split("/")[0] for c in results.columns if c.endswith("/gap")))
+    settings.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     fig, axes = figure(
         3, height=3.9,
         alt="; ".join(
@@ -222,8 +230,8 @@ def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
     )  # fmt: skip
     panels = (
         (axes[0], "watched in order (share)", {"series": "o", "ladder": "s"}),
-        (axes[1], "leak through the context (%)", {"leak": "D"}),
-        (axes[2], "loss on the next watch (%)", {"gap": "D"}),
+        (axes[1], "leak of the context (%)", {"leak": "D"}),
+        (axes[2], "loss, next watch (%)", {"gap": "D"}),
     )
     words = {"series": "episodes", "ladder": "mainstream to niche"}
     for ax, title, metrics in panels:
@@ -236,7 +244,8 @@ def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
                 ax.errorbar(i, mean[i], yerr=half[i], fmt=marker, color=tone, ms=8, capsize=4)
                 if s in marked:
                     number = f"{mean[i]:.2f}" if ax is axes[0] else f"{mean[i]:.0f}"
-                    ax.annotate(number, (i, mean[i]), xytext=(9, 0), color=tone,
+                    up = {"series": 8, "ladder": -9}.get(metric, 0)  # the two may coincide
+                    ax.annotate(number, (i, mean[i]), xytext=(8, up), color=tone,
                                 textcoords="offset points", va="center")  # fmt: skip
             if metric in words:
                 ax.plot([], [], marker, color=MUTED, label=words[metric])
@@ -244,6 +253,6 @@ def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
         ax.set_title(title, fontsize=11.5)
         ax.set_xticks(np.arange(len(settings)), settings, rotation=30, ha="right")
         ax.set_xlim(-0.5, len(settings) - 0.1)
-    axes[0].set_ylim(0.3, 1.12)
-    axes[0].legend(loc="upper left", fontsize=9.5, ncols=2)
+    axes[0].set_ylim(0.35, 1.2)
+    axes[0].legend(loc="upper left", fontsize=9.5)
     return fig
