@@ -158,4 +158,5 @@ def trial(seed: int) -> dict[str, float]:
     out |= {f"{name}/clicks": ends[name, "clicks"] for name in ("random", "oracle")}
     out |= {f"{kind}/build seconds": s for kind, s in seconds.items()}
     norms = np.linalg.norm(vectors, axis=1)
-    return out | {"videos": len(norms), "spread of norms": norms.std() / norms.mean()}
+    out |= {"videos": len(norms), "spread of norms": norms.std() / norms.mean()}
+    return {name: float(number) for name, number in out.items()}
