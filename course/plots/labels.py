@@ -58,9 +58,11 @@ def two_questions(
             # Events of one session lie close together: spread them up and down.
             height = y + 0.17 * (np.arange(len(everything)) % 3 - 1)
             filled = np.isin(everything, used)
+            if y == 1:
+                ax.plot([label], height[everything == label][:1], "*", color=INK, ms=17, zorder=3)
+                height = np.where(everything == label, np.nan, height)
             ax.plot(everything[~filled], height[~filled], mark, mfc="white", mec="#9aa0a8", ms=7)
             ax.plot(everything[filled], height[filled], mark, color=colour(name), ms=7)
-        ax.plot([label], [1], "*", color=INK, ms=17)
         ax.axvline(label, color=INK, lw=1, ls=(0, (5, 3)))
         ax.set(ylim=(-0.7, 1.7), title=name)
         ax.set_yticks([1, 0], ["watches", "searches"])
@@ -244,7 +246,8 @@ def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
                 ax.errorbar(i, mean[i], yerr=half[i], fmt=marker, color=tone, ms=8, capsize=4)
                 if s in marked:
                     number = f"{mean[i]:.2f}" if ax is axes[0] else f"{mean[i]:.0f}"
-                    up = {"series": 8, "ladder": -9}.get(metric, 0)  # the two may coincide
+                    both = results[[f"{s}/{m}" for m in metrics]].mean()  # they may coincide
+                    up = 0 if len(both) == 1 else 8 if mean[i] >= both.max() else -9
                     ax.annotate(number, (i, mean[i]), xytext=(8, up), color=tone,
                                 textcoords="offset points", va="center")  # fmt: skip
             if metric in words:
