@@ -321,6 +321,7 @@ def test_figures():
         np.ones((3, 16)),
         columns=[f"{s}/{k}" for s in settings for k in ("gap", "leak", "series", "ladder")],
     )
-    made.append(plots.asymmetry(order, "as it is"))
+    made += [plots.asymmetry(order, "as it is"), plots.asymmetry(order, 0)]
+    assert made[-2].describe() != made[-1].describe()
     for fig in made:
         assert fig.describe() and plots.png(fig).startswith(b"\x89PNG")

@@ -210,15 +210,16 @@ def offline_live(
 
 
 @styled
-def asymmetry(results: pd.DataFrame, setting: str | Sequence[str]) -> Figure:
+def asymmetry(results: pd.DataFrame, setting: int | str | Sequence[str]) -> Figure:
     """Draw how ordered consumption is, and what the wrong question costs, by setting of the dials.
 
     Parameters
     ----------
     results : one row a seed, columns ``"<setting>/<name>"`` with ``series`` and ``ladder`` (share
         of pairs that were watched in order), ``leak`` and ``gap`` (per cent)
-    setting : the setting to mark, or several
+    setting : the setting to mark, by name or place in `ORDER`, or several names
     """
+    setting = ORDER[setting] if isinstance(setting, int) else setting
     marked = [setting] if isinstance(setting, str) else list(setting)
     settings = list(dict.fromkeys(c.split("/")[0] for c in results.columns if c.endswith("/gap")))
     settings.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))

@@ -34,7 +34,7 @@ from course.features import history_bags
 from course.metrics import mean_reciprocal_rank
 from course.models.candidate_generation import CandidatePolicy
 from course.pages import home_page
-from course.widgets import Choice, predict, sliders
+from course.widgets import IntSlider, predict, sliders
 
 world = simulate("small", seed=7)
 logs = world.logs()
@@ -189,12 +189,12 @@ pairs = {"the log": order_kept(logs, level), "shuffled": order_kept(shuffled(log
 pd.DataFrame(pairs).round(2)
 
 # %% [markdown]
-# Now the dials: `series` is the pull of the next episode, `niche_ladder` the way to the niche. The buttons turn both; the first is the shuffled log. Training takes too long to do on the spot, so these are stored results of five worlds.
+# Now the dials: `series` is the pull of the next episode, `niche_ladder` the way to the niche. The slider turns both; its first place is the shuffled log. Training takes too long to do on the spot, so these are stored results of five worlds.
 
 # %%
 order = claims.results("asymmetry")
-settings = ["shuffled", "dials at 0", "as it is", "dials at 2"]
-sliders(plots.asymmetry, fixed={"results": order}, setting=Choice(settings, "as it is"))
+place = IntSlider(0, 3, 1, 2, label="order: 0 shuffled, 1 dials at 0, 2 as it is, 3 dials at 2")
+sliders(plots.asymmetry, fixed={"results": order}, setting=place)
 
 # %% [markdown]
 # The same with three settings marked:
