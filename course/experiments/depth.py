@@ -27,8 +27,17 @@ HELD_OUT = 0.05
 STRENGTHS = (0.0, 2.0)
 """Settings of the dial ``context_taste`` in the dose-response."""
 
-ACCOUNTS = (2_500, 7_500)
-"""Accounts in the small world, and in one with three times the data."""
+_TIME = {"freshness": 0.0, "drift": 0.0}
+SWITCHES = {
+    "as it is": {},
+    "no moment": {"context_taste": 0.0},
+    "no time": _TIME,
+    "all off": {
+        **_TIME, "context_taste": 0.0, "satiation": 0.0, "series": 0.0, "niche_ladder": 0.0,
+        "shared_accounts": 0.0,
+    },
+}  # fmt: skip
+"""Worlds in which something that a linear model cannot say is switched off."""
 
 NEXT_EPISODE = ("series", "autoplay")
 """Sources in which the next watch is the next episode: a matter of looking it up."""
@@ -133,14 +142,14 @@ def context_trial(seed: int) -> dict[str, float]:
     return out
 
 
-def data_trial(seed: int) -> dict[str, float]:
-    """Does a second or third layer pay with more data? Keys such as ``7500/depth 3/mrr``."""
+def switch_trial(seed: int) -> dict[str, float]:
+    """One layer against none in worlds with a mechanism off: ``no time/depth 1/nats``."""
     out = {}
-    for users in ACCOUNTS:
-        game = Game(simulate("small", seed=seed, users=users).logs(), seed)
-        for depth in (1, 2, 3):
+    for name, dials in SWITCHES.items():
+        game = Game(simulate("small", seed=seed, **dials).logs(), seed)
+        for depth in (0, 1):
             found = game.measure(game.fit(SIGNALS, depth, seed))
-            out.update({f"{users}/depth {depth}/{k}": v for k, v in found.items()})
+            out.update({f"{name}/depth {depth}/{k}": v for k, v in found.items()})
     return out
 
 
