@@ -181,7 +181,7 @@ for metric in ("mrr", "clicks", "minutes", "coverage"):
 # %% [markdown]
 # ## 4. Is it that consumption has a direction?
 #
-# P1's reason: people watch episodes in order and discover artists from the popular to the niche. We count pairs: of an episode and the next one, how often was the earlier watched first? Of a mainstream and a niche video of one genre? One half means no order. In the second log each account's watches are *shuffled* over its own watch times.
+# P1's reason: people watch episodes in order and discover artists from the popular to the niche. We count pairs: of an episode and the next one, how often was the earlier watched first? Of a mainstream and a niche video of one genre? One half means no order. The second log has each account's watches *shuffled* over its own watch times.
 
 # %%
 level = world.true_table("videos")["level"].to_numpy()
@@ -275,7 +275,7 @@ plots.against(five, ["last query in order", "no searches"], metrics, base="next 
 # %% [markdown]
 # ## 7. Which watches are labels?
 #
-# Two more choices of P1. Learn from **all watches**, also those that began in a search or on another site, not from one's own pages only. And take the **implicit** label (watched to the end), not the explicit ones (likes, survey answers), which are rare. “Sample like …” is a random sample with as many examples.
+# Two more choices: learn from **all watches**, also those that began in a search or on another site, not from one's own pages only. And take the **implicit** label (watched to the end), not the explicit ones (likes, survey answers), which are rare. “Sample like …” is a random sample with as many examples.
 
 # %%
 choices = [name for name in VARIANTS if "own" in name or "liked" in name or "stars" in name]
@@ -323,7 +323,7 @@ plots.offline_live(five, list(VARIANTS), base="next watch")
 # %% [markdown]
 # ## 9. Truth check over five worlds
 #
-# What P1 says, as numbers; the ranges were fixed before the five worlds were run.
+# What P1 says, as numbers; the ranges (but for P1-C8a) were fixed before the five worlds were run.
 
 # %%
 with pd.option_context("display.max_colwidth", None):
