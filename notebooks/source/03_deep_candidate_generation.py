@@ -225,7 +225,7 @@ laws = claims.results("softmax_laws")
 plots.sampling_laws(laws)
 
 # %% [markdown]
-# *What to see:* uniform needs no correction, since all $E_j$ are alike. Every other law needs it, and with it all come within about 5% of the full softmax, in-batch closest. Without it, guesses fall by about a fifth to a quarter, below plain popularity, and the chosen videos are much less popular.
+# *What to see:* uniform needs no correction, since all $E_j$ are alike. Every other law needs it, and with it all come within about 5% of the full softmax, in-batch closest. Without it, guesses fall by about a fifth to a quarter, below plain popularity, and the chosen videos are much less popular. (The intervals are wide because the worlds differ; the table of section 11 compares within each world.)
 #
 # **Trees.** A *hierarchical* softmax first chooses a cluster, then a video in it, so that a step costs about $\sqrt V$ scores instead of $V$. P1 tried it and could not reach the accuracy of sampling. In our worlds a random tree loses, but a tree of language and topic is *not* worse than sampling; it is a little better. The reason lies in the world: its labels of topics are perfect, and taste is about topics. P1 suspects that its tree put unrelated videos together. And there is a price that the figure hides: a product of two softmaxes is no dot product, so the search of section 10 cannot serve it.
 
@@ -321,7 +321,7 @@ serving = claims.results("serving")
 plots.serving(serving)
 
 # %% [markdown]
-# *What to see:* on vectors of equal length (solid) both kinds find nearly everything several times faster than the exact search, and their pages are worth the same. P1 says that live results were not particularly sensitive to the choice; here that is so, *provided* the search works. On the raw vectors (dotted) the walk along the graph finds a small part and loses clicks. And even a poor search loses less than its recall suggests: what it misses is replaced by videos that are nearly as good.
+# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF about six times, HNSW two to three times, and their pages are worth the same. P1 says that live results were not particularly sensitive to the choice; here that is so, *provided* the search works. On the raw vectors (dotted) the walk along the graph finds about a tenth, at a loss of clicks. Even then the loss is far smaller than the recall suggests: what is missed is replaced by videos that are nearly as good.
 
 # %%
 sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16, 32, 64, 128], 16))
@@ -330,7 +330,7 @@ sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16,
 plots.probes(serving, [2, 16, 128])
 
 # %% [markdown]
-# *What to see:* 16 of several hundred cells are a few hundredths of the catalogue and hold nearly all of the exact answer. The clicks hardly change over the whole range, and need not even rise: the dot product is only the model's opinion, and a miss can be a piece of luck.
+# *What to see:* 16 of nearly 700 cells are about 2% of the catalogue and hold nearly all of the exact answer. The clicks of the first ten hardly change over the whole range, and need not even rise: the dot product is only the model's opinion, and a miss can be a piece of luck. A ranker behind the search loses more by poor recall, but even one cell leaves it about nine tenths.
 
 # %% [markdown]
 # ## 11. Truth check over five worlds
