@@ -152,6 +152,7 @@ def test_figures_draw():
         plots.gain_by_history({"none": seeds[0], "1 to 4": seeds[1]}),
         plots.depth_grid(dict.fromkeys(signals.FEATURE_SETS, seeds), {("all", 2): 0.5}),
         plots.depth_by_measure({"MRR": {"all": seeds}, "nats": {"all": seeds}}),
+        plots.layer_gain({"as it is": seeds[0], "no time": seeds[1]}),
         plots.dose_response((0, 1, 2), {"one layer": seeds[:, :3]}),
     ]
     ages = np.arange(10)

@@ -217,13 +217,36 @@ def depth_by_measure(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 
 @styled
+def layer_gain(gains: Mapping[str, np.ndarray]) -> Figure:
+    """Draw what one hidden layer gains on the linear model, world by world.
+
+    Parameters
+    ----------
+    gains : kind of world -> (seeds,) fall of the cross-entropy on the days after, nats
+    """
+    fig, ax = figure(height=1.1 + 0.5 * len(gains))
+    for y, values in enumerate(reversed(list(gains.values()))):
+        values = np.asarray(values)
+        mean, half = interval(values)
+        ax.plot(values, np.full(len(values), y), "o", color=colour("one layer"), ms=5, alpha=0.45)
+        ax.errorbar(mean, y, xerr=half, fmt="D", color=colour("one layer"), ms=8, capsize=4)
+    ax.axvline(0, color=colour("control"), lw=1)
+    ax.set_yticks(range(len(gains)), list(reversed(list(gains))))
+    ax.set_ylim(-0.6, len(gains) - 0.4)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("gain of one layer on the linear model, days after (nats)")
+    return fig
+
+
+@styled
 def dose_response(x: Sequence[float], gains: Mapping[str, np.ndarray]) -> Figure:
     """Draw what each rival gains on the linear model as the moment matters more.
 
     Parameters
     ----------
     x : (k,) settings of the dial ``context_taste``
-    gains : rival -> (seeds, k) fall of the cross-entropy against the linear model, nats
+    gains : rival -> (seeds, k) fall of the cross-entropy inside the window against the linear
+        model, nats
     """
     fig, ax = figure(height=3.7)
     for name, values in gains.items():
@@ -231,6 +254,6 @@ def dose_response(x: Sequence[float], gains: Mapping[str, np.ndarray]) -> Figure
     ax.axhline(0, color=colour("control"), lw=1)
     ax.set_xticks(list(x))
     ax.set(xlabel="how much taste depends on the moment (dial context_taste)")
-    ax.set_ylabel("gain on the linear model (nats)")
+    ax.set_ylabel("gain on the linear model, in the window (nats)")
     ax.legend(loc="best")
     return fig
