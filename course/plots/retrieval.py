@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -170,20 +171,20 @@ def _ladder(ax, results: pd.DataFrame) -> None:
         ax.plot(LADDER, mean, label=label, **look(name))
         ax.fill_between(LADDER, mean - half, mean + half, color=colour(name), alpha=0.18)
     _dashed(ax.axhline, results, "full/mrr", "truth", "full softmax")
-    _dashed(ax.axhline, results, "popular/mrr", "random", "popular in the language")
+    _dashed(ax.axhline, results, "popular/mrr", "random", "popular")
     ax.set(xscale="log", xlabel="negatives, shared by the batch", ylabel="mean reciprocal rank")
     ax.set_xticks(LADDER, [f"{n:,}" for n in LADDER])
     ax.set_xticks([], minor=True)
     ax.set_ylim(bottom=0)
-    ax.legend(loc="lower right", fontsize=10)
+    ax.legend(loc="lower right", fontsize=9.5, handlelength=1.3, borderaxespad=0.2)
 
 
 KIND_LOOK = {"flat": "truth", "ivf": "matrix factorization", "hnsw": "deep candidates"}
 
 
 def _settings(results: pd.DataFrame, kind: str) -> list[int]:
-    names = [column.split("/")[0].rsplit(" ", 1) for column in results.columns]
-    return sorted({int(name[1]) for name in names if name[0] == kind and name[1].isdigit()})
+    names = {column.split("/")[0] for column in results.columns}
+    return sorted(int(n[len(kind) + 1 :]) for n in names if re.fullmatch(rf"{kind} \d+", n))
 
 
 @styled
@@ -262,7 +263,7 @@ def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
         ax.set(xscale="log", xlabel="nprobe: cells looked into", ylim=(-2, 118))
         ax.set_xticks(at, [str(p) for p in at])
         ax.set_xticks([], minor=True)
-    axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.42))
+    axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.32))
     axes[1].legend(loc="lower right")
     axes[0].set(ylabel="percent", title="What it finds, and the work")
     axes[1].set(ylabel="percent of the exact search", title="Expected clicks")

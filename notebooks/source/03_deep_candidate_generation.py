@@ -10,7 +10,7 @@
 # %% [markdown]
 # # 03 · The deep candidate generator
 #
-# **Promise.** After this chapter you can train a network that answers *which of all videos is watched next?* while it looks at only a few of them, correct for the way those few were drawn, and serve its answers in a fraction of a millisecond.
+# **Promise.** After this chapter you can train a network that answers *which of all videos is watched next?* while it looks at few of them, correct for the way those were drawn, and serve its answers in a fraction of a millisecond.
 #
 # * **Papers.** Covington et al. 2016 (P1), sections 3.1 and 3.2, Figure 3. Yi et al. 2019 for the correction.
 # * **You should know.** Chapters 00 to 02; what a gradient is; a little PyTorch.
@@ -59,14 +59,14 @@ home_page(play.cards(world, [*before, event["video_id"].iloc[0]]))
 #
 # $$P(w = i \mid U, C) = \frac{e^{u \cdot v_i}}{\sum_j e^{u \cdot v_j}},$$
 #
-# with one vector $v_i$ for each video. Chapter 02 had a vector for each account, which had to be learned anew for whoever came. Here $u$ is *computed* from what is known now. We play the guessing game of chapter 02: the 9,580 first watches of the last three days, ranked among all videos not yet watched. The floor is what needs no model, popularity of the last week in the viewer's language:
+# with one vector $v_i$ for each video. In chapter 02 each account had a vector of its own; here $u$ is *computed* from what is known now. We play the same guessing game: the first watches of the last three days, ranked among all videos not yet watched. The floor is popularity of the last week in the viewer's language:
 
 # %%
 popular = floor(game)
 print(", ".join(f"{name} {value:.3f}" for name, value in popular.items()))
 
 # %% [markdown]
-# That is a strong floor: it has a clock, and the network of this chapter has none (chapter 04 gives it one). Now your guess about what comes in section 5:
+# That is a strong floor: it has a clock, and this chapter's network has none (see chapter 04). Now your guess about section 5:
 
 # %%
 guess = predict(
@@ -116,12 +116,12 @@ assert torch.allclose(mine(few.watched), theirs(few), atol=1e-4)
 print("agrees with course.models.candidate_generation.CandidateGenerator")
 
 # %% [markdown]
-# Two things are ours and not P1's: a linear map to 64 numbers follows the last ReLU layer, and each video has a bias, which hides in the dot product as one more number (the paper's formula has none). From here on we use the course's network with one ReLU layer; depth and further inputs are the matter of chapter 04.
+# Two things are ours and not P1's: a linear map to 64 numbers after the last ReLU layer, and a bias for each video, hidden in the dot product as one more number. From here on we use the course's network with one ReLU layer; depth and further inputs are the matter of chapter 04.
 
 # %% [markdown]
 # ## 3. All videos, and what that costs
 #
-# The naive way takes the formula at its word and scores *all* videos at each step: the loss for a label $y$ is $-u \cdot v_y + \log \sum_j e^{u \cdot v_j}$. How does its price grow with the catalogue? The lines were measured for the ledger, on made-up histories; the rings are this machine, now.
+# The naive way takes the formula at its word and scores *all* videos at each step: the loss for a label $y$ is $-u \cdot v_y + \log \sum_j e^{u \cdot v_j}$. How does its price grow with the catalogue? The lines are the ledger's, the rings this machine, now.
 
 # %%
 from course.experiments.step_cost import step_seconds
@@ -131,12 +131,12 @@ live = {point: 1e3 * step_seconds(point[1], point[0], steps=8) for point in poin
 plots.step_cost(claims.results("step_cost"), live)
 
 # %% [markdown]
-# *What to see:* both axes are logarithmic. The full softmax grows with the catalogue, to about a second per step. With 1,000 sampled negatives, what still grows is the bookkeeping: Adam updates every row of the tables. *Sparse* updates touch only the rows in use; they cost more at 2,000 videos and grow slowly. P1, with millions of classes, reports a factor above 100; ours at 200,000 videos is about 25.
+# *What to see:* both axes are logarithmic. The full softmax grows with the catalogue, to about a second per step. With 1,000 sampled negatives, what still grows is that Adam updates every row of the tables. *Sparse* updates touch only the rows in use: dearer at 2,000 videos, but growing slowly. P1, with millions of classes, reports a factor above 100; ours at 200,000 is about 30.
 
 # %% [markdown]
 # ## 4. A few videos, and the correction
 #
-# Compare the label with a sample $S$ of *negatives* instead. But a video that is drawn often is also pushed down often. The remedy is importance weighting. If video $j$ is expected $E_j$ times in the sample, count its term $1/E_j$ times; in the exponent that is
+# Compare the label with a sample $S$ of *negatives* instead. But what is drawn often is pushed down often. The remedy is importance weighting: if video $j$ is expected $E_j$ times in the sample, count it $1/E_j$ times. In the exponent that is
 #
 # $$s_j = u \cdot v_j - \log E_j, \qquad L = -s_y + \log\Big(e^{s_y} + \sum_{j \in S,\, j \ne y} e^{s_j}\Big).$$
 #
@@ -154,7 +154,7 @@ def sampled_loss(user, videos, label, negatives, log_count=None):
 
 
 # %% [markdown]
-# Does it do what it should? Statistics can tell. The gradient of the full softmax with respect to a video's bias has two parts: each label pulls its video up, and each video is *pushed down* by the probability that the model gives it. A sampled loss has the same pull and estimates the push. We take 300 videos with random vectors, compute the push exactly, and compare it with its *mean* over 2,000 samples of about 60 negatives, drawn in proportion to popularity.
+# Does it work? Statistics can tell. The gradient for a video's bias has two parts: each label pulls its video up, and each video is *pushed down* by the probability that the model gives it. A sampled loss has the same pull and estimates the push. For 300 videos with random vectors we compare the exact push with its *mean* over 2,000 samples of about 60 negatives, drawn in proportion to popularity.
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -187,7 +187,7 @@ print(", ".join(f"{name}: off by {value:.0%}" for name, value in off.items()))
 plots.pushes(exact.numpy(), {name: p.numpy() for name, p in pushes.items()}, popularity.numpy())
 
 # %% [markdown]
-# *What to see:* each point is a video, the larger the more popular. With the correction the points lie around the diagonal. Without it the push follows popularity, whatever the model thinks, and no averaging will mend that. *Around* it: part of the scatter is chance, and a small bias remains, since the logarithm of a noisy sum is too small on average; it shrinks as the sample grows. Correcting only the negatives works about as well, provided $E_j$ is the expected *count*: with mere probabilities the constant no longer drops out. The correction belongs to training alone; served are plain dot products.
+# *What to see:* each point is a video, the larger the more popular. With the correction the points lie around the diagonal. Without it the push follows popularity, and no averaging will mend that. *Around* it: part of the scatter is chance, and a small bias remains (the logarithm of a noisy sum is too small on average), which shrinks as the sample grows. Correcting only the negatives works about as well, if $E_j$ is the expected *count*: with mere probabilities a constant no longer drops out. All this belongs to training; served are plain dot products.
 
 # %% [markdown]
 # ## 5. What the correction is worth
@@ -213,26 +213,26 @@ guess.beside("clearly less popular ones: see the last column, and the figure bel
 plots.expected_by_popularity({name: f["expected"] for name, f in found.items()})
 
 # %% [markdown]
-# *What to see:* the videos are sorted by how often they were watched and cut into ten groups, each with a tenth of all watches. The full softmax (dashed) expects more of the rare group than its tenth, because new videos are in it, and less of the once popular. The corrected sample follows it closely. Without the correction about half of all expectation goes to the rare: the model was told again and again that popular videos are wrong, and what it learned is roughly the probability *divided by* popularity. Nothing in its loss shows this.
+# *What to see:* the videos are sorted by past watches and cut into ten groups with a tenth of all watches each. The full softmax (dashed) expects more than a tenth of the rare group, where the new videos are. The corrected sample follows it closely. Without the correction about half goes to the rare: the model was told again and again that popular videos are wrong, and learned roughly the probability *divided by* popularity. Nothing in its loss shows this.
 
 # %% [markdown]
 # ## 6. Is it luck? Several laws, five worlds
 #
-# Other laws of drawing: *uniform*; *zipf*, a formula of the rank in popularity, which needs no counts; and *in-batch*, where the labels of the other rows of the batch serve as negatives and cost nothing extra. These results are stored (`python -m course reproduce` makes them anew); so are those of two *trees*, of which more in a moment.
+# Other laws of drawing: *uniform*; *zipf*, a formula of the rank in popularity; and *in-batch*, where the labels of the other rows serve as negatives, at no extra cost. These results are stored (`python -m course reproduce` makes them anew), with those of two *trees*, of which more in a moment.
 
 # %%
 laws = claims.results("softmax_laws")
 plots.sampling_laws(laws)
 
 # %% [markdown]
-# *What to see:* uniform needs no correction, since all $E_j$ are alike. Every other law needs it, and with it all come within about 5% of the full softmax, in-batch closest. Without it, guesses fall by about a fifth to a quarter, below plain popularity, and the chosen videos are much less popular. (The intervals are wide because the worlds differ; the table of section 11 compares within each world.)
+# *What to see:* with the correction, all laws come within about 5% of the full softmax. Without it, all but the uniform lose about a fifth to a quarter, fall below plain popularity, and choose much less popular videos. (The intervals are wide because the worlds differ; section 11 compares within each world.)
 #
-# **Trees.** A *hierarchical* softmax first chooses a cluster, then a video in it, so that a step costs about $\sqrt V$ scores instead of $V$. P1 tried it and could not reach the accuracy of sampling. In our worlds a random tree loses, but a tree of language and topic is *not* worse than sampling; it is a little better. The reason lies in the world: its labels of topics are perfect, and taste is about topics. P1 suspects that its tree put unrelated videos together. And there is a price that the figure hides: a product of two softmaxes is no dot product, so the search of section 10 cannot serve it.
+# **Trees.** A *hierarchical* softmax first chooses a cluster, then a video in it: about $\sqrt V$ scores a step instead of $V$. P1 could not reach the accuracy of sampling with it. Here a random tree loses, but a tree of language and topic is a little *better* than sampling. We think the reason is our world: its topic labels are perfect, and taste is about topics; P1 suspects that its trees set apart unrelated videos. And a product of two softmaxes is no dot product, so the search of section 10 cannot serve it.
 
 # %% [markdown]
 # ## 7. How many negatives?
 #
-# Move the number and the switch. Each setting trains for about a second, on 40,000 examples; the dashed line was trained as briefly with all videos.
+# Each setting trains for about a second, on 40,000 examples; the dashed line was trained as briefly, with all videos.
 
 # %%
 sliders(
@@ -242,7 +242,7 @@ sliders(
 )
 
 # %% [markdown]
-# Three settings, and the stored results of full trainings in five worlds:
+# Three settings, and full trainings in five worlds:
 
 # %%
 three = {
@@ -254,12 +254,12 @@ runs = {name: {**quick(n, correct=right), "corrected": right} for name, (n, righ
 plots.quick_trainings(runs, quick(0), laws)
 
 # %% [markdown]
-# *What to see:* with the correction, more negatives help, and with a few hundred the sample comes close to all videos. Without it more negatives help as well: with 1,000 of 1,846 videos in a sample, the chances to be drawn are nearly alike. On the real site a sample is a tiny share of millions, so that way out is closed.
+# *What to see:* with the correction, more negatives help, and with a few hundred the sample comes close to all videos. Without it 1,000 help as well: of 1,846 videos, so the chances to be drawn are nearly alike. Where a sample is a tiny share of millions, that way out is closed.
 
 # %% [markdown]
 # ## 8. The switch: when all are drawn alike
 #
-# If the trouble comes from *unequal* drawing, then with equal chances the correction must do nothing at all, since a constant drops out of a softmax. We train with uniform negatives, corrected and not.
+# If the trouble comes from *unequal* drawing, then with equal chances the correction must do nothing: a constant drops out of a softmax. We train with uniform negatives, corrected and not.
 
 # %% tags=["nbval-check-output"]
 twins = [setting.fit(SampledSoftmax(counts, 500, "uniform", c), epochs=1) for c in (True, False)]
@@ -270,7 +270,7 @@ print("uniform negatives: with and without the correction, the same model")
 # %% [markdown]
 # ## 9. Mean, sum or maximum?
 #
-# P1 found averaging the best way to make one vector of a bag. Mean reciprocal rank in our five worlds, for the network with all its inputs (searches and more) and for watches alone:
+# P1 found averaging best. Mean reciprocal rank in our five worlds, for the network with all its inputs (searches and more) and for watches alone:
 
 # %%
 bags = claims.results("bags")
@@ -282,12 +282,12 @@ pd.DataFrame(
 ).round(4)
 
 # %% [markdown]
-# The order is P1's; whether the differences are larger than chance stands in the table of section 11. They are small.
+# Mean comes first, as in P1, by small margins. Over five worlds it beats the maximum; against the sum, with all inputs, the difference is not larger than chance (section 11).
 
 # %% [markdown]
 # ## 10. Serving: the nearest neighbours of $u$
 #
-# A page request needs the few hundred videos with the largest $u \cdot v_i$. Comparing with all is fine for thousands and slow for millions. An *inverted file* sorts the videos into cells and looks only into the few whose centres are nearest to $u$. One trick first. A long vector has large products without being near to anything; here the lengths differ a lot, because popular videos have a large bias. One more number makes all equally long, and changes no product with a $u$ that ends in 0:
+# A request needs the few hundred videos with the largest $u \cdot v_i$. Comparing with all is fine for thousands and slow for millions. An *inverted file* (IVF) sorts the videos into cells and looks only into the few nearest to $u$. One trick first. A long vector has large products without being near to anything, and here lengths differ, because popular videos have a large bias. One more number makes all equally long, and changes no product with a $u$ that ends in 0:
 #
 # $$a_i = \big(v_i, \sqrt{M^2 - |v_i|^2}\big), \quad M = \max_i |v_i|, \qquad |u - a_i|^2 = |u|^2 + M^2 - 2\, u \cdot v_i .$$
 
@@ -314,14 +314,14 @@ assert min(recall(ours, exact), recall(theirs, exact)) > 0.85
 print("8 of 43 cells: ours and course.retrieval.Index both find most of the exact ten")
 
 # %% [markdown]
-# `Index` hands the work to the library *faiss*. Its third kind, HNSW, links each vector to a few good neighbours and walks along the links. Do viewers notice that some neighbours are missed? The question is serious only for large catalogues, so the ledger has a trial in three worlds of 200,000 videos, of which more than 100,000 were watched and learned (popularity law, corrected, sparse updates). For 1,000 live requests it takes the 200 best videos from each index, and asks the truth for the expected clicks of two pages: the first ten as they come, and the ten that a perfect ranker would pick from the 200.
+# `Index` hands the work to the library *faiss*. Its third kind, HNSW, links each vector to a few neighbours and walks along the links. Do viewers notice what is missed? This is serious only for large catalogues, so the ledger has a trial in three worlds of 200,000 videos, of which more than 100,000 were watched and learned. For 1,000 live requests it takes the 200 best videos from each index, and asks the truth for the expected clicks of two pages: the first ten as they come, and the ten that a perfect ranker would pick from the 200.
 
 # %%
 serving = claims.results("serving")
 plots.serving(serving)
 
 # %% [markdown]
-# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF about six times, HNSW two to three times, and their pages are worth the same. P1 says that live results were not particularly sensitive to the choice; here that is so, *provided* the search works. On the raw vectors (dotted) the walk along the graph finds about a tenth, at a loss of clicks. Even then the loss is far smaller than the recall suggests: what is missed is replaced by videos that are nearly as good.
+# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF about six times, HNSW two to three times, and their pages are worth the same. So P1's live results were not particularly sensitive to the choice, *provided* the search works: on raw vectors (dotted) HNSW finds about a tenth and loses clicks. Yet far fewer than its recall suggests: what is missed is replaced by videos that are nearly as good.
 
 # %%
 sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16, 32, 64, 128], 16))
@@ -330,12 +330,12 @@ sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16,
 plots.probes(serving, [2, 16, 128])
 
 # %% [markdown]
-# *What to see:* 16 of nearly 700 cells are about 2% of the catalogue and hold nearly all of the exact answer. The clicks of the first ten hardly change over the whole range, and need not even rise: the dot product is only the model's opinion, and a miss can be a piece of luck. A ranker behind the search loses more by poor recall, but even one cell leaves it about nine tenths.
+# *What to see:* 16 of nearly 700 cells are about 2% of the catalogue and hold nearly all of the exact answer. The clicks of the first ten hardly change over the whole range: the dot product is only the model's opinion, and a miss can be a piece of luck. A ranker behind the search loses more by poor recall, but even one cell leaves it about nine tenths.
 
 # %% [markdown]
 # ## 11. Truth check over five worlds
 #
-# The ledger's rows of this chapter. Directions and margins were written down before the five worlds were run; the verdict is computed.
+# Directions and margins were written down before the five worlds were run; the verdict is computed.
 
 # %%
 with pd.option_context("display.max_colwidth", None):
@@ -440,11 +440,11 @@ _ = check("03-equal-length", make_equally_long)
 # ## Summary
 #
 # 1. Candidate generation is classification with a class for each video: a network makes $u$ from averaged bags, and the classes are vectors $v_i$.
-# 2. A few hundred sampled negatives do nearly what all videos would do, at a price that does not grow with the catalogue.
+# 2. A few hundred sampled negatives do nearly what all videos would do, at a price that hardly grows with the catalogue.
 # 3. The sample must be corrected by the logarithm of the expected counts. Else the model divides by popularity, and nothing in its loss says so.
-# 4. Equal chances need no correction; in-batch negatives are free, and need it most.
+# 4. Equal chances need no correction; in-batch negatives are free, and need it.
 # 5. Serving is a search for the largest dot products. Make the vectors equally long, and it hardly matters which index does it.
 #
-# **What the papers say and we could not show.** That a tree does worse: a good tree does not, here. A speed-up of 100: our catalogues are too small. Live results of P1 are on the real site; ours are expectations in a simulated one.
+# **What the papers say and we could not show.** That any tree does worse: a good one does not, here. A speed-up of 100: our catalogues are too small. That the mean of a bag beats the sum beyond chance.
 #
-# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. Yi et al., *Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations*, RecSys 2019. Jean et al., *On Using Very Large Target Vocabulary for Neural Machine Translation*, ACL 2015. Bengio and Senécal, *Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model*, 2008. Douze et al., *The Faiss library*, 2024. Malkov and Yashunin, *Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs*, 2018.
+# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. Yi et al., *Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations*, RecSys 2019. Jean et al., *On Using Very Large Target Vocabulary for Neural Machine Translation*, ACL 2015. Douze et al., *The Faiss library*, 2024.
