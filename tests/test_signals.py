@@ -145,15 +145,16 @@ def test_figures_draw():
     three = {"observed": curve, "with example age": curve, "without age": curve}
     figures = [
         plots.lives(span, {"video 1": curve, "video 2": curve}),
-        plots.learned_lives(span, three),
+        plots.learned_lives(span, {"one": three, "two": three}),
         plots.serving_sweep(
             pd.DataFrame({"age": [0, 9], "mrr": [0.1, 0.05], "fresh": [0.3, 0]}), 0.3
         ),
         plots.gain_by_history({"none": seeds[0], "1 to 4": seeds[1]}),
         plots.depth_grid(dict.fromkeys(signals.FEATURE_SETS, seeds), {("all", 2): 0.5}),
         plots.depth_by_measure({"MRR": {"all": seeds}, "nats": {"all": seeds}}),
-        plots.layer_gain({"as it is": seeds[0], "no time": seeds[1]}),
-        plots.dose_response((0, 1, 2), {"one layer": seeds[:, :3]}),
+        plots.what_depth_is_for(
+            {"as it is": seeds[0], "no time": seeds[1]}, (0, 2), {"one layer": seeds[:, :2]}
+        ),
     ]
     ages = np.arange(10)
     given = {"lives": {"v": curve[:10]}, "span": ages, "t_max": 42.0, "uploaded": {"v": 35.0}}

@@ -48,14 +48,13 @@ from course.plots.retrieval import (
 from course.plots.signals import (
     depth_by_measure,
     depth_grid,
-    dose_response,
     gain_by_history,
-    layer_gain,
     learned_lives,
     lives,
     served_age,
     served_ages,
     serving_sweep,
+    what_depth_is_for,
 )
 from course.plots.style import (
     Figure,
@@ -87,7 +86,6 @@ __all__ = [
     "depth_grid",
     "descent",
     "dials",
-    "dose_response",
     "expected_by_popularity",
     "experiment",
     "factors_and_regularisation",
@@ -100,7 +98,6 @@ __all__ = [
     "gap_closed",
     "inflation",
     "interval",
-    "layer_gain",
     "learned_lives",
     "life_of_a_video",
     "lives",
@@ -128,4 +125,5 @@ __all__ = [
     "turned_dials",
     "two_questions",
     "who_watched_what",
+    "what_depth_is_for",
 ]

@@ -33,26 +33,32 @@ def lives(span: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
 
 
 @styled
-def learned_lives(span: np.ndarray, curves: Mapping[str, np.ndarray], title: str = "") -> Figure:
-    """Draw the three curves of P1's Figure 4, ours on the left and the paper's on the right.
+def learned_lives(span: np.ndarray, panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw the three curves of P1's Figure 4: ours, and the paper's on the right.
 
     Parameters
     ----------
     span : (d,) days since upload
-    curves : "observed", "with example age", "without age" -> (d,) class probability
+    panels : title -> "observed", "with example age", "without age" -> (d,) class probability
     """
-    fig, axes = figure(2, height=3.9)
+    fig, axes = figure(len(panels) + 1, height=3.8)
+    for ax, (title, curves) in zip(axes, panels.items(), strict=False):
+        for name, label in _LINES.items():
+            style = {**look(label), "marker": "o" if name == "observed" else "", "ms": 4}
+            ax.plot(span, 1000 * np.asarray(curves[name]), **style)
+        ax.set_title(title)
     for name, label in _LINES.items():
-        style = {**look(label), "marker": "" if name != "observed" else "o", "ms": 4}
-        axes[0].plot(span, 1000 * np.asarray(curves[name]), label=name, **style)
-        axes[1].plot(paper.FIG4_DAYS, paper.FIG4[name], label=name, **style)
+        style = {**look(label), "marker": "o" if name == "observed" else "", "ms": 4}
+        axes[-1].plot(paper.FIG4_DAYS, paper.FIG4[name], label=name, **style)
     for ax in axes:
         ax.axvline(0, color=colour("control"), lw=1, ls=":")
         ax.set_xlabel("days since upload")
         ax.set_ylim(bottom=0)
-    axes[0].set(ylabel="class probability x 1000", title=title or "Here")
-    axes[1].set(title="P1, Figure 4 (digitised)")
-    axes[1].legend(loc="upper right")
+    for ax in axes[1:-1]:
+        ax.set_ylim(axes[0].get_ylim())
+    axes[0].set_ylabel("class probability x 1000")
+    axes[-1].set_title("P1, Fig. 4 (digitised)")
+    axes[-1].legend(loc="upper right", fontsize=10)
     return fig
 
 
@@ -150,7 +156,7 @@ def gain_by_history(gains: Mapping[str, np.ndarray]) -> Figure:
     ----------
     gains : group -> (seeds,) difference of the mean reciprocal rank
     """
-    fig, ax = figure(height=3.4)
+    fig, ax = figure(height=3.4, alt=f"Gain by demographics: {', '.join(gains)} watches before")
     for x, values in enumerate(gains.values()):
         mean, half = interval(values)
         ax.bar(x, mean, color=colour("demographics"), width=0.6, alpha=0.75)
@@ -217,43 +223,34 @@ def depth_by_measure(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 
 @styled
-def layer_gain(gains: Mapping[str, np.ndarray]) -> Figure:
-    """Draw what one hidden layer gains on the linear model, world by world.
+def what_depth_is_for(
+    layer: Mapping[str, np.ndarray], x: Sequence[float], rivals: Mapping[str, np.ndarray]
+) -> Figure:
+    """Draw what one hidden layer gains world by world, and beside it what its rivals gain.
 
     Parameters
     ----------
-    gains : kind of world -> (seeds,) fall of the cross-entropy on the days after, nats
+    layer : kind of world -> (seeds,) fall of the cross-entropy on the days after, nats
+    x : (k,) settings of the dial ``context_taste``
+    rivals : rival -> (seeds, k) fall of the cross-entropy inside the window, nats
     """
-    fig, ax = figure(height=1.1 + 0.5 * len(gains))
-    for y, values in enumerate(reversed(list(gains.values()))):
+    fig, (left, right) = figure(2, height=3.9)
+    for y, values in enumerate(reversed(list(layer.values()))):
         values = np.asarray(values)
         mean, half = interval(values)
-        ax.plot(values, np.full(len(values), y), "o", color=colour("one layer"), ms=5, alpha=0.45)
-        ax.errorbar(mean, y, xerr=half, fmt="D", color=colour("one layer"), ms=8, capsize=4)
-    ax.axvline(0, color=colour("control"), lw=1)
-    ax.set_yticks(range(len(gains)), list(reversed(list(gains))))
-    ax.set_ylim(-0.6, len(gains) - 0.4)
-    ax.grid(axis="y", visible=False)
-    ax.set_xlabel("gain of one layer on the linear model, days after (nats)")
-    return fig
-
-
-@styled
-def dose_response(x: Sequence[float], gains: Mapping[str, np.ndarray]) -> Figure:
-    """Draw what each rival gains on the linear model as the moment matters more.
-
-    Parameters
-    ----------
-    x : (k,) settings of the dial ``context_taste``
-    gains : rival -> (seeds, k) fall of the cross-entropy inside the window against the linear
-        model, nats
-    """
-    fig, ax = figure(height=3.7)
-    for name, values in gains.items():
-        band(ax, x, values, name)
-    ax.axhline(0, color=colour("control"), lw=1)
-    ax.set_xticks(list(x))
-    ax.set(xlabel="how much taste depends on the moment (dial context_taste)")
-    ax.set_ylabel("gain on the linear model, in the window (nats)")
-    ax.legend(loc="best")
+        left.plot(values, np.full(len(values), y), "o", color=colour("one layer"), ms=5, alpha=0.45)
+        left.errorbar(mean, y, xerr=half, fmt="D", color=colour("one layer"), ms=8, capsize=4)
+    left.axvline(0, color=colour("control"), lw=1)
+    left.set_yticks(range(len(layer)), list(reversed(list(layer))))
+    left.set_ylim(-0.6, len(layer) - 0.4)
+    left.grid(axis="y", visible=False)
+    left.set(xlabel="gain on the linear model (nats)", title="One layer, days after")
+    for name, values in rivals.items():
+        band(right, x, values, name)
+    right.axhline(0, color=colour("control"), lw=1)
+    right.set_xticks(list(x), ["does not matter", "matters twofold"])
+    right.set_xlim(min(x) - 0.3, max(x) + 0.3)
+    right.set(ylabel="gain on the linear model (nats)", title="Rivals, in the window")
+    right.set_xlabel("the moment")
+    right.legend(loc="center right", fontsize=10)
     return fig
