@@ -225,7 +225,7 @@ laws = claims.results("softmax_laws")
 plots.sampling_laws(laws)
 
 # %% [markdown]
-# *What to see:* with the correction, all laws come within about 5% of the full softmax. Without it, all but the uniform lose about a fifth to a quarter, fall below plain popularity, and choose much less popular videos. (The intervals are wide because the worlds differ; section 11 compares within each world.)
+# *What to see:* with the correction, all laws come within about 5% of the full softmax. Without it, all but the uniform lose 18 to 27%, fall below plain popularity, and choose much less popular videos. (The intervals are wide because the worlds differ; section 11 compares within each world.)
 #
 # **Trees.** A *hierarchical* softmax first chooses a cluster, then a video in it: about $\sqrt V$ scores a step instead of $V$. P1 could not reach the accuracy of sampling with it. Here a random tree loses, but a tree of language and topic is a little *better* than sampling. We think the reason is our world: its topic labels are perfect, and taste is about topics; P1 suspects that its trees set apart unrelated videos. And a product of two softmaxes is no dot product, so the search of section 10 cannot serve it.
 
@@ -237,7 +237,7 @@ plots.sampling_laws(laws)
 # %%
 sliders(
     plots.trained_negatives,
-    negatives=Choice([10, 30, 100, 300, 1000], 300),
+    negatives=Choice([10, 30, 100, 200, 300, 600, 1000], 300),
     correct=Toggle(False, "correct for the law of drawing"),
 )
 
@@ -321,7 +321,7 @@ serving = claims.results("serving")
 plots.serving(serving)
 
 # %% [markdown]
-# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF about six times, HNSW two to three times, and their pages are worth the same. So P1's live results were not particularly sensitive to the choice, *provided* the search works: on raw vectors (dotted) HNSW finds about a tenth and loses clicks. Yet far fewer than its recall suggests: what is missed is replaced by videos that are nearly as good.
+# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF about six times, HNSW two to three times, and their pages are worth the same. P1's live results were not very sensitive to the choice; nor are ours, *provided* the search works: on raw vectors (dotted) HNSW finds about a tenth and loses clicks. Yet far fewer than its recall suggests: what is missed is replaced by videos that are nearly as good.
 
 # %%
 sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16, 32, 64, 128], 16))
