@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--unit", action="store_true", help="everything but the notebooks")
     which.add_argument("--notebooks", action="store_true", help="only the notebooks")
     which.add_argument(
-        "--colab", action="store_true", help="the notebooks with the packages that Colab has"
+        "--colab", action="store_true", help="the solved notebooks with the packages that Colab has"
     )
     _add_here(one)
 
@@ -135,8 +135,10 @@ def _test(options: argparse.Namespace, extra: list[str]) -> int:
     legs = ["lint", "format", "unit", "notebooks"]
     if options.unit:
         legs = legs[:3]
-    elif options.notebooks or options.colab:
+    elif options.notebooks:
         legs = legs[3:]
+    elif options.colab:
+        legs = ["solved"]
     if options.here:
         python = Path(sys.executable)
     elif options.colab:

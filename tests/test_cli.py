@@ -243,9 +243,14 @@ def test_parts_of_the_tests(calls, monkeypatch):
     cli.main(["test", "--notebooks", "--", "notebooks/01_b.ipynb"])
     assert legs(calls) == [["pytest", *commands.NBVAL, "notebooks/01_b.ipynb"]]
     calls.clear()
+    solved = Path("solutions", "00_a.ipynb")
+    both = [commands.NOTEBOOKS / "00_a.ipynb", commands.NOTEBOOKS / solved]
+    monkeypatch.setattr(commands, "find_notebooks", lambda: both)
     cli.main(["test", "--colab"])
     assert calls[0][0][0] == str(Path("colab/python"))
     assert len(calls) == 1 and "--nbval-lax" in calls[0][0]
+    assert calls[0][0][-1] == str(Path("notebooks") / solved)
+    assert str(Path("notebooks", "00_a.ipynb")) not in calls[0][0]
 
 
 def test_one_failing_part_fails_the_whole_and_the_rest_still_runs(monkeypatch, capsys):

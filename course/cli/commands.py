@@ -26,6 +26,9 @@ NBVAL = [
 ]
 
 
+NOTEBOOK_LEGS = ("notebooks", "solved")
+
+
 def open_course(
     python: Path, browser: bool = True, port: int | None = None, extra: list[str] | None = None
 ) -> int:
@@ -66,14 +69,15 @@ def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> 
     python
         Interpreter of the environment.
     legs
-        Some of ``lint``, ``format``, ``unit``, ``notebooks``.
+        Some of ``lint``, ``format``, ``unit``, ``notebooks``, and ``solved``, the solved ones of
+        the last.
     extra
         Further arguments for pytest.
     """
     extra = extra or []
     results = []
     for leg in legs:
-        if leg == "notebooks" and not find_notebooks():
+        if leg in NOTEBOOK_LEGS and not _files(leg):
             say("\nnotebooks: there are none yet")
             continue
         command, env = leg_command(leg, python, extra)
@@ -101,7 +105,7 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
         return [*run, "ruff", "format", "--check", "--quiet", "--output-format=concise", "."], env
     if leg == "unit":
         return [*run, "pytest", *TWO_AT_A_TIME, *extra], env
-    if leg != "notebooks":
+    if leg not in NOTEBOOK_LEGS:
         raise ValueError(f"there is no leg {leg!r}")
     # Refuses connections in pytest and, because kernels inherit it, in every notebook.
     path = env.get("PYTHONPATH")
@@ -111,8 +115,14 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
     # The debugger of an older kernel otherwise remarks on itself at every start.
     env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     chosen = any(argument.split("::")[0].endswith(".ipynb") for argument in extra)
-    files = [] if chosen else [str(path.relative_to(ROOT)) for path in find_notebooks()]
+    files = [] if chosen else [str(path.relative_to(ROOT)) for path in _files(leg)]
     return [*run, "pytest", *NBVAL, *extra, *files], env
+
+
+def _files(leg: str) -> list[Path]:
+    """Notebooks of a leg: all, or the solved ones, which hold every cell but the stubs."""
+    found = find_notebooks()
+    return found if leg == "notebooks" else [p for p in found if p.parent.name == "solutions"]
 
 
 def find_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:

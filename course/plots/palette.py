@@ -52,7 +52,7 @@ COLOURS: dict[str, str] = {
     "4 or 5 stars": "#6e4b10",
     "sample, as many as 20 per account": "#7fb28e",
     "sample, as many as own pages": "#dd7fa6",
-    "sample, as many as liked": "#e6c877",
+    "sample, as many as liked": "#b8963e",
     # Ranking.
     "logistic regression": "#4b5fa8",
     "linear": "#6fa8a0",
