@@ -49,7 +49,7 @@ def run_seed(name: str, seed: int) -> tuple[dict[str, float], float]:
 
     torch.set_num_threads(1)
     start = time.process_time()
-    row = dict(registry.trials()[name].run(seed))
+    row = {key: float(value) for key, value in registry.trials()[name].run(seed).items()}
     return row, time.process_time() - start
 
 
