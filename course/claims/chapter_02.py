@@ -48,6 +48,10 @@ CLAIMS = (
                 low=0.0,
             ),
             Contrast(
+                "depth 0 with bags that end at the cut, against ALS (MRR, %)",
+                _gain("deep 0, bag at the cut", "als"),
+            ),
+            Contrast(
                 "depth 0 with bags a week old, against ALS (MRR, %)",
                 _gain("deep 0, bag a week old", "als"),
             ),

@@ -82,7 +82,8 @@ CLAIMS = (
         trial="asymmetry",
         contrasts=(
             Contrast(
-                "each on its own test: held-out minus next (MRR)",
+                "held-out watches: held-out model (both sides, rivals never watched) minus "
+                "next-watch model (past only, not watched before) (MRR)",
                 lambda t: t[f"as it is/{HELD}/{OWN_TEST}"] - t[f"as it is/{NEXT}/{HONEST_TEST}"],
                 low=0.0,
             ),

@@ -187,7 +187,7 @@ def offline_live(
     names : variants; base : the one at the origin
     live : metrics of the live test, one panel each
     """
-    titles = {"clicks": "clicks per page", "satisfied": "satisfied watches per page",
+    titles = {"clicks": "clicks", "satisfied": "satisfied watches",
               "minutes": "watch time per page"}  # fmt: skip
     fig, axes = figure(
         len(live), height=5.4,
@@ -203,8 +203,8 @@ def offline_live(
             label = f"{number}  {SHORT.get(name, name)}" if panel == 0 else None
             ax.plot(x, y, "o", color=colour(name), ms=13, label=label)
             ax.text(x, y, number, color="white", ha="center", va="center", fontsize=8.5)
-        ax.set(xlabel="offline: MRR of the next watch (%)", ylabel="live (%)")
-        ax.set_title(titles.get(metric, metric), fontsize=12)
+        ax.set_xlabel("offline MRR, against 1 (%)")
+        ax.set_ylabel(f"live {titles.get(metric, metric)}, against 1 (%)")
     fig.legend(loc="outside lower center", ncols=3, fontsize=10)
     return fig
 
