@@ -195,7 +195,8 @@ def test_the_personal_gain_is_gone_in_a_world_of_one_taste():
 def test_contrasts_read_what_the_trial_writes():
     floors = ["random", "popularity", "popularity in my language", "recent popularity"]
     names = [*floors, "als", "als of a week", "als with a clock", "softmax", "dot product",
-             "MLP combiner", "deep 0", "deep 0, bag a week old", "deep all"]  # fmt: skip
+             "MLP combiner", "deep 0", "deep 0, bag at the cut", "deep 0, bag a week old",
+             "deep all"]  # fmt: skip
     columns = [f"{name}/{metric}" for name in names for metric in ("mrr", "recall@20")]
     same = pd.DataFrame(1.0, index=[1, 2, 3], columns=columns)
     for claim in chapter_02.CLAIMS:
