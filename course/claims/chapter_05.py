@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 
-import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from course.claims.claim import Claim, Contrast, Trial
 from course.experiments import asymmetry, labels
+from course.experiments.agreement import rank_correlation, reversed_pairs
 
 TRIALS = (
     Trial("labels", labels.trial, minutes=2.0),
@@ -41,24 +39,6 @@ def _light_minus_heavy(name: str, over: str) -> Value:
         return (gains[0] + gains[1]) / 2 - gains[2]
 
     return value
-
-
-def rank_correlation(t: pd.DataFrame, offline: str = "mrr", live: str = "clicks") -> pd.Series:
-    """Spearman's correlation over the variants of an offline and a live result, seed by seed."""
-    x = t[[f"{name}/{offline}" for name in labels.VARIANTS]].to_numpy()
-    y = t[[f"{name}/{live}" for name in labels.VARIANTS]].to_numpy()
-    rho = [spearmanr(a, b).statistic for a, b in zip(x, y, strict=True)]
-    return pd.Series(rho, index=t.index)
-
-
-def reversed_pairs(t: pd.DataFrame, offline: str = "mrr", live: str = "clicks") -> pd.Series:
-    """Share of pairs of variants that stand the other way round live than offline."""
-    turned = [
-        np.sign(t[f"{a}/{offline}"] - t[f"{b}/{offline}"])
-        != np.sign(t[f"{a}/{live}"] - t[f"{b}/{live}"])
-        for a, b in combinations(labels.VARIANTS, 2)
-    ]
-    return pd.concat(turned, axis=1).mean(axis=1)
 
 
 HELD, NEXT, QUERY, OWN = (

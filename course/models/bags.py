@@ -36,6 +36,15 @@ class _BagSum(torch.autograd.Function):
         return out, None
 
 
+def mean_of_bags(table: nn.Embedding, ids: Tensor) -> Tensor:
+    """Means (n, dim) of the embeddings of the ids (n, L) in a table that other features share.
+
+    The table's padding row does not count; a bag of nothing else is the zero vector.
+    """
+    count = (ids != table.padding_idx).sum(dim=1, keepdim=True).clamp(min=1)
+    return _BagSum.apply(table.weight, ids) / count
+
+
 class Bag(nn.Module):
     """One vector for a bag of ids: the mean, sum or maximum of their embeddings.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 from scipy.sparse import csr_matrix
 
 from course.experiments.factor_settings import TOP, settings_curve
@@ -107,7 +108,7 @@ def contest(
     """
     first = next(iter(tables.values()))
     names = [name for name in first if name not in (floor, ceiling)]
-    fig, axes = figure(len(tables), height=1.5 + 0.4 * len(names), sharey=True)
+    fig, axes = figure(len(tables), height=1.6 + 0.4 * len(names), sharey=True)
     for ax, (metric, values) in zip(np.atleast_1d(axes), tables.items(), strict=True):
         for y, name in enumerate(reversed(names)):
             points = np.atleast_1d(np.asarray(values[name], float))
@@ -121,12 +122,20 @@ def contest(
                 ax.errorbar(mean, y, xerr=half, fmt="D", ms=7, capsize=4, **style)
         ends = [np.mean(values[name]) if name in values else None for name in (floor, ceiling)]
         ax.set_xlim(left=0)
-        floor_and_ceiling(ax, *ends, orient="v")
+        # No words at the lines: side by side, "oracle" of one panel runs into "random" of the next.
+        floor_and_ceiling(ax, *ends, orient="v", labels=("", ""))
         ax.set_xlim(left=0)
         ax.set_xlabel(METRICS.get(metric, metric))
         ax.set_ylim(-0.6, len(names) - 0.4)
         ax.grid(axis="y", visible=False)
     np.atleast_1d(axes)[0].set_yticks(range(len(names)), names[::-1])
+    lines = [
+        Line2D([], [], color=colour(look_of), ls=(0, (5, 3)), lw=1.4, label=name)
+        for name, look_of in ((floor, "random"), (ceiling, "oracle"))
+        if name in first
+    ]
+    if lines:
+        fig.legend(handles=lines, loc="outside lower center", ncols=2)
     return fig
 
 

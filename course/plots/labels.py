@@ -44,7 +44,11 @@ def two_questions(
     watches, searches : times (days) of all that the account did
     label : time of the watch that is to be guessed
     contexts : name of the question -> times of the watches and of the searches that the model sees
+
+    The axis ends a little outside of what any question sees; the rest of the log is left out.
     """
+    times = np.concatenate([[label], *(part for pair in contexts.values() for part in pair)])
+    margin = 0.06 * max(1.0, np.ptp(times))
     fig, axes = figure(
         nrows=len(contexts), height=1.55 * len(contexts) + 0.5, sharex=True,
         alt="One account on a line of time. " + "; ".join(
@@ -65,6 +69,7 @@ def two_questions(
             ax.plot(everything[filled], height[filled], mark, color=colour(name), ms=7)
         ax.axvline(label, color=INK, lw=1, ls=(0, (5, 3)))
         ax.set(ylim=(-0.7, 1.7), title=name)
+        ax.set_xlim(times.min() - margin, times.max() + margin)
         ax.set_yticks([1, 0], ["watches", "searches"])
         ax.grid(axis="y", visible=False)
     np.atleast_1d(axes)[-1].set_xlabel("day of the log (star: the label; filled: what is seen)")

@@ -17,7 +17,12 @@ FULL, PLAIN, CORRECTED = "full softmax", "sampled softmax", "sampled softmax wit
 
 @styled
 def expected_by_popularity(
-    curves: Mapping[str, np.ndarray], *, title: str = "", ax=None, reference: str = FULL
+    curves: Mapping[str, np.ndarray],
+    *,
+    title: str = "",
+    ax=None,
+    reference: str = FULL,
+    actual: np.ndarray | None = None,
 ) -> Figure | None:
     """Draw how a model spreads the next watch over rare and popular videos.
 
@@ -26,10 +31,14 @@ def expected_by_popularity(
     curves : method -> (groups,) shares, from the rarest to the most watched videos; each group
         holds the same share of the watches in training
     reference : the method that is drawn black and dashed
+    actual : (groups,), optional: where the next watches really were, drawn as bars
     """
     fig = None
     if ax is None:
         fig, ax = figure(height=3.8, title=title)
+    if actual is not None:
+        ax.bar(np.arange(1, len(actual) + 1), 100 * actual, width=0.6, alpha=0.35,
+               color=colour("observed"), label="truly watched")  # fmt: skip
     for name, shares in curves.items():
         style = look(name)
         if name == reference:
@@ -60,10 +69,10 @@ def pushes(exact: np.ndarray, means: Mapping[str, np.ndarray], popularity: np.nd
     for ax, (name, mean) in zip(np.atleast_1d(axes), means.items(), strict=True):
         ax.scatter(1e3 * exact, 1e3 * mean, s=size, alpha=0.5, color=colour(name), lw=0)
         ax.plot(ends, ends, color=colour("truth"), lw=1.4, ls=(0, (5, 3)))
-        ax.set(xlabel="full softmax (1/1000)", title=name.capitalize())
+        ax.set(xlabel="push of the full softmax (1/1000)", title=name.capitalize())
         ax.title.set_fontsize(12)
         ax.set_ylim(bottom=0)
-    np.atleast_1d(axes)[0].set_ylabel("mean over samples (1/1000)")
+    np.atleast_1d(axes)[0].set_ylabel("mean push of samples (1/1000)")
     return fig
 
 
@@ -78,7 +87,7 @@ def step_cost(results: pd.DataFrame, live: Mapping[tuple[str, int], float] | Non
     """
     names = {
         "full": FULL, "hierarchical": "hierarchical softmax", "sampled": PLAIN,
-        "sampled, sparse": CORRECTED,
+        "sampled, sparse": PLAIN,
     }  # fmt: skip
     labels = {"sampled": "sampled, 1,000 negatives", "sampled, sparse": "the same, sparse updates"}
     fig, ax = figure(height=4.0)
@@ -86,7 +95,8 @@ def step_cost(results: pd.DataFrame, live: Mapping[tuple[str, int], float] | Non
     for method, name in names.items():
         values = np.log10([results[f"{method}/{v}"] for v in sizes]).T
         mean, half = interval(values)
-        ax.plot(sizes, 10**mean, label=labels.get(method, name), **look(name))
+        line = {"ls": ":", "marker": "s"} if "sparse" in method else {}
+        ax.plot(sizes, 10**mean, label=labels.get(method, name), **{**look(name), **line})
         ax.fill_between(
             sizes, 10 ** (mean - half), 10 ** (mean + half), color=colour(name), alpha=0.18
         )
@@ -96,7 +106,7 @@ def step_cost(results: pd.DataFrame, live: Mapping[tuple[str, int], float] | Non
             label="this machine, now" if i == 0 else None,
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="videos in the catalogue")
-    ax.set_ylabel("core milliseconds for a step\nof 256 examples")
+    ax.set_ylabel("milliseconds of one core\nfor a step of 256 examples")
     ax.set_xticks(sizes, [f"{v:,}" for v in sizes])
     ax.set_xticks([], minor=True)
     ax.legend()
@@ -217,7 +227,9 @@ def serving(results: pd.DataFrame) -> Figure:
         if column == "clicks":
             floor = 100 * (results["random/clicks"] / exact).mean()
             ax.axhline(floor, color=colour("random"), ls=(0, (5, 3)), lw=1.4, label="random page")
-        ax.set(xscale="log", xlabel="core ms for a request")
+        ax.set(xscale="log", xlabel="ms of one core for a request")
+        ax.set_xticks([0.05, 0.2, 1.0], ["0.05", "0.2", "1"])
+        ax.set_xticks([], minor=True)
         ax.set_title(title, fontsize=11.5)
         ax.set_ylim(0, 112)
     axes[0].set_ylabel("percent of the exact search")
@@ -252,10 +264,12 @@ def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
         up = column in ("recall@k", "clicks", "scanned")
         for setting in np.atleast_1d(nprobe):
             i = at.index(int(setting))
-            side = "right" if i == len(at) - 1 else "left" if i == 0 else "center"
+            # The curve of what is found rises steeply: left of it there is room.
+            steep = column == "recall@k" and i < len(at) - 1
+            side = "right" if steep or i == len(at) - 1 else "left" if i == 0 else "center"
             ax.plot(at[i], mean[i], "o", ms=13, mfc="none", mew=2.5, color=colour("you"))
             ax.annotate(
-                f"{mean[i]:.1f}", (at[i], mean[i]), xytext=(0, 11 if up else -22),
+                f"{mean[i]:.1f}", (at[i], mean[i]), xytext=(-6 * steep, 11 if up else -22),
                 textcoords="offset points", ha=side, color=colour("you"),
             )  # fmt: skip
     for ax in axes:

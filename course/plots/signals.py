@@ -11,6 +11,7 @@ from course.plots import paper
 from course.plots.palette import colour, look
 from course.plots.style import Figure, band, figure, interval, styled
 
+_WORLDS = {"no moment": "moment does\nnot matter", "no time": "nothing changes\nwith time"}
 _LINES = {"observed": "observed", "with example age": "example age", "without age": "no clock"}
 
 
@@ -23,12 +24,12 @@ def lives(span: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     span : (d,) days since upload
     curves : name of the video -> (d,) share of the day's watches; NaN where the log has no day
     """
-    fig, axes = figure(len(curves), height=3.2, sharey=True)
+    fig, axes = figure(len(curves), height=3.3, sharey=True)
     for ax, (name, share) in zip(np.atleast_1d(axes), curves.items(), strict=True):
         ax.bar(span, 100 * share, width=1.0, color=colour("observed"), alpha=0.75)
         ax.axhline(100 * np.nanmean(share), color=colour("no clock"), lw=2, ls="--")
         ax.set(title=name, xlabel="days since upload")
-    np.atleast_1d(axes)[0].set_ylabel("share of the day's watches (%)")
+    np.atleast_1d(axes)[0].set_ylabel("share of the\nday's watches (%)")
     return fig
 
 
@@ -41,12 +42,12 @@ def learned_lives(span: np.ndarray, panels: Mapping[str, Mapping[str, np.ndarray
     span : (d,) days since upload
     panels : title -> "observed", "with example age", "without age" -> (d,) class probability
     """
-    fig, axes = figure(len(panels) + 1, height=3.8)
+    fig, axes = figure(len(panels) + 1, height=4.1)
     for ax, (title, curves) in zip(axes, panels.items(), strict=False):
         for name, label in _LINES.items():
             style = {**look(label), "marker": "o" if name == "observed" else "", "ms": 4}
             ax.plot(span, 1000 * np.asarray(curves[name]), **style)
-        ax.set_title(title)
+        ax.set_title(title, fontsize=12)
     for name, label in _LINES.items():
         style = {**look(label), "marker": "o" if name == "observed" else "", "ms": 4}
         axes[-1].plot(paper.FIG4_DAYS, paper.FIG4[name], label=name, **style)
@@ -57,9 +58,22 @@ def learned_lives(span: np.ndarray, panels: Mapping[str, Mapping[str, np.ndarray
     for ax in axes[1:-1]:
         ax.set_ylim(axes[0].get_ylim())
     axes[0].set_ylabel("class probability x 1000")
-    axes[-1].set_title("P1, Fig. 4 (digitised)")
-    axes[-1].legend(loc="upper right", fontsize=10)
+    axes[-1].set_title("P1, Fig. 4 (digitised)", fontsize=12)
+    fig.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
+
+
+def _served_point(ax, x: float, y: float, text: str) -> None:
+    """Mark what is served; the words stay inside the frame."""
+    ax.plot(x, y, "o", ms=12, color=colour("you"), clip_on=False, zorder=3)
+    left, right = ax.get_xlim()
+    share = (x - left) / (right - left)
+    side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
+    ax.annotate(
+        text, (x, y), xytext=(0, 16), textcoords="offset points", ha=side, color=colour("you"),
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85},
+        annotation_clip=False,
+    )  # fmt: skip
 
 
 @styled
@@ -85,12 +99,6 @@ def served_age(
     fig, ax = figure(height=3.4)
     curve, at = 1000 * np.asarray(lives[video]), int(np.abs(span - days_before).argmin())
     ax.plot(t_max - span, curve, color=colour("example age"), lw=2.5)
-    ax.plot(t_max - span[at], curve[at], "o", ms=12, color=colour("you"))
-    ax.annotate(
-        f"served at age {span[at]:g}: {curve[at]:.2f}", (t_max - span[at], curve[at]),
-        xytext=(0, 14), textcoords="offset points", ha="center", color=colour("you"),
-        annotation_clip=False,
-    )  # fmt: skip
     ax.axvline(uploaded[video], color=colour("control"), lw=1, ls=":")
     ax.annotate(
         "uploaded", (uploaded[video], 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0),
@@ -100,6 +108,9 @@ def served_age(
     ax.set_ylabel("class probability x 1000")
     ax.set_ylim(0, 1.25 * max(1e-9, curve.max()))
     ax.set_xlim(t_max - span.max() - 1, t_max + 2)
+    _served_point(
+        ax, t_max - span[at], curve[at], f"served at age {span[at]:g}: {curve[at]:.2f}"
+    )
     return fig
 
 
@@ -117,11 +128,7 @@ def served_ages(
     ax, curve = fig.axes[0], 1000 * np.asarray(lives[video])
     for age in settings[1:]:
         at = int(np.abs(span - age).argmin())
-        ax.plot(t_max - span[at], curve[at], "o", ms=12, color=colour("you"))
-        ax.annotate(
-            f"age {span[at]:g}: {curve[at]:.2f}", (t_max - span[at], curve[at]), xytext=(0, 14),
-            textcoords="offset points", ha="center", color=colour("you"),
-        )  # fmt: skip
+        _served_point(ax, t_max - span[at], curve[at], f"age {span[at]:g}: {curve[at]:.2f}")
     return fig
 
 
@@ -141,7 +148,9 @@ def serving_sweep(table: pd.DataFrame, true_fresh: float) -> Figure:
     axes[1].axhline(100 * true_fresh, color=colour("truth"), ls="--", lw=1.4)
     axes[1].annotate("truly watched", (table["age"].iloc[-1], 100 * true_fresh), ha="right",
                      xytext=(0, 4), textcoords="offset points")  # fmt: skip
-    axes[1].set(ylabel="under 5 days old, of the first 20 (%)", title="How fresh the list is")
+    axes[1].set(ylabel="under 5 days old (%)", title="How fresh the first 20 are")
+    axes[0].annotate("mean age\nof training", (table["age"].iloc[-1], table["mrr"].iloc[-1]),
+                     xytext=(0, 10), ha="right", textcoords="offset points")  # fmt: skip
     for ax in axes:
         ax.set_xlabel("example age at serving (days)")
         ax.set_ylim(bottom=0)
@@ -183,15 +192,20 @@ def depth_grid(
     live : (feature set, depth) -> value of models trained just now
     """
     fig, axes = figure(2, height=4.4)
-    for name, values in ours.items():
+    for i, (name, values) in enumerate(ours.items()):
         x = np.arange(values.shape[1])
-        band(axes[0], x, values, name)
+        # Side by side: four bands on top of each other cannot be told apart.
+        mean, half = interval(values)
+        aside = x + 0.11 * (i - (len(ours) - 1) / 2)
+        axes[0].errorbar(aside, mean, yerr=half, capsize=2, elinewidth=1, **look(name))
         dashed = {"ls": "--", "marker": ""} if name == "watches" else {}
         axes[1].plot(x, paper.FIG6[name], label=name, **{**look(name), **dashed})
-    for (_, depth), value in (live or {}).items():
+    for (name, depth), value in (live or {}).items():
         axes[0].plot(depth, value, "*", ms=15, color=colour("you"), zorder=5)
-        axes[0].annotate("just now", (depth, value), xytext=(8, -3), color=colour("you"),
-                         textcoords="offset points")  # fmt: skip
+        axes[0].annotate(f"{name}, just now", (depth, value), xytext=(9, -4), color=colour("you"),
+                         textcoords="offset points", zorder=5,
+                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8,
+                               "alpha": 0.85})  # fmt: skip
     axes[0].set(ylabel=ylabel, title="Here (five worlds)")
     axes[1].set(ylabel="mean average precision (%)", title="P1, Figure 6 (digitised)")
     for ax in axes:
@@ -241,16 +255,16 @@ def what_depth_is_for(
         left.plot(values, np.full(len(values), y), "o", color=colour("one layer"), ms=5, alpha=0.45)
         left.errorbar(mean, y, xerr=half, fmt="D", color=colour("one layer"), ms=8, capsize=4)
     left.axvline(0, color=colour("control"), lw=1)
-    left.set_yticks(range(len(layer)), list(reversed(list(layer))))
+    left.set_yticks(range(len(layer)), [_WORLDS.get(name, name) for name in reversed(list(layer))])
     left.set_ylim(-0.6, len(layer) - 0.4)
     left.grid(axis="y", visible=False)
-    left.set(xlabel="gain on the linear model (nats)", title="One layer, days after")
+    left.set(xlabel="gain over the linear model (nats)", title="One layer, days after")
     for name, values in rivals.items():
         band(right, x, values, name)
     right.axhline(0, color=colour("control"), lw=1)
     right.set_xticks(list(x), ["does not matter", "matters twofold"])
-    right.set_xlim(min(x) - 0.3, max(x) + 0.3)
-    right.set(ylabel="gain on the linear model (nats)", title="Rivals, in the window")
+    right.set_xlim(min(x) - 0.6, max(x) + 0.6)
+    right.set(ylabel="gain over the linear model (nats)", title="Rivals, in the window")
     right.set_xlabel("the moment")
     right.legend(loc="center right", fontsize=10)
     return fig

@@ -1,9 +1,4 @@
-"""Inputs of the candidate generator: vocabularies, bags of what came before, example age.
-
-Every function here answers one question: what was known about an account just before a given
-moment? The same question is put to a stored log (to train) and to a live page request (to serve),
-and the answers agree. Nothing here knows a model.
-"""
+"""Inputs of the candidate generator: who asks, when, and what came before."""
 
 from __future__ import annotations
 
@@ -13,190 +8,18 @@ import numpy as np
 import pandas as pd
 
 from course.errors import ConfigError, LogError
+from course.features.history import BAG_LENGTH, history_bags, search_bags, with_bigrams
+from course.features.vocabulary import Vocabulary
 from course.logs import splits
 from course.logs.schema import SCHEMA
 from course.logs.tables import Logs
 from course.simulator.feed import Requests
 
-NONE = -1
-"""Stands for "no video" and "no token" wherever ids of the log are used."""
-
-BAG_LENGTH = 50
 WARM_UP_DAYS = 5.0
 """Before this day the log is too young to have a history to look back into."""
-TOKEN_LIMIT = 1_024
-"""Search tokens are below this number; a pair (first, second) gets an id above it."""
 
 DEMOGRAPHICS = ("country", "language", "gender", "age_band", "logged_in")
 CONTEXT = ("device", "daypart")
-
-
-class Vocabulary:
-    """The ids that a model knows, in rows from the most frequent (row 0) to the rarest.
-
-    What it does not know (and the mark `NONE`) goes to one further row, ``padding``, whose
-    embedding is the zero vector.
-
-    Parameters
-    ----------
-    values : int array of any shape, ids of the training log; negative values are skipped
-    top : keep only this many of the most frequent; None = all. Ties go to the smaller id.
-
-    Attributes
-    ----------
-    ids : (n,) int64, the id of each row
-    counts : (n,) int64, how often it occurred
-
-    Raises
-    ------
-    LogError
-        If the ids are not whole numbers.
-    ConfigError
-        If ``top`` is below 1.
-
-    Examples
-    --------
-    >>> v = Vocabulary(np.array([7, 7, 3, 9, 9, 9]), top=2)
-    >>> v.ids.tolist(), v.encode(np.array([7, 3, -1])).tolist()
-    ([9, 7], [1, 2, 2])
-    """
-
-    def __init__(self, values: np.ndarray, top: int | None = None):
-        values = np.asarray(values).ravel()
-        if values.size and not np.issubdtype(values.dtype, np.integer):
-            raise LogError(f"ids of type {values.dtype}", allowed="whole numbers")
-        if top is not None and top < 1:
-            raise ConfigError(f"top={top!r}", allowed="a whole number, at least 1, or None")
-        ids, counts = np.unique(values[values >= 0], return_counts=True)
-        order = np.lexsort((ids, -counts))[:top]
-        self.ids, self.counts = ids[order].astype(np.int64), counts[order]
-        # The last entry answers for all ids outside the range.
-        self._row = np.full(int(ids.max(initial=-1)) + 2, self.padding, np.int32)
-        self._row[self.ids] = np.arange(len(order), dtype=np.int32)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        return f"Vocabulary({len(self):,} ids)"
-
-    @property
-    def padding(self) -> int:
-        """Row of everything that is not in the vocabulary: ``len(self)``."""
-        return len(self.ids)
-
-    def encode(self, values: np.ndarray) -> np.ndarray:
-        """Rows (int32, same shape) of ids; ``padding`` for ids that are not known."""
-        values = np.asarray(values)
-        last = len(self._row) - 1
-        return self._row[np.where((values < 0) | (values > last), last, values)]
-
-    def decode(self, rows: np.ndarray) -> np.ndarray:
-        """Ids (int32, same shape) of rows; `NONE` for ``padding``."""
-        return np.append(self.ids, NONE).astype(np.int32)[np.asarray(rows)]
-
-
-class History:
-    """Events of accounts in order of time, ready to be asked what came before a moment.
-
-    Parameters
-    ----------
-    user, time, value : arrays (m,); events of one account at the same time keep their order
-    """
-
-    def __init__(self, user: np.ndarray, time: np.ndarray, value: np.ndarray):
-        order = np.argsort(time, kind="stable")
-        self._times = np.asarray(time, float)[order]
-        user = np.asarray(user, np.int64)[order]
-        # Ranks instead of times: a whole number (account, rank) compares exactly.
-        rank = np.searchsorted(self._times, self._times, "left")
-        by_user = np.argsort(user, kind="stable")
-        self._keys = self._key(user[by_user], rank[by_user])
-        self.values = np.asarray(value, np.int32)[order][by_user]
-
-    def _key(self, user, rank):
-        return user * (len(self._times) + 1) + rank
-
-    def bags(self, user: np.ndarray, time: np.ndarray, length: int) -> np.ndarray:
-        """The last ``length`` values strictly before each time, newest first.
-
-        Parameters
-        ----------
-        user : (n,) int; time : (n,) float days
-        length : at least 1; of a longer history the newest are kept
-
-        Returns
-        -------
-        (n, length) int32; places without an event hold `NONE`
-        """
-        if length < 1:
-            raise ConfigError(f"length={length!r}", allowed="a whole number, at least 1")
-        user = np.asarray(user, np.int64)
-        rank = np.searchsorted(self._times, np.asarray(time, float), "left")
-        start = np.searchsorted(self._keys, self._key(user, 0), "left")
-        end = np.searchsorted(self._keys, self._key(user, rank), "left")
-        at = end[:, None] - 1 - np.arange(length)
-        known = np.append(self.values, np.int32(NONE))
-        return known[np.where(at >= start[:, None], at, len(self.values))]
-
-
-def history_bags(logs: Logs, examples: pd.DataFrame, length: int = BAG_LENGTH) -> np.ndarray:
-    """The last videos that each account watched before the time of each example, newest first.
-
-    Parameters
-    ----------
-    examples : rows with ``user_id`` and ``time`` (days); a watch at exactly that time is not
-        part of its own history
-
-    Returns
-    -------
-    (n, length) int32 video ids, `NONE` where there is none
-    """
-    w = logs.watches
-    history = History(w["user_id"].to_numpy(), w["time"].to_numpy(), w["video_id"].to_numpy())
-    return history.bags(examples["user_id"].to_numpy(), examples["time"].to_numpy(), length)
-
-
-def search_bags(
-    logs: Logs, examples: pd.DataFrame, length: int = BAG_LENGTH, bigrams: bool = False
-) -> np.ndarray:
-    """The last search tokens before the time of each example, newest first.
-
-    The order is kept only to say which are the last ones: a model is to use them as a set.
-
-    Parameters
-    ----------
-    examples : rows with ``user_id`` and ``time`` (days)
-    bigrams : also give each pair of neighbours an id, see `with_bigrams`
-
-    Returns
-    -------
-    (n, length) or, with bigrams, (n, 2 length - 1) int32, `NONE` where there is none
-    """
-    s = logs.searches
-    tokens = s[["token_1", "token_2", "token_3"]].to_numpy()
-    there = tokens >= 0
-    count = there.sum(axis=1)
-    history = History(
-        np.repeat(s["user_id"].to_numpy(), count),
-        np.repeat(s["time"].to_numpy(), count),
-        tokens[there],
-    )
-    bags = history.bags(examples["user_id"].to_numpy(), examples["time"].to_numpy(), length)
-    return with_bigrams(bags) if bigrams else bags
-
-
-def with_bigrams(bags: np.ndarray) -> np.ndarray:
-    """Append the ids of neighbouring tokens (n, t) -> (n, 2t - 1).
-
-    A live request lists tokens without saying where one query ends. So a pair may span two
-    queries, when training as well as when serving.
-    """
-    if bags.size and bags.max() >= TOKEN_LIMIT:
-        raise LogError(f"a search token is {bags.max()}", allowed=f"below {TOKEN_LIMIT}")
-    first, second = bags[:, 1:], bags[:, :-1]  # newest first: the earlier word stands behind
-    pair = (first + 1) * TOKEN_LIMIT + second
-    return np.hstack([bags, np.where((first < 0) | (second < 0), NONE, pair)]).astype(np.int32)
 
 
 def example_age(

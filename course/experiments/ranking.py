@@ -1,0 +1,223 @@
+"""The ranking task of one world, the one training recipe, and a ranker as a live policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from course.experiments.next_day import NextDay, next_day
+from course.features import WARM_UP_DAYS, RankingFeatures
+from course.logs.tables import Logs
+from course.metrics import weighted_per_user_loss
+from course.models.ranking import RankingBatch
+from course.models.watch_time import (
+    WatchTimeRanker,
+    best_constant,
+    click_weights,
+    weighted_logistic_loss,
+)
+from course.simulator.feed import Requests
+from course.simulator.policies import offered, top
+from course.training import History, fit
+from course.world import World
+
+PAGES_PER_BATCH = 200
+LEARNING_RATE = 3e-3
+EPOCHS = 2
+TEST_PAGES = 10_000
+HIDDEN = (128, 64, 32)
+"""The course's ranker: an eighth of the widths of P1's last line."""
+
+
+class RankingTask:
+    """What a ranker of one world learns from, and the fresh pages it is judged on.
+
+    Parameters
+    ----------
+    world : World
+    test_pages : fresh pages of the day after the log, under the past ranking
+    first_day, last_day : float days; pages with ``first_day <= time < last_day`` train. None =
+        from the end of the warm-up to the end of the log.
+    seed : of the fresh pages
+    **features : options of `course.features.RankingFeatures`
+
+    Attributes
+    ----------
+    logs : Logs
+    rows : DataFrame, the impressions that train
+    features : RankingFeatures
+    inputs, test_inputs : RankingInputs; raw numbers, for trees and tables
+    train, test : RankingBatch
+    next_day : NextDay, the fresh cards with their labels (``.cards``) and their truth
+    """
+
+    def __init__(
+        self,
+        world: World,
+        test_pages: int = TEST_PAGES,
+        *,
+        first_day: float | None = None,
+        last_day: float | None = None,
+        seed: int = 1,
+        **features,
+    ):
+        self.world, self.logs = world, world.logs()
+        first = WARM_UP_DAYS if first_day is None else first_day
+        last = np.inf if last_day is None else last_day
+        time = self.logs.impressions["time"]
+        self.rows = self.logs.impressions[(time >= first) & (time < last)]
+        self.features = RankingFeatures(self.logs, self.rows, **features)
+        self.inputs = self.features.of_impressions(self.logs, self.rows)
+        self.next_day: NextDay = next_day(world, test_pages, seed)
+        self.test_inputs = self.features.of_impressions(self.logs, self.next_day.cards)
+
+    @cached_property
+    def train(self) -> RankingBatch:
+        """The training cards as tensors."""
+        return RankingBatch.of(self.inputs, self.features)
+
+    @cached_property
+    def test(self) -> RankingBatch:
+        """The fresh cards as tensors."""
+        return RankingBatch.of(self.test_inputs, self.features)
+
+    def label(self, name: str) -> Tensor:
+        """A column of the training cards, such as "clicked", as a tensor (n,)."""
+        return torch.from_numpy(self.rows[name].to_numpy().copy())
+
+    def loss(self, scores: np.ndarray, per_user: bool = False) -> float:
+        """Weighted per-user loss of scores (n,) of the fresh cards, in percent."""
+        c = self.next_day.cards
+        user = c["user_id"].to_numpy() if per_user else None
+        return 100 * weighted_per_user_loss(
+            scores, c["clicked"], c["watched_seconds"], c["request_id"], user
+        )
+
+
+def fit_pages(
+    model: nn.Module,
+    batch: RankingBatch,
+    loss: Callable[[RankingBatch, Tensor], Tensor],
+    *,
+    epochs: int = EPOCHS,
+    learning_rate: float = LEARNING_RATE,
+    pages_per_batch: int = PAGES_PER_BATCH,
+    seed: int = 0,
+    parameters=None,
+    progress=None,
+) -> History:
+    """Train on whole pages, so that what belongs to the page is computed once for all its cards.
+
+    Parameters
+    ----------
+    loss : function (batch of some pages, rows (m,) of their cards among all cards) -> scalar; the
+        rows say where the labels stand
+    parameters : groups of parameters as in `course.training.fit`; None = all of the model
+    """
+
+    def batch_loss(pages: Tensor) -> Tensor:
+        return loss(batch[pages], batch.rows(pages))
+
+    model.train()
+    history = fit(
+        list(model.parameters()) if parameters is None else parameters, batch_loss, batch.pages,
+        epochs=epochs, batch=pages_per_batch, learning_rate=learning_rate, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    model.eval()
+    return history
+
+
+def fit_ranker(
+    task: RankingTask,
+    hidden: Sequence[int] = HIDDEN,
+    objective: str = "watch",
+    *,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    learning_rate: float = LEARNING_RATE,
+    progress=None,
+    **inputs,
+) -> WatchTimeRanker:
+    """Train a ranker for expected watch time ("watch") or for clicks ("click").
+
+    Parameters
+    ----------
+    hidden : widths of the ReLU layers; empty = a linear model
+    **inputs : options of `course.models.ranking.InputLayer`, such as ``powers=False``
+
+    Returns
+    -------
+    WatchTimeRanker, with its training in ``history``
+    """
+    rows, clicked = task.rows, task.label("clicked")
+    weight = click_weights(rows["clicked"], rows["watched_seconds"], objective)
+    bias = best_constant(rows["clicked"], weight.numpy())
+    model = WatchTimeRanker(task.features, hidden, bias=bias, seed=seed, **inputs)
+
+    def loss(batch: RankingBatch, rows: Tensor) -> Tensor:
+        return weighted_logistic_loss(model(batch), clicked[rows], weight[rows])
+
+    model.history = fit_pages(model, task.train, loss, epochs=epochs, seed=seed,
+                              learning_rate=learning_rate, progress=progress)  # fmt: skip
+    return model
+
+
+@dataclass
+class RankerPolicy:
+    """Shows the candidates with the highest score: a ranker in front of live people.
+
+    Parameters
+    ----------
+    features : RankingFeatures
+    score : function RankingBatch -> (n,) array, higher = better
+    logs : the log to look back into; None = the one that the features were fitted on
+    """
+
+    features: RankingFeatures
+    score: Callable[[RankingBatch], np.ndarray]
+    logs: Logs | None = None
+
+    def __call__(self, requests: Requests) -> np.ndarray:
+        """Pages (r, k) int for page requests."""
+        inputs = self.features.of_requests(requests, self.logs)
+        scores = np.asarray(self.score(RankingBatch.of(inputs, self.features)))
+        videos = offered(requests)
+        return top(scores.reshape(videos.shape), videos, requests.slate)
+
+
+class PairScorer:
+    """The score of a candidate generator for (page, video) pairs: a feature of the ranker.
+
+    It is the logarithm of the probability that the generator gives the video as the next watch.
+    A video that the generator does not know gets the lowest score on the page.
+
+    Parameters
+    ----------
+    model : a trained `course.models.candidate_generation.CandidateGenerator`
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def pair_scores(self, logs: Logs, moments: dict, page: np.ndarray, video: np.ndarray):
+        """Scores (n,) float32 of the cards; ``page`` (n,) points into the moments."""
+        f = self.model.features
+        names = {"user_id": "user", "time": "time", "device": "device", "daypart": "daypart"}
+        frame = pd.DataFrame({column: moments[name] for column, name in names.items()})
+        row = f.videos.encode(video)
+        out = np.empty(len(video), np.float32)
+        for first in range(0, len(frame), 4_096):
+            cards = slice(*np.searchsorted(page, [first, first + 4_096]))
+            inputs = f.of_examples(logs, frame.iloc[first : first + 4_096])
+            scores = self.model.scores(inputs)
+            scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+            scores = np.c_[scores, scores.min(axis=1)]  # the last column: unknown videos
+            out[cards] = scores[page[cards] - first, row[cards]]
+        return out
