@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from course import ab_test, plots
-from course.claims import chapter_05
 from course.errors import ConfigError
-from course.experiments import asymmetry, labels
+from course.experiments import agreement, asymmetry, labels
 from course.experiments.heldout import (
     HeldOut,
     around_bags,
@@ -298,10 +297,13 @@ def test_agreement_of_offline_and_live():
     table = fake_results()
     for place, name in enumerate(labels.VARIANTS):
         table[f"{name}/mrr"], table[f"{name}/clicks"] = float(place), float(place)
-    assert np.allclose(chapter_05.rank_correlation(table), 1)
-    assert np.allclose(chapter_05.reversed_pairs(table), 0)
+    assert np.allclose(agreement.rank_correlation(table), 1)
+    assert np.allclose(agreement.reversed_pairs(table), 0)
     table["next watch/clicks"] = 5.5  # the worst offline now beats five others
-    assert np.allclose(chapter_05.reversed_pairs(table), 5 / 66)
+    assert np.allclose(agreement.reversed_pairs(table), 5 / 66)
+    two = ("next watch", "held-out watch")  # of these, the one that is worse offline is better live
+    assert np.allclose(agreement.rank_correlation(table, variants=two), -1)
+    assert np.allclose(agreement.reversed_pairs(table, variants=two), 1)
 
 
 def test_figures():
