@@ -27,14 +27,9 @@ from course.features.moments import (
     sizes,
 )
 from course.features.quantiles import Quantiles, powers
-from course.features.ranking import (
-    NEVER,
-    RANKING_FEATURES,
-    Feature,
-    RankingFeatures,
-    RankingInputs,
-)
+from course.features.ranking import RankingFeatures, RankingInputs
 from course.features.statistics import DailySums
+from course.features.taxonomy import NEVER, RANKING_FEATURES, Feature
 from course.features.vocabulary import NONE, Vocabulary
 
 __all__ = [

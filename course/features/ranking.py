@@ -1,12 +1,4 @@
-"""Inputs of the ranker: everything it knows of one card on one page.
-
-The taxonomy is P1's (section 4.1): a feature is *categorical* or *continuous*; it holds one value
-(*univalent*) or a set of them (*multivalent*); it belongs to the *query* (account, moment: once
-for each page) or to the *impression* (the card: once for each video on the page). Features whose
-values come from one space of ids share that space's embedding table.
-
-The position on the page is not among them: see the chapter about position bias.
-"""
+"""Inputs of the ranker: everything it knows of one card on one page, from a log or live."""
 
 from __future__ import annotations
 
@@ -19,6 +11,15 @@ from course.errors import ConfigError, LogError
 from course.features.history import BAG_LENGTH, History, search_bags
 from course.features.quantiles import Quantiles
 from course.features.statistics import DailySums
+from course.features.taxonomy import (
+    IMPRESSION_CODES,
+    IMPRESSION_NUMBERS,
+    NEVER,
+    QUERY_CODES,
+    QUERY_NUMBERS,
+    RANKING_FEATURES,
+    SPACE,
+)
 from course.features.vocabulary import NONE, Vocabulary
 from course.logs.schema import SCHEMA, SURFACES
 from course.logs.tables import Logs
@@ -26,90 +27,9 @@ from course.simulator.feed import Requests
 from course.simulator.names import DAYPARTS, DEVICES
 from course.simulator.nominate import NOMINATORS
 
-NEVER = 1_000.0
-"""Days since something that never happened. What counts is that it is longer than any log."""
-
 CHUNK = 50_000
 QUANTILE_ROWS = 200_000
 """Impressions from which quantiles are taken: more would not move them visibly."""
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One feature: its name, its place in the taxonomy, the id space it shares, its meaning.
-
-    ``unit`` is empty for categorical features and pure numbers.
-    """
-
-    name: str
-    kind: str
-    valence: str
-    side: str
-    space: str
-    meaning: str
-    unit: str = ""
-
-
-def _category(name, side, space, meaning, valence="univalent"):
-    return Feature(name, "categorical", valence, side, space, meaning)
-
-
-def _number(name, side, unit, meaning):
-    return Feature(name, "continuous", "univalent", side, "", meaning, unit)
-
-
-RANKING_FEATURES: tuple[Feature, ...] = (
-    _category("video", "impression", "video", "the video on the card"),
-    _category("channel", "impression", "channel", "its channel"),
-    _category("topic", "impression", "topic", "its topic, as labelled by the channel"),
-    _category("video language", "impression", "language", "its language"),
-    _category("format", "impression", "format", "its format"),
-    _category("nominator", "impression", "nominator", "the source that nominated it"),
-    _category("seed video", "query", "video", "the video being watched (up next)"),
-    _category("last video", "query", "video", "the video watched last"),
-    _category("account language", "query", "language", "language of the account"),
-    _category("country", "query", "country", "country of the account"),
-    _category("gender", "query", "gender", "as stated"),
-    _category("age band", "query", "age_band", "as stated"),
-    _category("logged in", "query", "logged_in", "whether the account is logged in"),
-    _category("device", "query", "device", "phone, desktop or TV"),
-    _category("daypart", "query", "daypart", "part of the day"),
-    _category("surface", "query", "surface", "home page or up-next list"),
-    _category("watched videos", "query", "video", "the last watches", "multivalent"),
-    _category("searched tokens", "query", "token", "the last search tokens", "multivalent"),
-    _number("duration", "impression", "seconds", "length of the video"),
-    _number("video age", "impression", "days", "time since its upload"),
-    _number("previous impressions", "impression", "", "earlier showings to this account"),
-    _number("watches of channel", "impression", "", "of the account's last 50 watches"),
-    _number("watches of topic", "impression", "", "of the account's last 50 watches"),
-    _number("days since channel", "impression", "days", "since the account's last watch of it"),
-    _number("days since topic", "impression", "days", "since the account's last watch of it"),
-    _number("watched before", "impression", "", "1 if among the account's last 50 watches"),
-    _number("next episode", "impression", "", "1 if the episode before it was watched, -1 if not"),
-    _number("video click rate", "impression", "", "clicks / showings by last midnight"),
-    _number("video watches", "impression", "", "watches by last midnight"),
-    _number("video watched share", "impression", "", "mean watched share by last midnight"),
-    _number("nominating score", "impression", "", "the candidate generator's score"),
-    _number("days since watch", "query", "days", "since the account's last watch"),
-    _number("account watches", "query", "", "watches of the account by last midnight"),
-    _number("account click rate", "query", "", "clicks / showings by last midnight"),
-    _number("account watch time", "query", "seconds", "mean of its watches by last midnight"),
-)
-
-IMPRESSION_CODES = ("video", "channel", "topic", "video language", "format", "nominator")
-QUERY_CODES = tuple(
-    f.name
-    for f in RANKING_FEATURES
-    if f.side == "query" and f.kind == "categorical" and f.valence == "univalent"
-)
-BAGS = ("watched videos", "searched tokens")
-IMPRESSION_NUMBERS = tuple(
-    f.name for f in RANKING_FEATURES if f.side == "impression" and f.kind == "continuous"
-)
-QUERY_NUMBERS = tuple(
-    f.name for f in RANKING_FEATURES if f.side == "query" and f.kind == "continuous"
-)
-SPACE = {f.name: f.space for f in RANKING_FEATURES if f.space}
 
 
 @dataclass(frozen=True)
@@ -338,8 +258,9 @@ class RankingFeatures:
     def of_requests(self, requests: Requests, logs: Logs | None = None) -> RankingInputs:
         """The same inputs of the candidates of live page requests (r pages of c cards each).
 
-        What was watched and shown is read from the request, up to the second; times and counters
-        from the log.
+        Counters, and watches with their times, come from the log. What the request knows beyond
+        it, watches of this very session, is put in front and counts as watched just now; earlier
+        showings and searches are read from the request.
         """
         if requests.candidates is None:
             raise LogError(
@@ -363,11 +284,12 @@ class RankingFeatures:
         user, time = moments["user"], moments["time"]
         when = pd.DataFrame({"user_id": user, "time": time})
         bag, bag_time = _watches_before(logs, user, time)
-        recent = moments.get("recent", bag)
+        if "recent" in moments:
+            bag, bag_time = _continued(bag, bag_time, moments["recent"], time)
         tokens = moments["tokens"] if "tokens" in moments else search_bags(logs, when, self.length)
         encode = self.vocabularies["video"].encode
         newest = bag_time[:, 0]
-        known = [encode(moments["seed"]), encode(recent[:, 0])]
+        known = [encode(moments["seed"]), encode(bag[:, 0])]
         context = [moments[name] for name in ("device", "daypart", "surface")]
         query_codes = np.column_stack([*known, self._users[user], *context]).astype(np.int64)
         u = {name: sums.before(time, user) for name, sums in self._sums["user"].items()}
@@ -379,7 +301,7 @@ class RankingFeatures:
         ]).astype(np.float32)  # fmt: skip
         out = RankingInputs(
             page=page.astype(np.int64),
-            watched=encode(recent[:, : self.length]),
+            watched=encode(bag[:, : self.length]),
             searched=self.vocabularies["token"].encode(tokens[:, : self.length]),
             query_codes=query_codes,
             query_numbers=query_numbers,
@@ -443,3 +365,24 @@ def _watches_before(logs: Logs, user: np.ndarray, time: np.ndarray):
     video = np.append(w["video_id"].to_numpy().astype(np.int32), np.int32(NONE))
     when = np.append(w["time"].to_numpy(), -np.inf)
     return video[at], when[at]
+
+
+def _continued(bag, bag_time, recent, now):
+    """The same with the newest watches (r, 50) of live requests, as far as the log lacks them."""
+    new = np.ones(len(bag), bool)
+    count = np.zeros(len(bag), np.int64)
+    for video in recent.T:
+        new &= (video >= 0) & ~(bag == video[:, None]).any(axis=1)
+        if not new.any():
+            break
+        count += new
+    rows, place = np.flatnonzero(count), np.arange(bag.shape[1])
+    if not len(rows):
+        return bag, bag_time
+    bag, bag_time = bag.copy(), bag_time.copy()
+    older = place - count[rows, None]
+    at = np.maximum(older, 0)
+    bag[rows] = np.where(older < 0, recent[rows], np.take_along_axis(bag[rows], at, axis=1))
+    before = np.take_along_axis(bag_time[rows], at, axis=1)
+    bag_time[rows] = np.where(older < 0, now[rows, None], before)
+    return bag, bag_time

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from course.errors import ConfigError
 from course.features import RANKING_FEATURES, RankingFeatures, RankingInputs
-from course.features.ranking import (
+from course.features.taxonomy import (
     BAGS,
     IMPRESSION_CODES,
     IMPRESSION_NUMBERS,
