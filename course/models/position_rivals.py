@@ -130,8 +130,8 @@ class PAL(ClickModel):
 
     def __init__(self, main: nn.Module, positions: int, devices: int = 3):
         super().__init__(main, positions, devices)
-        # Nearly everything is seen at the start, and there is room in both directions.
-        self.seen = nn.Parameter(torch.full((devices * positions,), 2.0))
+        # One half at the start: near 0 or 1 the sigmoid would hardly move.
+        self.seen = nn.Parameter(torch.zeros(devices * positions))
 
     def log_seen(self, position: Tensor, device: Tensor) -> Tensor:
         """Logarithm of P(seen) (n,)."""

@@ -16,6 +16,9 @@ from course.errors import ConfigError
 FLOOR = 0.02
 """No propensity is taken to be smaller: a single click would count more than 50 times."""
 
+LEAST = 1e-3
+"""What an estimated P(seen) never falls below."""
+
 
 def check_places(position, device, positions: int, devices: int) -> None:
     """Raise a `ConfigError` unless all positions are 1 to ``positions`` and devices are known.
@@ -159,6 +162,7 @@ def em_theta(theta: Tensor, cell: Tensor, clicked: Tensor, gamma: Tensor, steps:
         looked, _ = posterior(clicked, theta[cell], gamma)
         total = torch.zeros_like(theta).index_add_(0, cell, looked.to(theta.dtype))
         theta = torch.where(rows > 0, total / rows.clamp(min=1), theta)
+        theta = theta.clamp(min=LEAST)  # a place without any click would go to 0
     return theta
 
 

@@ -35,6 +35,13 @@ from course.plots.logs import (
 )
 from course.plots.palette import COLOURS, colour, look
 from course.plots.pictures import funnel, system_loop
+from course.plots.position_bias import (
+    beside_the_paper,
+    learned_bias,
+    logged_orders,
+    position_bench,
+    position_treatments,
+)
 from course.plots.retrieval import (
     expected_by_popularity,
     probes,
@@ -67,6 +74,18 @@ from course.plots.style import (
     show,
     styled,
 )
+from course.plots.watch_time import (
+    by_clickbait,
+    calibration,
+    clickbait_strength,
+    clickbait_strengths,
+    clicks_against_minutes,
+    long_videos,
+    losses,
+    odds_leave,
+    odds_leave_at,
+    table1,
+)
 
 __all__ = [
     "COLOURS",
@@ -76,9 +95,15 @@ __all__ = [
     "apply",
     "asymmetry",
     "band",
+    "beside_the_paper",
     "by_activity",
+    "by_clickbait",
     "by_device",
+    "calibration",
     "click_against_satisfaction",
+    "clickbait_strength",
+    "clickbait_strengths",
+    "clicks_against_minutes",
     "clock_weights",
     "colour",
     "contest",
@@ -98,15 +123,23 @@ __all__ = [
     "gap_closed",
     "inflation",
     "interval",
+    "learned_bias",
     "learned_lives",
     "life_of_a_video",
     "lives",
     "locally_sparse",
+    "logged_orders",
     "long_tail",
+    "long_videos",
     "look",
+    "losses",
+    "odds_leave",
+    "odds_leave_at",
     "offline_live",
     "png",
+    "position_bench",
     "position_split",
+    "position_treatments",
     "probes",
     "pushes",
     "quick_trainings",
@@ -120,10 +153,11 @@ __all__ = [
     "step_cost",
     "styled",
     "system_loop",
+    "table1",
     "taste_by_history",
     "trained_negatives",
     "turned_dials",
     "two_questions",
-    "who_watched_what",
     "what_depth_is_for",
+    "who_watched_what",
 ]

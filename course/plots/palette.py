@@ -59,6 +59,12 @@ COLOURS: dict[str, str] = {
     "trees": "#1b7a3d",
     "click ranker": "#56a0d3",
     "watch-time ranker": "#8c2d6b",
+    "share ranker": "#d89b12",
+    "length ranker": "#6e4b10",
+    "repaired odds": "#1b7a3d",
+    "minutes by least squares": "#e69f00",
+    "share within length, mapped back": "#0072b2",
+    "share within length": "#0b4f46",
     # Many objectives.
     "single task": "#9aa0a8",
     "shared bottom": "#e69f00",
@@ -74,6 +80,12 @@ COLOURS: dict[str, str] = {
     "control": "#5b6673",
     "treatment": "#b8340f",
     "you": "#c2185b",
+    # Position bias, further variants (at the end: the place decides the marker).
+    "shallow, no drop-out": "#e5916f",
+    "input, first": "#8a5a00",
+    "pal": "#0072b2",
+    "regression-em": "#7a4fa3",
+    "without the device cross": "#7f8fa6",
 }
 
 #: Other names under which the same method is known.
@@ -92,6 +104,7 @@ SAME_AS: dict[str, str] = {
     "logq": "sampled softmax with correction",
     "ipw": "inverse propensity",
     "none": "no treatment",
+    "input, missing": "position as input",
 }
 
 #: Colours for names that are not in the list (and the cycle for plain `ax.plot` calls).
