@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from course.plots.palette import colour, look
 from course.plots.style import INK, MUTED, Figure, figure, interval, styled
@@ -70,6 +71,7 @@ def two_questions(
         ax.axvline(label, color=INK, lw=1, ls=(0, (5, 3)))
         ax.set(ylim=(-0.7, 1.7), title=name)
         ax.set_xlim(times.min() - margin, times.max() + margin)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_yticks([1, 0], ["watches", "searches"])
         ax.grid(axis="y", visible=False)
     np.atleast_1d(axes)[-1].set_xlabel("day of the log (star: the label; filled: what is seen)")

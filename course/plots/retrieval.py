@@ -277,7 +277,7 @@ def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
         ax.set(xscale="log", xlabel="nprobe: cells looked into", ylim=(-2, 118))
         ax.set_xticks(at, [str(p) for p in at])
         ax.set_xticks([], minor=True)
-    axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.32))
+    axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.32), handlelength=1.2)
     axes[1].legend(loc="lower right")
     axes[0].set(ylabel="percent", title="What it finds, and the work")
     axes[1].set(ylabel="percent of the exact search", title="Expected clicks")
@@ -305,10 +305,13 @@ def quick_trainings(
     for ax, (label, run) in zip(axes, runs.items(), strict=False):
         name = CORRECTED if run["corrected"] else PLAIN
         expected_by_popularity({FULL: reference["expected"], name: run["expected"]}, ax=ax)
-        ax.set_title(f"{label}: MRR {run['mrr']:.3f}", fontsize=12)
+        ax.set_title(label, fontsize=12)
         ax.set_ylim(0, 32)
         handles, _ = ax.get_legend_handles_labels()
-        ax.legend(handles, [f"full softmax: MRR {reference['mrr']:.3f}", "sampled"])
+        mrr = (reference["mrr"], run["mrr"])
+        names = ("full softmax", "sampled")
+        labels = [f"{name}: MRR {value:.3f}" for name, value in zip(names, mrr, strict=True)]
+        ax.legend(handles, labels)
     if results is not None:
         _ladder(axes[-1], results)
         axes[-1].set_title("Full trainings, five worlds", fontsize=12)

@@ -69,8 +69,9 @@ def _served_point(ax, x: float, y: float, text: str) -> None:
     left, right = ax.get_xlim()
     share = (x - left) / (right - left)
     side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
+    above = 28 if side == "right" else 16  # clear of the curve, which comes from the left
     ax.annotate(
-        text, (x, y), xytext=(0, 16), textcoords="offset points", ha=side, color=colour("you"),
+        text, (x, y), xytext=(0, above), textcoords="offset points", ha=side, color=colour("you"),
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85},
         annotation_clip=False,
     )  # fmt: skip
@@ -108,9 +109,7 @@ def served_age(
     ax.set_ylabel("class probability x 1000")
     ax.set_ylim(0, 1.25 * max(1e-9, curve.max()))
     ax.set_xlim(t_max - span.max() - 1, t_max + 2)
-    _served_point(
-        ax, t_max - span[at], curve[at], f"served at age {span[at]:g}: {curve[at]:.2f}"
-    )
+    _served_point(ax, t_max - span[at], curve[at], f"served at age {span[at]:g}: {curve[at]:.2f}")
     return fig
 
 
@@ -149,8 +148,8 @@ def serving_sweep(table: pd.DataFrame, true_fresh: float) -> Figure:
     axes[1].annotate("truly watched", (table["age"].iloc[-1], 100 * true_fresh), ha="right",
                      xytext=(0, 4), textcoords="offset points")  # fmt: skip
     axes[1].set(ylabel="under 5 days old (%)", title="How fresh the first 20 are")
-    axes[0].annotate("mean age\nof training", (table["age"].iloc[-1], table["mrr"].iloc[-1]),
-                     xytext=(0, 10), ha="right", textcoords="offset points")  # fmt: skip
+    axes[0].annotate("mean age of training", (table["age"].iloc[-1], table["mrr"].iloc[-1]),
+                     xytext=(4, -18), ha="right", textcoords="offset points")  # fmt: skip
     for ax in axes:
         ax.set_xlabel("example age at serving (days)")
         ax.set_ylim(bottom=0)
@@ -201,11 +200,14 @@ def depth_grid(
         dashed = {"ls": "--", "marker": ""} if name == "watches" else {}
         axes[1].plot(x, paper.FIG6[name], label=name, **{**look(name), **dashed})
     for (name, depth), value in (live or {}).items():
-        axes[0].plot(depth, value, "*", ms=15, color=colour("you"), zorder=5)
-        axes[0].annotate(f"{name}, just now", (depth, value), xytext=(9, -4), color=colour("you"),
-                         textcoords="offset points", zorder=5,
-                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8,
-                               "alpha": 0.85})  # fmt: skip
+        axes[0].plot(depth, value, "*", ms=16, mfc=colour(name), mec=colour("truth"), mew=1.2,
+                     ls="", zorder=5, label=f"{name}, depth {depth}, just now")  # fmt: skip
+    if live:
+        low, high = axes[0].get_ylim()
+        axes[0].set_ylim(low - 0.16 * (high - low), high)  # room for the legend of the stars
+        stars, names = axes[0].get_legend_handles_labels()
+        chosen = [(s, n) for s, n in zip(stars, names, strict=True) if n.endswith("just now")]
+        axes[0].legend(*zip(*chosen, strict=True), loc="lower left", fontsize=10)
     axes[0].set(ylabel=ylabel, title="Here (five worlds)")
     axes[1].set(ylabel="mean average precision (%)", title="P1, Figure 6 (digitised)")
     for ax in axes:
