@@ -66,25 +66,24 @@ guess
 # %% [markdown]
 # ## 2. The naive way
 #
-# The linear model on watched videos alone (chapter 03's tower with depth 0), between floor and ceiling. The number is the mean reciprocal rank (MRR) of the video that was really watched next, among all that the account had not watched. The ceiling knows what people really want and come upon (chapter 02).
+# The linear model on watched videos alone (chapter 03's tower with depth 0), between chapter 02's floor, *recent popularity*, and its ceiling, an oracle that knows what people really want and come upon. The number is the mean reciprocal rank (MRR) of the next watch, as in chapter 02.
 
 
 # %%
-def train(signals, depth):
-    return fit_candidates(task.features, task.train, rows, signals, depth=depth, width=128)
+def train(inputs, layers):
+    return fit_candidates(task.features, task.train, rows, inputs, depth=layers, width=128)
 
 
 sample = factorization.sampled(task, 1_000)
-naive = train(("watches",), depth=0)
+naive = train(("watches",), layers=0)
 ceiling = task.measure(factorization.oracle_scores(world, task, sample), sample)["mrr"]
 popular = factorization.floors(task)["recent popularity"]
 floor = task.measure(factorization.per_account(popular, task.events))["mrr"]
 linear = task.measure(naive)["mrr"]
-print(f"popular of late, in my language {floor:.3f}, watches alone {linear:.3f}, ", end="")
-print(f"ceiling {ceiling:.3f}")
+print(f"recent popularity {floor:.3f}, watches alone {linear:.3f}, oracle {ceiling:.3f}")
 
 # %% [markdown]
-# Watches alone do not even reach a count of what was popular in the last two days. Much is left.
+# Watches alone do not even reach a count of the last two days.
 
 # %% [markdown]
 # ## 3. Searches: a bag without order
@@ -96,7 +95,7 @@ bags = search_bags(task.train, rows.tail(3), length=6)
 pd.DataFrame(bags, index=[f"account {u}" for u in rows.tail(3)["user_id"]])
 
 # %% [markdown]
-# A pair gets an id of its own: with 1,024 as a bound on token ids, (first, second) becomes (first + 1) · 1024 + second.
+# A pair gets an id of its own: with 1,024 as a bound on token ids, (first, second) becomes (first + 1) · 1024 + second. (The bag does not say where a query ends, so a pair may span two.)
 
 
 # %%
@@ -110,12 +109,12 @@ def add_pairs(bag):
 assert np.array_equal(add_pairs(bags), with_bigrams(bags))
 
 # %% [markdown]
-# Averaging forgets the order: the model knows *what* was searched for lately, not what came last. That is on purpose. A model that knows the last query repeats the search-result page on the home page; chapter 05 tries it out. (From here on we use unigrams, which is what the course's `Features` does unless told otherwise.)
+# Averaging forgets the order: the model knows *what* was searched for lately, not what came last. That is on purpose. A model that knows the last query repeats the search-result page on the home page; chapter 05 tries it out. (From here on we use unigrams only.)
 
 # %% [markdown]
 # ## 4. The clock: example age
 #
-# Let $t_{max}$ be the end of the training log and $t$ the time of a training example (a watch). Its **example age** is $a = t_{max} - t$. P1 feeds it with its powers, so that a network of few layers can bend it:
+# Let $t_{max}$ be the end of the training log and $t$ the time of a training example (a watch). Its **example age** is $a = t_{max} - t$. P1 feeds it with its square; we add the root, as P1's ranker does, so that a network of few layers can bend it:
 #
 # $$\left(a,\; a^2,\; \sqrt a\right), \qquad a \text{ in units of 30 days.}$$
 #
@@ -132,11 +131,11 @@ times = rows["time"].to_numpy()
 assert np.allclose(age_powers(times, task.features.t_max), example_age(times, task.features.t_max))
 
 # %% [markdown]
-# Now the same network twice, with two hidden layers: all signals, and all signals but the age.
+# Now the same network twice, with two hidden layers: *all signals* (watches, searches, age, demographics, and as context the device and the part of the day), and all but the age.
 
 # %%
-clock = train(signals.SIGNALS, depth=2)
-no_clock = train(signals.NO_AGE, depth=2)
+clock = train(signals.SIGNALS, layers=2)
+no_clock = train(signals.NO_AGE, layers=2)
 for name, model in {"no clock": no_clock, "example age": clock}.items():
     scores = task.catalogue_scores(model)
     fresh, truly = signals.fresh_share(task, scores)
@@ -144,20 +143,20 @@ for name, model in {"no clock": no_clock, "example age": clock}.items():
 print(f"{'truly watched':12} under 5 days old: {truly:.0%}")
 
 # %% [markdown]
-# The clock lifts the MRR and brings new videos into the first 20 of each list, even more than are truly watched. What has it learned? We ask both models on each day of the log for the probability of the most watched of our three videos: once averaged over what people looked like *that day*, and once over *fixed* moments, the same on every day, so that nothing changes but the age.
+# The clock lifts the MRR and brings new videos into the first 20 of each list, even more than are truly watched. What has it learned? We ask both models on each day of the log for the probability of the most watched of our three videos: once averaged over moments of *that day* (left), and once over *the same* moments for every day (middle), so that nothing changes but the age.
 
 # %%
 learned = {}
-for title in ("of the day", "fixed"):
+for title, how in {"Moments of that day": "of the day", "The same moments": "fixed"}.items():
     curves = {"observed": real[0]}
     for name, model in {"with example age": clock, "without age": no_clock}.items():
-        table = signals.class_probabilities(task, model, days, moments=title)
+        table = signals.class_probabilities(task, model, days, moments=how)
         curves[name] = signals.lives(task, table, days, stars[:1], span)[0]
-    learned[f"Moments {title}"] = curves
+    learned[title] = curves
 plots.learned_lives(span, learned)
 
 # %% [markdown]
-# *What to see:* with the age (orange) the model follows the rise and the fall, flatter and a little late, as in the paper (right). Without it (grey) our model is *not* blind on the left, though the paper's is. Why? The last watches of an account tell what day it is: who has just watched Tuesday's videos lives on Wednesday. In the middle that is taken away: the model without age is flat, and above 0 *before the upload*, exactly P1's baseline. The other bends by its age input alone.
+# *What to see:* with the age (orange) the model follows the rise and the fall, flatter and a little late, as in the paper (right). Without it (grey) our model is *not* blind on the left, though the paper's is. Why? The last watches of an account tell what day it is: who has just watched Tuesday's videos lives on Wednesday. (Only roughly: the curve rises days too early.) In the middle that is taken away: the model without age is flat, and above 0 *before the upload*, much like P1's. The other bends by its age input alone.
 
 # %% [markdown]
 # ## 5. Serving at the wrong age
@@ -182,10 +181,10 @@ sliders(
 # The same function at three settings:
 
 # %%
-plots.served_ages((0, 12, 30), next(iter(by_video)), **given)
+plots.served_ages((0, 21, 30), next(iter(by_video)), **given)
 
 # %% [markdown]
-# *What to see:* at age 0 the video is old news; some days back it is at its peak; at 30 it was not there yet. Two mistakes are common. The first leaves the age at its training mean:
+# *What to see:* at age 0 the video is old news; at 21 it is at its peak; at 30 it was not there yet. Two mistakes are common. The first leaves the age at its training mean:
 
 # %%
 mean_age = task.features.t_max - times.mean()
@@ -210,6 +209,9 @@ fresh_live = {name: stored[f"live/{name}/fresh_share"] for name in systems}
 pd.DataFrame({"clicks per page": live, "under 7 days old": fresh_live}).map(np.mean).round(2)
 
 # %% [markdown]
+# *What to see:* served at the mean age, the pages lose about a third of their clicks. With the age of the video they are the freshest of all, and get fewer clicks than with the right clock.
+
+# %% [markdown]
 # ## 6. Demographics: for those without a history
 #
 # Country, language, gender, age band and whether somebody is logged in are known before the first watch. What do they add to a model that has everything else? We take the account's number of watches before the moment.
@@ -219,10 +221,12 @@ groups = signals.HISTORY_GROUPS
 gains = {
     g: stored[f"all/history {g}/mrr"] - stored[f"no demographics/history {g}/mrr"] for g in groups
 }
+without, with_them = (stored[f"{n}/history none/mrr"].mean() for n in ("no demographics", "all"))
+print(f"MRR without a watch before: {without:.3f}; with demographics {with_them:.3f}")
 plots.gain_by_history(gains)
 
 # %% [markdown]
-# *What to see:* for accounts without a watch the gain is large: their MRR about doubles. With the first watches it is gone, since these give away the language, the most telling of the five. An average over all events would have hidden it: few of them come from accounts without a watch.
+# *What to see:* for accounts without a watch the gain is large: their MRR about doubles. With the first watches it is gone, probably because these give away the language. An average over all events would have hidden it: few of them come from accounts without a watch.
 
 # %% [markdown]
 # ## 7. Depth
@@ -234,14 +238,19 @@ grid = claims.results("depth_grid")
 points = {("watches", 0): linear, ("all", 2): task.measure(clock)["mrr"]}
 plots.depth_grid(depth.grid(grid), points)
 
+# %%
+best = {name: values[:, 0].mean() for name, values in depth.grid(grid).items()}
+steps = ", ".join(f"{name} {value:.3f}" for name, value in best.items())
+guess.beside(f"linear, five worlds: {steps}. The clock adds most; hidden layers take away.")
+
 # %% [markdown]
-# *What to see:* the signals matter as in the paper, with one large step, the clock. (Searches add next to nothing here; a third of them are errands.) Depth does not: the more layers, the lower the MRR, where the paper's lines rise. (Our bands are wide because worlds differ; within a world the order is much the same.) Is depth useless, then? We look at *all signals* and *watches and searches* by two more yardsticks: on examples that were held out at random **inside** the training window, and in **nats**, the cross-entropy that is trained (less is better).
+# *What to see:* the signals matter as in the paper, with one large step, the clock. (Searches add next to nothing here; a third of them are *errands*, needed once, no taste.) Depth does not: with the clock, each layer lowers the MRR, where the paper's lines rise. (Intervals are wide because worlds differ; within a world the order is much the same.) Is depth useless, then? We look at *all signals* and *watches and searches* by two more yardsticks: on examples that were held out at random **inside** the training window, and in **nats**, the cross-entropy that is trained (less is better).
 
 # %%
 yardsticks = {
-    "MRR, days after": "mrr",
-    "MRR, in the window": "inside/mrr",
-    "nats, days after": "nats",
+    "MRR, days after\n(more is better)": "mrr",
+    "MRR, in the window\n(more is better)": "inside/mrr",
+    "nats, days after\n(less is better)": "nats",
 }
 panels = {}
 for title, measure in yardsticks.items():
@@ -250,17 +259,16 @@ for title, measure in yardsticks.items():
 plots.depth_by_measure(panels)
 
 # %% [markdown]
-# *What to see:* inside the window the paper's shape is there: the first two layers pay. Layers three and four take it back; they have about 100,000 examples to learn from, the paper's had hundreds of billions. In nats depth pays everywhere, most in the first step and most with all signals, also on the days after. But on the days after the MRR falls. So a deep net says better *how likely* each video is, and worse which one stands *on top*.
+# *What to see:* inside the window the paper's shape is there: the first two layers pay. Layers three and four take it back; they have about 100,000 examples to learn from, the paper's had hundreds of billions. In nats every depth beats the linear model on the days after, most by its first layer, and more with all signals. But there, with all signals, the MRR falls. So a deep net says better *how likely* each video is, and worse which one stands *on top*.
 #
 # ## 8. The switch: what is depth for?
 #
-# A linear model adds up its signals. It cannot say that a topic is wanted in the evening on the TV only, and it bends the clock no further than the three powers go. So switch off what it cannot say, and the gain of a layer must go. Four kinds of worlds, five of each: as it is; taste does not depend on the moment; nothing changes with time (no fashions, no drift of taste); all of it off, with satiation, series, ladder and shared accounts.
+# A linear model adds up its signals. It cannot say that a topic is wanted in the evening on the TV only, and it bends the clock no further than the three powers go. So switch off what it cannot say, and the gain of a layer must go. Four kinds of worlds, five of each: as it is; taste does not depend on the moment; nothing changes with time (no fashions, no drift of taste); all of it off, and with it satiation (too much of one genre), series, the way from popular to niche videos, and shared accounts.
 
 # %%
 switch = claims.results("depth_switch")
 layer = {
-    world: switch[f"{world}/depth 0/nats"] - switch[f"{world}/depth 1/nats"]
-    for world in depth.SWITCHES
+    kind: switch[f"{kind}/depth 0/nats"] - switch[f"{kind}/depth 1/nats"] for kind in depth.SWITCHES
 }
 dose = claims.results("depth_context")
 rivals = {
@@ -275,26 +283,25 @@ for label, name in rivals.items():
         for s in depth.STRENGTHS
     ]
     gain[label] = np.stack(change, axis=1)
+    mean, half = plots.interval(dose[f"context 2/{name}/mrr"] - dose["context 2/depth 0/mrr"])
+    print(f"days after, the moment matters twofold: {label:21} MRR {mean:+.4f} ± {half:.4f}")
 plots.what_depth_is_for(layer, depth.STRENGTHS, gain)
 
 # %% [markdown]
 # *What to see:* left: take the *moment* away, and a layer gains as much as before. Take *time* away, and most of its gain is gone. So in this world hidden layers are above all for the clock: fashions that rise and fall are no sum of signals. A little stays even with all off; what that is, we have not traced.
 #
-# Right, two honest rivals: a linear model with a *hand-made cross* (a vector for each combination of device, part of the day and age band), and the linear model trained twice as long. The cross helps only where taste depends on the moment, which is what it was made for; there it reaches about half of the layer's gain. Longer training does harm: the linear model learns chance by heart. By MRR on the days after, the cross is the only one of the three that gains at all (by about .004 where the moment matters twofold). Who knows what interacts can do without the layer; depth is for those who do not know.
+# Right, two honest rivals: a linear model with a *hand-made cross* (a vector for each combination of device, part of the day and age band), and the linear model trained twice as long. The cross helps only where taste depends on the moment, which is what it was made for; there it reaches about half of the layer's gain. Longer training does harm: the linear model learns chance by heart. By MRR on the days after (printed lines) the cross is the only one of the three that gains at all. Who knows what interacts can write part of it down; a layer finds more, untold.
 
 # %% [markdown]
 # ## 9. Truth check: the ledger
 #
-# Five worlds that were not used to choose any setting. A contrast *holds* when its whole 95% interval lies where the paper says; "detectable" is the smallest difference that five worlds would show four times out of five.
-
-# %%
-best = {name: values[:, 0].mean() for name, values in depth.grid(grid).items()}
-steps = ", ".join(f"{name} {value:.3f}" for name, value in best.items())
-guess.beside(f"linear, five worlds: {steps}. The clock adds most; hidden layers take away.")
+# Five worlds that were not used to choose any setting. A contrast *holds* when its whole 95% interval lies where the paper says.
 
 # %%
 with pd.option_context("display.max_colwidth", None):
     ledger = HTML(claims.table("04").drop(columns="detectable").to_html(index=False))
+sharp = [f"{grid[f'all/{layers}/clock'].mean():.2f}" for layers in depth.DEPTHS]
+print("all signals, only the age changes, correlation at depth 0 to 4:", ", ".join(sharp))
 ledger
 
 # %% [markdown]
@@ -329,7 +336,7 @@ def example_ages(time, t_max):
 _ = check("04-example-age", example_ages)
 
 # %% [markdown]
-# **Exercise 2 · The best answer without a clock** (difficulty 2, 10 minutes). `watches` (days × videos) holds how often each video was watched on each day; every watch is a training example. A model that knows neither the day nor the viewer gives one probability to each video. Return those that minimise the cross-entropy over all examples.
+# **Exercise 2 · The best answer without a clock** (difficulty 2, 10 minutes). `watches` (days × videos) holds how often each video was watched on each day; every watch is a training example. A model that knows neither the day nor the viewer gives one probability to each video. Return those (one per video) that minimise the cross-entropy over all examples.
 #
 # <details><summary>Hint 1</summary>With one video watched n times out of N, which p minimises −n log p − (N − n) log(1 − p)?</details>
 # <details><summary>Hint 2</summary>The days do not matter, only how often each video was watched in all.</details>
@@ -379,9 +386,9 @@ _ = check("04-new-users", gain_of_the_new)
 # 1. Searches enter as an unordered bag of tokens.
 # 2. Example age is a clock of the moment: learned in training, 0 at serving. Left at its mean, or read as the video's age, it does harm.
 # 3. Demographics are priors: they help those who have no history yet, and hardly anybody else.
-# 4. Hidden layers say what a sum of signals cannot, above all how fashions rise and fall. They pay in likelihood, and inside the window in rank.
+# 4. Hidden layers say what a sum of signals cannot, above all how fashions rise and fall. On the days after they pay in likelihood; in rank, only inside the window, and two at most.
 # 5. Which yardstick, and which days, decides what depth is worth. State both.
 #
-# **What the paper says and we could not show here.** That rank on held-out watches rises with every layer: here two layers at most, and only inside the training window. A gain by searches (their lead of three days on taste is there, and it is small). Anything about a billion parameters and hundreds of billions of examples.
+# **What the paper says and we could not show here.** That rank on held-out watches rises with every layer: here two layers at most, and only inside the training window. A gain by searches, although here they run three days ahead of taste. Anything about a billion parameters and hundreds of billions of examples.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016.
