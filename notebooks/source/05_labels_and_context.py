@@ -49,7 +49,7 @@ game
 # * **Held-out watch** (P1, Figure 5a). Take one watch out and guess it from what lies *around* it, as is usual in collaborative filtering.
 # * **Next watch** (Figure 5b). *Roll back* the log to the moment before a watch and guess it from what lies *before*.
 #
-# One account, one label, both questions; with bags of 12 for the picture:
+# One account, one label, both questions; with bags of six for the picture:
 
 # %%
 someone = 224  # an account that watches now and then
@@ -61,12 +61,12 @@ label = watched[30]
 
 
 def around(times):
-    return np.r_[times[times < label][-6:], times[times > label][:6]]
+    return np.r_[times[times < label][-3:], times[times > label][:3]]
 
 
 contexts = {
     "held-out watch": (around(watched), around(searched)),
-    "next watch": (watched[watched < label][-12:], searched[searched < label][-12:]),
+    "next watch": (watched[watched < label][-6:], searched[searched < label][-6:]),
 }
 plots.two_questions(watched, searched, label, contexts)
 
@@ -247,7 +247,7 @@ pd.DataFrame(compared).round(3)
 # %%
 policies = {name: CandidatePolicy(models[name]) for name in ("next watch", "last query in order")}
 result = ab_test(world, policies, candidates="catalogue")
-topic, errand, _ = last_queries(world, result.requests)
+topic, errand, since = last_queries(world, result.requests)
 same = {name: logs.videos["topic"].cat.codes.to_numpy()[np.minimum(page, len(logs.videos) - 1)]
         == topic[:, None] for name, page in result.pages.items()}  # fmt: skip
 row = int(np.argmax(np.where(errand, same["last query in order"].sum(axis=1), -1)))
@@ -257,6 +257,8 @@ home_page(play.cards(world, page), marks={int(video): "searched" for video in on
 
 # %%
 print({name: f"{cards.mean():.1%} of the cards" for name, cards in same.items()})
+early, middle, late = np.nanpercentile(since, [10, 50, 90])
+print(f"days since the last search: median {middle:.1f}, four in five {early:.1f} to {late:.1f}")
 errands = claims.results("errands")
 for setting in ("no errands", "nearly all errands"):
     for metric in ("clicks", "mrr home"):
@@ -270,7 +272,7 @@ plots.against(five, ["last query in order", "no searches"], metrics, base="next 
 # %% [markdown]
 # *What to see:* the last query in order raises the MRR by about 5%, after a search by about 80%. It doubles the share of cards on the topic of the last search, and the pages get about 4% *fewer* clicks.
 #
-# Half a minute after a query people watch what they searched for, and the log is full of such examples. At the home page the query is hours or days old, and the model cannot tell. The printed lines are other worlds, in which searches are all taste, or nearly all errands. In the usual worlds the model is about 6% *worse* on watches from the home page; with errands three times that; for clicks the intervals are too wide to tell.
+# Half a minute after a query people watch what they searched for, and the log is full of such examples. At the home page the query is hours or days old (second printed line), and the model cannot tell. The other lines are worlds in which searches are all taste, or nearly all errands. In the usual worlds the model is about 6% *worse* on watches from the home page; with errands three times that; for clicks the intervals are too wide to tell.
 
 # %% [markdown]
 # ## 7. Which watches are labels?
@@ -303,7 +305,7 @@ guess = predict(
 guess
 
 # %%
-from course.claims.chapter_05 import rank_correlation, reversed_pairs
+from course.experiments.agreement import rank_correlation, reversed_pairs
 
 turned, rho = reversed_pairs(five), rank_correlation(five)
 mean, half = plots.interval(rho)
