@@ -13,6 +13,7 @@ from course.metrics import (
     ranks,
     recall_at,
     same_video_ratio,
+    weighted_per_user_loss,
 )
 
 
@@ -94,3 +95,95 @@ def test_ranks_refuses_what_does_not_fit():
         ranks(np.zeros((1, 4)), np.array([4]))
     with pytest.raises(LogError, match="shape"):
         ranks(np.zeros((2, 4)), np.array([1]))
+
+
+PAGE = {
+    # Two clicks (10 and 30 s) and two cards without one.
+    "scores": np.array([3.0, 1.0, 2.0, 3.0]),
+    "clicked": np.array([True, True, False, False]),
+    "seconds": np.array([10.0, 30.0, 0.0, 0.0]),
+    "page": np.zeros(4, int),
+}
+
+
+def test_weighted_per_user_loss_by_hand():
+    # The 10 s click beats the card scored 2 and ties with the card scored 3: half of 10 s is lost.
+    # The 30 s click loses to both: 60 s are lost. All pairs together weigh 2 x 10 + 2 x 30.
+    assert weighted_per_user_loss(**PAGE) == pytest.approx(65 / 80)
+
+
+def test_pages_without_a_click_or_with_clicks_only_do_not_count():
+    more = {
+        "scores": np.r_[PAGE["scores"], 1.0, 2.0, 5.0, 6.0],
+        "clicked": np.r_[PAGE["clicked"], False, False, True, True],
+        "seconds": np.r_[PAGE["seconds"], 0.0, 0.0, 99.0, 7.0],
+        "page": np.r_[PAGE["page"], 1, 1, 2, 2],
+    }
+    assert weighted_per_user_loss(**more) == pytest.approx(65 / 80)
+
+
+def test_weighted_per_user_loss_averages_over_accounts():
+    two = {
+        "scores": np.r_[PAGE["scores"], 2.0, 1.0],
+        "clicked": np.r_[PAGE["clicked"], True, False],
+        "seconds": np.r_[PAGE["seconds"], 1_000.0, 0.0],
+        "page": np.r_[PAGE["page"], 8, 8],
+    }
+    user = np.array([5, 5, 5, 5, 9, 9])
+    assert weighted_per_user_loss(**two) == pytest.approx(65 / 1080)
+    assert weighted_per_user_loss(**two, user=user) == pytest.approx((65 / 80 + 0.0) / 2)
+    # Two pages of one account are pooled before the mean over accounts.
+    same = weighted_per_user_loss(**two, user=np.zeros(6, int))
+    assert same == pytest.approx(65 / 1080)
+
+
+def brute_force_loss(scores, clicked, seconds, page, user):
+    lost, total = {}, {}
+    for i in range(len(scores)):
+        for j in range(len(scores)):
+            if page[i] == page[j] and clicked[i] and not clicked[j]:
+                share = 1.0 if scores[j] > scores[i] else 0.5 if scores[j] == scores[i] else 0.0
+                lost[user[i]] = lost.get(user[i], 0.0) + share * seconds[i]
+                total[user[i]] = total.get(user[i], 0.0) + seconds[i]
+    each = [lost[u] / total[u] for u in total if total[u] > 0]
+    return sum(lost.values()) / sum(total.values()), sum(each) / len(each)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_weighted_per_user_loss_against_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    n = 120
+    page = rng.integers(0, 25, n)  # pages of unequal size, in no order
+    clicked = rng.random(n) < 0.3
+    seconds = np.where(clicked, rng.exponential(100, n).round(), 0.0)
+    given = (rng.integers(0, 6, n).astype(float), clicked, seconds, page)
+    pooled, averaged = brute_force_loss(*given, page % 7)
+    assert weighted_per_user_loss(*given) == pytest.approx(pooled)
+    assert weighted_per_user_loss(*given, user=page % 7) == pytest.approx(averaged)
+
+
+def test_random_scores_lose_half_and_any_rising_change_loses_the_same():
+    rng = np.random.default_rng(1)
+    n = 60_000
+    page, clicked = np.arange(n) // 10, rng.random(n) < 0.1
+    seconds = np.where(clicked, rng.exponential(60, n), 0.0)
+    scores = rng.normal(size=n)
+    loss = weighted_per_user_loss(scores, clicked, seconds, page)
+    assert loss == pytest.approx(0.5, abs=0.02)
+    assert weighted_per_user_loss(np.exp(scores), clicked, seconds, page) == pytest.approx(loss)
+    assert weighted_per_user_loss(-scores, clicked, seconds, page) == pytest.approx(1 - loss)
+    assert weighted_per_user_loss(np.ones(n), clicked, seconds, page) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"scores": np.array([1.0, np.nan, 2.0, 3.0])}, "1 of 4 scores are NaN"),
+        ({"seconds": np.array([10.0, -3.0, 0.0, 0.0])}, "-3.0 seconds"),
+        ({"clicked": np.zeros(4, bool)}, "No page has both"),
+        ({"clicked": np.ones(4, bool)}, "No page has both"),
+    ],
+)
+def test_bad_input_of_the_loss(change, words):
+    with pytest.raises(LogError, match=words):
+        weighted_per_user_loss(**{**PAGE, **change})

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from course.errors import LogError
 from course.experiments.next_day import NextDay, next_day
 from course.features import WARM_UP_DAYS, RankingFeatures
 from course.logs.tables import Logs
@@ -139,6 +140,7 @@ def fit_ranker(
     hidden: Sequence[int] = HIDDEN,
     objective: str = "watch",
     *,
+    weight: np.ndarray | None = None,
     seed: int = 0,
     epochs: int = EPOCHS,
     learning_rate: float = LEARNING_RATE,
@@ -150,6 +152,8 @@ def fit_ranker(
     Parameters
     ----------
     hidden : widths of the ReLU layers; empty = a linear model
+    weight : (n,) float or None; what a click on each training card weighs, in place of what the
+        objective says
     **inputs : options of `course.models.ranking.InputLayer`, such as ``powers=False``
 
     Returns
@@ -157,7 +161,10 @@ def fit_ranker(
     WatchTimeRanker, with its training in ``history``
     """
     rows, clicked = task.rows, task.label("clicked")
-    weight = click_weights(rows["clicked"], rows["watched_seconds"], objective)
+    if weight is None:
+        weight = click_weights(rows["clicked"], rows["watched_seconds"], objective)
+    else:
+        weight = _own_weights(weight, len(rows))
     bias = best_constant(rows["clicked"], weight.numpy())
     model = WatchTimeRanker(task.features, hidden, bias=bias, seed=seed, **inputs)
 
@@ -167,6 +174,16 @@ def fit_ranker(
     model.history = fit_pages(model, task.train, loss, epochs=epochs, seed=seed,
                               learning_rate=learning_rate, progress=progress)  # fmt: skip
     return model
+
+
+def _own_weights(weight, n: int) -> Tensor:
+    weight = np.asarray(weight, np.float32)
+    if weight.shape != (n,):
+        raise LogError(f"weights have shape {weight.shape}", allowed=f"({n},), one for each card")
+    bad = ~np.isfinite(weight) | (weight < 0)
+    if bad.any():
+        raise LogError(f"a weight is {weight[bad][0]}", allowed="0 or more, finite")
+    return torch.from_numpy(weight)
 
 
 @dataclass

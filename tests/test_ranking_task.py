@@ -1,0 +1,213 @@
+"""The ranking task, fresh pages with their truth, and rankers as live policies."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from course import ab_test, simulate
+from course.errors import ConfigError
+from course.experiments.next_day import TRUE_COLUMNS, next_day
+from course.experiments.ranking import RankerPolicy, RankingTask, fit_pages
+from course.features import WARM_UP_DAYS
+from course.models.ranking import RankingBatch
+from course.simulator.experiment import draw_requests
+from course.simulator.streams import generator
+
+
+@pytest.fixture(scope="module")
+def world():
+    return simulate("tiny", seed=4, cache=False)
+
+
+@pytest.fixture(scope="module")
+def fresh(world):
+    return next_day(world, 600, seed=2)
+
+
+@pytest.fixture(scope="module")
+def task(world):
+    return RankingTask(world, 300)
+
+
+def test_cards_look_like_the_log(world, fresh):
+    log = world.logs().impressions
+    assert list(fresh.cards.columns) == list(log.columns)
+    assert (fresh.cards.dtypes == log.dtypes).all()
+    assert (fresh.cards["request_id"] < 0).all()
+    day = world.config.days
+    assert fresh.cards["time"].between(day, day + 1, inclusive="left").all()
+    by_page = fresh.cards.groupby("request_id", sort=False)
+    assert (by_page.size() == world.config.slate).all() and by_page.ngroups == 600
+    assert fresh.cards["position"].tolist() == list(range(1, 11)) * 600
+    assert by_page["video_id"].nunique().eq(world.config.slate).all()
+    home = by_page["surface"].first() == "home"
+    assert home.sum() == 330
+    assert (by_page["query_video_id"].first()[home] == -1).all()
+    assert (by_page["query_video_id"].first()[~home] >= 0).all()
+
+
+def test_truth_of_a_card_is_the_truth_of_the_world(world, fresh):
+    c, t = fresh.cards, fresh.truth
+    device = c["device"].cat.codes.to_numpy()
+    asked = (c["user_id"].to_numpy(), c["video_id"].to_numpy(), c["time"].to_numpy(), device)
+    truth = world.truth
+    close = {"rtol": 1e-4, "atol": 1e-6}
+    assert np.allclose(t["p_click_if_seen"], truth.click_probability(*asked), **close)
+    position = c["position"].to_numpy()
+    assert np.allclose(t["p_seen"], truth.examination(position, device), **close)
+    assert np.allclose(t["p_click"], t["p_seen"] * t["p_click_if_seen"], **close)
+    assert np.allclose(t["expected_seconds"], truth.watch_seconds(*asked), **close)
+    assert np.allclose(t["p_complete"], truth.completion_probability(*asked), **close)
+    assert np.allclose(fresh.value, truth.expected_watch(*asked), **close)
+    assert np.allclose(fresh.expected_seconds, t["p_seen"] * fresh.value, **close)
+    assert list(t.columns) == list(TRUE_COLUMNS) and np.isfinite(t.to_numpy()).all()
+
+
+def test_luck_agrees_with_the_truth(world):
+    fresh = next_day(world, 6_000, seed=9)
+    c, t = fresh.cards, fresh.truth
+    for seen, mean in ((c["clicked"], t["p_click"]), (c["dismissed"], t["p_dismiss"])):
+        error = np.sqrt((mean * (1 - mean)).sum())
+        assert abs(seen.sum() - mean.sum()) < 4 * error
+    total = fresh.expected_seconds.sum()
+    assert c["watched_seconds"].sum() == pytest.approx(total, rel=0.15)
+    assert (c["watched_seconds"] > 0).equals(c["clicked"])
+
+
+def test_same_seed_same_cards_and_another_seed_others(world, fresh):
+    again = next_day(world, 600, seed=2)
+    pd.testing.assert_frame_equal(again.cards, fresh.cards)
+    pd.testing.assert_frame_equal(again.truth, fresh.truth)
+    other = next_day(world, 600, seed=3)
+    assert not set(other.cards["request_id"]) & set(fresh.cards["request_id"])
+    assert (other.cards["user_id"] != fresh.cards["user_id"]).any()
+
+
+def test_the_world_is_left_as_it_was(world):
+    memory = world.engine.memory
+    before = {k: v.copy() for k, v in vars(memory).items() if isinstance(v, np.ndarray)}
+    made = world.engine.requests_made
+    log = world.logs().impressions.copy()
+    next_day(world, 50, seed=1)
+    assert world.engine.requests_made == made
+    assert all(np.array_equal(getattr(memory, k), v) for k, v in before.items())
+    pd.testing.assert_frame_equal(world.logs().impressions, log)
+
+
+def test_pages_of_another_policy(world):
+    random = next_day(world, 300, seed=5, policy=world.random())
+    oracle = next_day(world, 300, seed=5, policy=world.oracle("watch"))
+    assert oracle.value.sum() > 1.5 * random.value.sum()
+    # The oracle sorts by the truth, so its pages fall in value.
+    value = oracle.value.reshape(300, -1)
+    assert (np.diff(value, axis=1) <= 1e-4 * value[:, :-1] + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"pages": 3}, "pages=3"), ({"seed": -1}, "seed=-1"), ({"seed": 2**31}, "2147483647")],
+)
+def test_bad_pages_and_seeds(world, given, words):
+    with pytest.raises(ConfigError, match=words):
+        next_day(world, **given)
+
+
+# --- The task ------------------------------------------------------------------------------------
+
+
+def test_task_trains_on_all_days_after_the_warm_up(world, task):
+    time = world.logs().impressions["time"]
+    assert len(task.rows) == (time >= WARM_UP_DAYS).sum() == len(task.inputs) == len(task.train)
+    assert len(task.test) == len(task.next_day) == len(task.test_inputs)
+    some = RankingTask(world, 50, first_day=10.0, last_day=12.5)
+    assert some.rows["time"].min() >= 10.0 and some.rows["time"].max() < 12.5
+    label = task.label("clicked")
+    assert label.dtype == torch.bool and label.sum() == task.rows["clicked"].sum()
+
+
+def test_loss_of_the_task_has_its_ceiling_and_its_floor(task):
+    n = len(task.next_day)
+    assert task.loss(np.zeros(n)) == pytest.approx(50.0)
+    c = task.next_day.cards
+    assert task.loss(c["watched_seconds"].to_numpy()) == 0.0
+    assert task.loss(-c["watched_seconds"].to_numpy()) == pytest.approx(100.0)
+    assert task.loss(task.next_day.value) < 40
+    assert 0 < task.loss(task.next_day.value, per_user=True) < 50
+
+
+def test_fit_pages_hands_over_whole_pages_with_their_rows(task):
+    parameter = torch.nn.Parameter(torch.zeros(()))
+    model = torch.nn.Module()
+    model.p = parameter
+    seen, length = [], task.inputs.column("duration")
+    quantile = task.features.quantiles["duration"](length)
+
+    def loss(batch, rows):
+        assert batch.pages <= 64 and len(rows) == len(batch)
+        column = batch.numbers[:, 0].numpy()
+        assert np.array_equal(column, quantile[rows.numpy()])
+        seen.append(rows)
+        return (model.p - 1.0) ** 2
+
+    fit_pages(model, task.train, loss, epochs=1, pages_per_batch=64)
+    rows = torch.cat(seen)
+    assert sorted(rows.tolist()) == list(range(len(task.train)))
+    pages = task.inputs.page[seen[0].numpy()]
+    assert all((task.inputs.page == p).sum() == (pages == p).sum() for p in np.unique(pages))
+
+
+# --- Live ----------------------------------------------------------------------------------------
+
+
+def requests(world, n=40, surface="home"):
+    situation, query, day = draw_requests(world.engine, n, 3, surface)
+    world.engine.market.open(day)
+    rng = generator(world.engine.seed, "test", 3)
+    number = -np.arange(1, n + 1)
+    return world.engine.requests(situation, query, world.engine.memory, number, rng)
+
+
+@pytest.mark.parametrize("surface", ["home", "up_next"])
+def test_policy_shows_the_best_candidates_in_order(world, task, surface):
+    asked = requests(world, surface=surface)
+    r, c = asked.candidates.shape
+    score = np.random.default_rng(0).permutation(r * c).astype(float)
+    pages = RankerPolicy(task.features, lambda batch: score)(asked)
+    for row in range(r):
+        best = sorted(zip(-score[row * c : (row + 1) * c], asked.candidates[row], strict=True))
+        assert pages[row].tolist() == [video for _, video in best[: asked.slate]]
+
+
+def test_policy_scores_the_candidates_themselves(world, task):
+    asked = requests(world)
+    seen = []
+
+    def score(batch: RankingBatch):
+        seen.append(batch)
+        return batch.numbers[:, 0].numpy()  # the length
+
+    pages = RankerPolicy(task.features, score)(asked)
+    (batch,) = seen
+    assert batch.pages == len(asked) and len(batch) == asked.candidates.size
+    length = task.logs.videos["duration_seconds"].to_numpy()
+    shown = length[pages]
+    assert (np.diff(shown, axis=1) <= 0).all()
+    left_out = length[asked.candidates].sum() - shown.sum()
+    assert shown.mean() > left_out / (asked.candidates.size - pages.size)
+
+
+def test_a_ranker_by_the_truth_is_the_oracle(world, task):
+    oracle, truth = world.oracle("watch"), world.truth
+
+    class ByTruth:
+        def __call__(self, asked):
+            device = np.repeat(asked.device, asked.candidates.shape[1])
+            user = np.repeat(asked.user, asked.candidates.shape[1])
+            time = np.repeat(asked.time, asked.candidates.shape[1])
+            value = truth.expected_watch(user, asked.candidates.ravel(), time, device)
+            return RankerPolicy(task.features, lambda batch: value)(asked)
+
+    table = ab_test(world, {"oracle": oracle, "ranker": ByTruth()}, n=100).table
+    minutes = table[table["metric"] == "watch_minutes"].set_index("policy")["expected"]
+    assert minutes["ranker"] == pytest.approx(minutes["oracle"], rel=1e-3)
