@@ -1,0 +1,253 @@
+"""Seven tasks on the impressions of one world: labels, context, training, measuring (chapter 08).
+
+Engagement: click, watch time, completion. Satisfaction: like, dismissal, share, rating.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import rel_entr
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from course.experiments.ranking import RankingTask, fit_pages
+from course.features import RankingInputs
+from course.models.multitask import Multitask, MultitaskLoss, Task
+from course.models.ranking import InputLayer, RankingBatch
+from course.simulator.names import DAYPARTS, DEVICES, FORMATS
+from course.world import World
+
+TASKS = (
+    Task("click", "binary", "engagement", 1.0),
+    Task("watch time", "regression", "engagement", 0.1),
+    Task("completion", "binary", "engagement", 0.1),
+    Task("like", "binary", "satisfaction", 0.1),
+    Task("dismissal", "binary", "satisfaction", 1.0),
+    Task("share", "binary", "satisfaction", 0.1),
+    Task("rating", "regression", "satisfaction", 0.03),
+)
+"""Watch time is learned as the watched share of the video, 0 to 1; its length is known.
+
+The weights of the losses are set by hand, rarer labels lower. With equal weights the rarest one,
+a few answers in each batch, shakes the shared layers so much that everything is learned worse.
+"""
+
+SURE = ("click", "dismissal")
+"""Tasks whose label every impression carries; the others are known after a click only."""
+
+CONTEXT = {"format": FORMATS, "device": DEVICES, "daypart": DAYPARTS}
+"""What may turn a task's rule in this world: given to context gates, FiLM and crosses."""
+
+CONTEXT_WIDTH = sum(len(names) for names in CONTEXT.values())
+EPOCHS, LEARNING_RATE = 2, 1e-2
+
+
+def labels(cards: pd.DataFrame, seconds: np.ndarray) -> np.ndarray:
+    """Labels (n, 7) float32 of impressions, in the order of ``TASKS``; NaN = not known.
+
+    What follows a click is known after a click only; a rating only where the survey was asked.
+
+    Parameters
+    ----------
+    cards : rows of ``logs.impressions``
+    seconds : (n,) length of each card's video
+    """
+    clicked, stars = cards["clicked"].to_numpy(), cards["survey"].to_numpy()
+    columns = {
+        "click": clicked,
+        "watch time": np.where(clicked, cards["watched_seconds"] / seconds, np.nan),
+        "completion": np.where(clicked, cards["completed"], np.nan),
+        "like": np.where(clicked, cards["liked"], np.nan),
+        "dismissal": cards["dismissed"].to_numpy(),
+        "share": np.where(clicked, cards["shared"], np.nan),
+        "rating": np.where(stars > 0, stars, np.nan),
+    }
+    return np.stack([columns[task.name] for task in TASKS], axis=1).astype(np.float32)
+
+
+def context_of(inputs: RankingInputs) -> np.ndarray:
+    """Context features (n, 13) float32: format, device and part of the day, one column each."""
+    parts = [np.eye(len(names), dtype=np.float32)[inputs.column(name)]
+             for name, names in CONTEXT.items()]  # fmt: skip
+    return np.concatenate(parts, axis=1)
+
+
+class SevenTasks:
+    """One world's impressions with labels for seven tasks, and fresh pages to be judged on.
+
+    Parameters
+    ----------
+    world : World
+    test_pages : fresh pages on the day after the log, under the ranking that made it
+
+    Attributes
+    ----------
+    task : RankingTask, with features and inputs
+    labels, context : tensors (n, 7) and (n, 13), beside ``task.train``
+    test_context : tensor beside ``task.test``
+    truth : DataFrame, a column for each task: what really to expect of the fresh cards
+    """
+
+    def __init__(self, world: World, test_pages: int = 8_000):
+        self.world = world
+        self.task = task = RankingTask(world, test_pages)
+        self.features, self.train, self.test = task.features, task.train, task.test
+        seconds = task.inputs.column("duration")
+        self.labels = torch.from_numpy(labels(task.rows, seconds))
+        self.context = torch.from_numpy(context_of(task.inputs))
+        self.test_context = torch.from_numpy(context_of(task.test_inputs))
+        self.truth = expected_labels(
+            task.next_day.truth, task.test_inputs.column("duration"), "p_click", "p_dismiss"
+        )
+
+
+def expected_labels(truth: pd.DataFrame, seconds: np.ndarray, click: str, dismiss: str):
+    """Expectation of each task's label (DataFrame), from the columns of a `NextDay`'s truth."""
+    columns = {
+        "click": truth[click],
+        "watch time": truth["expected_seconds"] / seconds,
+        "completion": truth["p_complete"],
+        "like": truth["p_like"],
+        "dismissal": truth[dismiss],
+        "share": truth["p_share"],
+        "rating": truth["expected_rating"],
+    }
+    return pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()})
+
+
+class MultitaskRanker(nn.Module):
+    """Input layer, and a multitask model on top of it.
+
+    Parameters
+    ----------
+    inputs : InputLayer
+    model : Multitask
+    crosses : also feed the products of each continuous feature with each context feature
+    """
+
+    def __init__(self, inputs: InputLayer, model: Multitask, crosses: bool = False):
+        super().__init__()
+        self.inputs, self.model, self.crosses = inputs, model, crosses
+
+    def vectors(self, batch: RankingBatch, context: Tensor) -> Tensor:
+        """What the model reads (n, width)."""
+        x = self.inputs(batch)
+        if not self.crosses:
+            return x
+        pairs = batch.numbers[:, :, None] * context[:, None, :]
+        return torch.cat([x, pairs.flatten(1)], dim=1)
+
+    def forward(self, batch: RankingBatch, context: Tensor) -> Tensor:
+        """Outputs (n, K)."""
+        return self.model(self.vectors(batch, context), context)
+
+    @torch.no_grad()
+    def predict(self, batch: RankingBatch, context: Tensor, chunk: int = 2_000) -> pd.DataFrame:
+        """Predictions, a column for each task: probabilities, watched share, stars."""
+        self.eval()
+        parts = []
+        for pages in torch.arange(batch.pages).split(chunk):
+            rows = batch.rows(pages)
+            out = self.model.predict(self.vectors(batch[pages], context[rows]), context[rows])
+            parts.append({name: p.numpy() for name, p in out.items()})
+        return pd.DataFrame({n: np.concatenate([p[n] for p in parts]) for n in parts[0]})
+
+    @torch.no_grad()
+    def gates(self, batch: RankingBatch, context: Tensor, pages: int = 2_000) -> np.ndarray:
+        """Mean gate probabilities (K, E) over the cards of some pages."""
+        self.eval()
+        some = torch.arange(min(pages, batch.pages))
+        rows = batch.rows(some)
+        x = self.vectors(batch[some], context[rows])
+        return self.model.gates(x, context[rows]).mean(dim=0).numpy()
+
+
+def input_width(data: SevenTasks, crosses: bool = False) -> int:
+    """Numbers that a model reads for each card."""
+    width = InputLayer(data.features).width
+    return width + data.train.numbers.shape[1] * CONTEXT_WIDTH if crosses else width
+
+
+def train(
+    data: SevenTasks,
+    make: Callable[[int, int], Multitask],
+    *,
+    crosses: bool = False,
+    seed: int = 0,
+    **options,
+) -> MultitaskRanker:
+    """Train one contestant; every one is trained by this recipe.
+
+    Parameters
+    ----------
+    make : function (width of the input, seed) -> model
+    crosses : see `MultitaskRanker`
+    **options : of `course.experiments.ranking.fit_pages`, such as ``learning_rate``
+    """
+    inputs = InputLayer(data.features, seed=seed)
+    ranker = MultitaskRanker(inputs, make(input_width(data, crosses), seed), crosses)
+    ranker.model.start_at(data.labels)
+    loss = MultitaskLoss(ranker.model.tasks, data.labels)
+
+    def batch_loss(batch: RankingBatch, rows: Tensor) -> Tensor:
+        return loss(ranker(batch, data.context[rows]), rows)
+
+    ranker.history = fit_pages(
+        ranker,
+        data.train,
+        batch_loss,
+        seed=seed,
+        **{"epochs": EPOCHS, "learning_rate": LEARNING_RATE, **options},
+    )
+    return ranker
+
+
+def measure(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
+    """How good predictions are, by the truth instead of lucky labels.
+
+    Parameters
+    ----------
+    truth, predictions : (n,) rows, a column for each task
+
+    Returns
+    -------
+    dict with ``task/captured``: 1 minus the excess loss over the truth, relative to that of the
+    best constant (1 = perfect, 0 = knows the mean only); ``task/auc`` (binary tasks) or
+    ``task/error`` (regressions: squared error over the variance of the truth);
+    ``engagement/captured`` and ``satisfaction/captured``: means over the group
+    """
+    out = {}
+    p_click = truth["click"].to_numpy()
+    for t in TASKS:
+        true, said = truth[t.name].to_numpy(float), predictions[t.name].to_numpy(float)
+        # What follows a click counts as often as there is a click.
+        weight = np.ones(len(true)) if t.name in SURE else p_click
+        base = np.average(true, weights=weight)
+        if t.kind == "binary":
+            out[f"{t.name}/auc"] = expected_auc(true, said, weight)
+            left = _divergence(true, np.clip(said, 1e-6, 1 - 1e-6), weight)
+            left /= _divergence(true, np.full(len(true), base), weight)
+        else:
+            left = np.average((true - said) ** 2, weights=weight)
+            left /= np.average((true - base) ** 2, weights=weight)
+            out[f"{t.name}/error"] = left
+        out[f"{t.name}/captured"] = 1.0 - left
+    for group in dict.fromkeys(t.group for t in TASKS):
+        own = [out[f"{t.name}/captured"] for t in TASKS if t.group == group]
+        out[f"{group}/captured"] = float(np.mean(own))
+    return {name: float(value) for name, value in out.items()}
+
+
+def _divergence(p: np.ndarray, q: np.ndarray, weight: np.ndarray) -> float:
+    return float(np.average(rel_entr(p, q) + rel_entr(1 - p, 1 - q), weights=weight))
+
+
+def expected_auc(p: np.ndarray, scores: np.ndarray, weight: np.ndarray) -> float:
+    """AUC of scores (n,) if each row were drawn often: positive p times, else negative."""
+    y = np.repeat([1, 0], len(p))
+    both = np.r_[weight * p, weight * (1 - p)]
+    return float(roc_auc_score(y, np.tile(scores, 2), sample_weight=both))
