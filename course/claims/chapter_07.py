@@ -9,9 +9,9 @@ from course.claims.claim import Claim, Contrast, Trial
 from course.experiments import watch_time
 
 TRIALS = (
-    Trial("watch_odds", watch_time.odds, minutes=0.5),
-    Trial("watch_ladder", watch_time.ladder, minutes=2.0),
-    Trial("watch_doses", watch_time.doses, minutes=1.5),
+    Trial("watch_odds", watch_time.odds, minutes=0.3),
+    Trial("watch_ladder", watch_time.ladder, minutes=2.4),
+    Trial("watch_doses", watch_time.doses, minutes=1.0),
 )
 
 BEST = "128-64-32"
@@ -215,6 +215,8 @@ CLAIMS = (
             Contrast("linear minus 128-64-32 (points)", _loss("None", BEST), low=0.0),
             Contrast("trees minus 128-64-32 (points)", _loss("trees", BEST), low=0.0),
             Contrast("linear minus trees (points)", _loss("None", "trees")),
+            Contrast("trees minus 128-64-32 that sees what trees see (points)",
+                     _loss("trees", "no ids")),
             Contrast("live minutes per page, deep over linear (percent)",
                      lambda t: 100 * (t["live/watch/watch_minutes"]
                                       / t["live/linear/watch_minutes"] - 1)),

@@ -17,6 +17,7 @@ from course.experiments import duration
 from course.experiments.ranking import HIDDEN, RankerPolicy, RankingTask, fit_ranker
 from course.features import RankingInputs
 from course.features.ranking import (
+    BAGS,
     IMPRESSION_CODES,
     IMPRESSION_NUMBERS,
     QUERY_CODES,
@@ -322,6 +323,8 @@ def ladder(seed: int, size: str = "small", pages: int = LIVE_PAGES) -> dict[str,
     watch, click = models["128-64-32"], trained("equal weights", HIDDEN, "click")
     trained("no powers", HIDDEN, powers=False)
     trained("None, no powers", (), powers=False)
+    seen_by_trees = [n for n in task.features.names if n not in (*MANY_VALUES, *BAGS)]
+    trained("no ids", HIDDEN, include=seen_by_trees)
     start = time.process_time()
     trees = Trees(task)
     out["trees/seconds"] = time.process_time() - start
