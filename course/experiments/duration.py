@@ -16,7 +16,7 @@ from torch import Tensor
 
 from course.errors import LogError
 from course.experiments.ranking import RankingTask, fit_pages
-from course.features.ranking import IMPRESSION_NUMBERS
+from course.features.taxonomy import IMPRESSION_NUMBERS
 from course.models.ranking import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 from course.training import check_whole

@@ -16,7 +16,7 @@ from course.errors import ConfigError
 from course.experiments import duration
 from course.experiments.ranking import HIDDEN, RankerPolicy, RankingTask, fit_ranker
 from course.features import RankingInputs
-from course.features.ranking import (
+from course.features.taxonomy import (
     BAGS,
     IMPRESSION_CODES,
     IMPRESSION_NUMBERS,
