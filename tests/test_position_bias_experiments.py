@@ -104,6 +104,14 @@ def test_offline_numbers(task, models):
     assert 0.5 < found["auc"] < 1 and found["calibration/phone"] == pytest.approx(1, abs=0.5)
 
 
+def test_leaning_of_orders_that_are_known(task):
+    watches = task.test_inputs.column("video watches") + np.linspace(0, 1e-3, len(task.test_inputs))
+    assert position_bias.leaning(task, watches) == pytest.approx(1, abs=0.02)  # but for ties
+    assert position_bias.leaning(task, -watches) == pytest.approx(-1, abs=0.02)
+    chance = np.random.default_rng(0).random(len(watches))
+    assert position_bias.leaning(task, chance) == pytest.approx(0, abs=0.06)
+
+
 def test_every_treatment_can_be_built(task):
     names = (*position_bias.TREATMENTS, *position_bias.VARIANTS)
     built = {name: position_bias.build(task, name) for name in names}
@@ -137,6 +145,24 @@ def test_bench_follows_its_laws():
     by_incumbency = bias_bench.make_log(500, relevance=0, noise=0, seed=1)
     assert (np.diff(by_incumbency.x[..., 0], axis=1) <= 0).all()
     assert (bias_bench.make_log(50, strength=0.0).theta == 1).all()
+
+
+def test_a_hidden_part_of_the_appeal_orders_the_page_but_is_not_among_the_inputs():
+    log = bias_bench.make_log(2_000, incumbency=0, noise=0, hidden=1.0, seed=1)
+    assert (np.diff(log.appeal, axis=1) <= 1e-6).all()
+    seen = bias_bench.APPEAL + bias_bench._wanted(log.x)
+    assert np.std(log.appeal - seen) == pytest.approx(1.0, abs=0.05)
+    assert (
+        abs(np.corrcoef(log.x.reshape(-1, 12).T, (log.appeal - seen).ravel())[-1, :-1]).max() < 0.2
+    )
+
+
+def test_limits_and_swaps_have_what_the_claims_read():
+    found = bias_bench.limit_trial(1, pages=300, many=600)
+    for name in bias_bench.LIMIT_TREATMENTS:
+        assert f"ranking knows more/live/{name}/clicks" in found
+    assert found["ranking knows more/shallow, given/max_error/tv"] == pytest.approx(0, abs=1e-5)
+    assert "swaps/regression-EM/error/phone" in found
 
 
 def test_bench_counts_clicks_exactly():
@@ -176,13 +202,17 @@ def test_figures_draw(found):
         plots.learned_bias({"shallow tower": curve, "observed": 1.5 * curve}, curve),
         plots.position_treatments({"one": results, "two": results}),
         plots.logged_orders(orders, ("one", "two"), ("none", "shallow tower", "regression-EM")),
+        plots.position_benches({"one": {"knows_more": True}, "two": {"noise": 0.0}}, pages=300),
     ]
     for fig in figures:
         assert plots.png(fig)[:8] == b"\x89PNG\r\n\x1a\n"
         assert all(ax.get_xlabel() for ax in fig.axes)
 
 
-@pytest.mark.parametrize("corner", [(0.0, 0.0, 0.0), (2.0, 3.0, 0.0), (2.0, 0.0, 3.0)])
+CORNERS = [(0.0, 0.0, 0.0, False), (2.0, 3.0, 0.0, True), (2.0, 0.0, 3.0, False)]
+
+
+@pytest.mark.parametrize("corner", CORNERS)
 def test_the_bench_draws_at_the_ends_of_its_sliders(corner):
     told = []
     fig = plots.position_bench(*corner, pages=500, progress=lambda *a: told.append(a))

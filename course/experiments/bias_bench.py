@@ -18,6 +18,7 @@ from course.models.position_bias import (
     ClickModel,
     MainTower,
     ShallowTowerModel,
+    against_truth,
     fit_clicks,
 )
 from course.models.position_rivals import PAL, InversePropensity, RegressionEM
@@ -74,6 +75,7 @@ def make_log(
     relevance: float = 1.0,
     incumbency: float = 1.0,
     noise: float = 0.5,
+    hidden: float = 0.0,
     truth: str = "examination",
     seed: int = 0,
 ) -> Bench:
@@ -83,16 +85,18 @@ def make_log(
     ----------
     strength : of the position bias; 0 = everything is looked at
     relevance, incumbency, noise : weights of the past ranking, each on a part with sd 1
+    hidden : sd of a part of the appeal that the past ranking knows and the model does not
     truth : {"examination", "additive"}, as in the world
     """
     check_whole("pages", pages, 1)
-    for name, value in (("strength", strength), ("relevance", relevance),
-                        ("incumbency", incumbency), ("noise", noise)):  # fmt: skip
+    dials = {"strength": strength, "relevance": relevance, "incumbency": incumbency}
+    for name, value in {**dials, "noise": noise, "hidden": hidden}.items():
         check_number(name, value, 0.0)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(pages, SLATE, WIDTH)).astype(np.float32)
-    wanted = _wanted(x)
-    score = relevance * wanted + incumbency * x[..., 0] + noise * rng.normal(size=wanted.shape)
+    wanted = _wanted(x) + hidden * rng.normal(size=x.shape[:2])
+    parts = wanted / np.sqrt(1 + hidden**2), x[..., 0], rng.normal(size=wanted.shape)
+    score = relevance * parts[0] + incumbency * parts[1] + noise * parts[2]
     order = np.argsort(-score, axis=1)
     x = np.take_along_axis(x, order[:, :, None], axis=1)
     appeal = APPEAL + np.take_along_axis(wanted, order, axis=1)
@@ -114,7 +118,8 @@ def train(bench: Bench, name: str, *, seed: int = 0, epochs: int = 3, progress=N
     Parameters
     ----------
     name : {"none", "shallow tower", "shallow, no drop-out", "PAL", "regression-EM",
-        "inverse propensity"}; the last gets the true propensities
+        "inverse propensity", "shallow, given"}; the last two are given the true P(seen), as a
+        large experiment with random pages would find it: as weights, and as a fixed table
     """
     main = MainTower(WIDTH, hidden=(32, 16), start=APPEAL - 0.5, seed=seed)
     given = main, SLATE, len(DEVICES)
@@ -125,8 +130,16 @@ def train(bench: Bench, name: str, *, seed: int = 0, epochs: int = 3, progress=N
         "PAL": lambda: PAL(*given),
         "regression-EM": lambda: RegressionEM(*given),
         "inverse propensity": lambda: InversePropensity(main, bench.theta, *given[1:]),
+        "shallow, given": lambda: _given(ShallowTowerModel(*given, drop_out=0.0), bench),
     }[name]()
     fit_clicks(model, *bench.rows(), epochs=epochs, batch=512, seed=seed, progress=progress)
+    return model
+
+
+def _given(model: ShallowTowerModel, bench: Bench) -> ShallowTowerModel:
+    table = np.concatenate([np.zeros((len(DEVICES), 1)), np.log(bench.theta)], axis=1)
+    model.shallow.table.weight.data = torch.from_numpy(table.reshape(-1, 1).astype(np.float32))
+    model.shallow.table.weight.requires_grad_(False)
     return model
 
 
@@ -147,4 +160,46 @@ def clicks_per_page(bench: Bench, models: Mapping[str, ClickModel]) -> dict[str,
         appeal = np.take_along_axis(bench.appeal, order, axis=1)
         p = laws.click_probability(appeal, bench.theta[bench.device], bench.truth)
         out[name] = float(p.sum(axis=1).mean())
+    return out
+
+
+# --- The ledger ----------------------------------------------------------------------------------
+
+LIMITS = {
+    "cards move": {},
+    "sorted by relevance": {"incumbency": 0.0, "noise": 0.0},
+    "ranking knows more": {"incumbency": 0.5, "noise": 0.0, "hidden": 1.0},
+    "knows more, chance": {"incumbency": 0.5, "noise": 2.0, "hidden": 1.0},
+}
+"""Past rankings, from harmless to harmful, and one remedy."""
+LIMIT_TREATMENTS = ("none", "shallow tower", "shallow, no drop-out", "PAL", "regression-EM",
+                    "inverse propensity", "shallow, given")  # fmt: skip
+SWAPS = {"relevance": 0.5, "incumbency": 0.5, "noise": 2.0}
+
+
+def limit_trial(seed: int, pages: int = 6_000, many: int = 30_000) -> dict[str, float]:
+    """Treatments under past rankings of several kinds, and regression-EM on ``many`` pages.
+
+    Returns
+    -------
+    dict with ``<ranking>/live/<treatment>/clicks`` (exact, per page of fresh ones),
+    ``<ranking>/<treatment>/slope/<device>`` and ``.../max_error/<device>``, and
+    ``swaps/<treatment>/error/<device>``: mean relative error of P(seen), relative to position 1
+    """
+    out: dict[str, float] = {}
+    for ranking, dials in LIMITS.items():
+        log = make_log(pages, seed=seed, **dials)
+        fresh = make_log(3 * pages, seed=seed + 10_000, **dials)
+        models = {name: train(log, name, seed=seed) for name in LIMIT_TREATMENTS}
+        for name, clicks in clicks_per_page(fresh, models).items():
+            out[f"{ranking}/live/{name}/clicks"] = clicks
+        for name, model in models.items():
+            for key, values in against_truth(model.curve(), log.log_seen).items():
+                out.update({f"{ranking}/{name}/{key}/{device}": float(values[d])
+                            for d, device in enumerate(DEVICES)})  # fmt: skip
+    log = make_log(many, seed=seed, **SWAPS)
+    for name in ("regression-EM", "PAL", "shallow tower"):
+        curve = train(log, name, seed=seed).curve()
+        error = np.abs(np.exp(curve - log.log_seen) - 1)[:, 1:].mean(axis=1)
+        out.update({f"swaps/{name}/error/{d}": float(error[i]) for i, d in enumerate(DEVICES)})
     return out

@@ -33,6 +33,18 @@ from course.plots.logs import (
     position_split,
     turned_dials,
 )
+from course.plots.multitask import (
+    contest_differences,
+    experts_and_correlation,
+    experts_at,
+    gate_maps,
+    label_correlation,
+    label_counts,
+    polarisation,
+    tradeoff,
+    tradeoffs,
+    two_task_losses,
+)
 from course.plots.palette import COLOURS, colour, look
 from course.plots.pictures import funnel, system_loop
 from course.plots.position_bias import (
@@ -40,6 +52,7 @@ from course.plots.position_bias import (
     learned_bias,
     logged_orders,
     position_bench,
+    position_benches,
     position_treatments,
 )
 from course.plots.retrieval import (
@@ -107,12 +120,15 @@ __all__ = [
     "clock_weights",
     "colour",
     "contest",
+    "contest_differences",
     "depth_by_measure",
     "depth_grid",
     "descent",
     "dials",
     "expected_by_popularity",
     "experiment",
+    "experts_and_correlation",
+    "experts_at",
     "factors_and_regularisation",
     "factors_at",
     "figure",
@@ -121,8 +137,11 @@ __all__ = [
     "funnel_tradeoff",
     "gain_by_history",
     "gap_closed",
+    "gate_maps",
     "inflation",
     "interval",
+    "label_correlation",
+    "label_counts",
     "learned_bias",
     "learned_lives",
     "life_of_a_video",
@@ -137,7 +156,9 @@ __all__ = [
     "odds_leave_at",
     "offline_live",
     "png",
+    "polarisation",
     "position_bench",
+    "position_benches",
     "position_split",
     "position_treatments",
     "probes",
@@ -155,9 +176,12 @@ __all__ = [
     "system_loop",
     "table1",
     "taste_by_history",
+    "tradeoff",
+    "tradeoffs",
     "trained_negatives",
     "turned_dials",
     "two_questions",
+    "two_task_losses",
     "what_depth_is_for",
     "who_watched_what",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -136,7 +137,7 @@ def logged_orders(results: pd.DataFrame, worlds: Sequence[str], names: Sequence[
     left.set(title="Live", ylabel="clicks against no treatment (%)")
     right.set(title="Learned bias", ylabel="slope over the true one (1 = right)")
     for ax in (left, right):
-        ax.set_xticks(x, worlds, fontsize=9.5)
+        ax.set_xticks(x, [textwrap.fill(world, 12) for world in worlds], fontsize=9.5)
         ax.set_xlabel("how the past ranking ordered its pages")
         ax.margins(x=0.12)
     left.legend(fontsize=9.5)
@@ -148,6 +149,7 @@ def position_bench(
     strength: float = 1.0,
     incumbency: float = 1.0,
     noise: float = 0.5,
+    knows_more: bool = False,
     *,
     pages: int = 6_000,
     seed: int = 7,
@@ -159,8 +161,35 @@ def position_bench(
     ----------
     strength : of the position bias
     incumbency, noise : weights in the past ranking, beside a relevance of 1
+    knows_more : the past ranking and the viewers know a part of the appeal that the model does not
     """
+    fig, axes = figure(2, height=3.7)
     dials = {"strength": strength, "incumbency": incumbency, "noise": noise}
+    _bench(axes, {**dials, "hidden": float(knows_more)}, pages, seed, progress)
+    return fig
+
+
+@styled
+def position_benches(
+    settings: Mapping[str, Mapping[str, float]], *, pages: int = 6_000, seed: int = 7
+) -> Figure:
+    """Draw `position_bench` at several settings, one below the other.
+
+    Parameters
+    ----------
+    settings : title -> arguments of `position_bench`
+    """
+    fig, axes = figure(2, len(settings), height=3.0 * len(settings))
+    for pair, (title, dials) in zip(np.atleast_2d(axes), settings.items(), strict=True):
+        dials = dict(dials)
+        hidden = float(dials.pop("knows_more", False))
+        _bench(pair, {**dials, "hidden": hidden}, pages, seed, None)
+        pair[0].set_title(f"{title}: {pair[0].get_title(loc='left').split(': ')[1]}")
+        pair[1].set_title("")
+    return fig
+
+
+def _bench(axes, dials, pages, seed, progress) -> None:
     log = bias_bench.make_log(pages, seed=seed, **dials)
     fresh = bias_bench.make_log(3 * pages, seed=seed + 1_000, **dials)
     models = {}
@@ -172,29 +201,26 @@ def position_bench(
 
         models[name] = bias_bench.train(log, name, seed=seed, progress=report)
     clicks = bias_bench.clicks_per_page(fresh, models)
-    curve = models["shallow tower"].curve()
-    fit = against_truth(curve, log.log_seen)
-    fig, (left, right) = figure(2, height=3.7)
+    curve, rate = models["shallow tower"].curve()[0], log.clicked[log.device == 0].mean(axis=0)
+    fit = against_truth(curve[None], log.log_seen[:1])
+    left, right = axes
     position = np.arange(1, bias_bench.SLATE + 1)
-    rate = np.log(log.clicked[log.device == 0].mean(axis=0).clip(1e-4))
+    rate = np.log(rate.clip(1e-4))
     left.plot(position, rate - rate[0], label="click rate", ls="--", **look("observed"))
     left.plot(position, log.log_seen[0], color=colour("truth"), lw=4, alpha=0.35, label="true bias")
-    left.plot(position, curve[0], label="learned bias", **look("shallow tower"))
-    left.set(xlabel="position on the page", ylabel="logarithm, relative to 1", ylim=(-5, 0.5))
-    left.set_title(f"Phone: slope {fit['slope'][0]:.2f}, error {fit['max_error'][0]:.2f}")
+    left.plot(position, curve, label="learned bias", **look("shallow tower"))
+    slope = f"slope {fit['slope'][0]:.2f}" if np.ptp(log.log_seen[0]) else "no bias"
+    left.set_title(f"Phone: {slope}, largest error {fit['max_error'][0]:.2f}")
+    left.set(xlabel="position on the page", ylabel="logarithm, relative to 1", ylim=(-6, 0.6))
     left.set_xticks(position)
-    left.legend()
-    if strength == 0:
-        left.set_title(f"Phone: no bias; error {fit['max_error'][0]:.2f}")
-    for y, name in enumerate(("oracle", "shallow tower", "past ranking")):
+    left.legend(fontsize=9.5)
+    names = ("oracle", "shallow tower", "past ranking")
+    for y, name in enumerate(names):
         change = 100 * (clicks[name] / clicks["none"] - 1)
         right.barh(y, change, color=colour(name), height=0.6)
         right.annotate(f"{change:+.1f}%", (max(change, 0.0), y), xytext=(5, 0), va="center",
                        textcoords="offset points", fontsize=10)  # fmt: skip
     right.axvline(0, color=colour("control"), lw=1)
-    right.set_yticks(range(3), ["oracle", "shallow tower", "past ranking"])
+    right.set_yticks(range(len(names)), names)
     right.grid(axis="y", visible=False)
-    right.set(
-        title="Pages in a new order", xlabel="clicks against no treatment (%)", xlim=(-32, 14)
-    )
-    return fig
+    right.set(title="Fresh pages", xlabel="clicks against no treatment (%)", xlim=(-32, 24))
