@@ -284,7 +284,7 @@ def quick(
     return out
 
 
-def trial(seed: int, runs: int = 8) -> dict[str, float]:
+def trial(seed: int, runs: int = 12) -> dict[str, float]:
     """Losses of all contestants, the label correlation, and the overlap of the gates."""
     out = {f"label correlation/{p:g}": float(c) for p, c in
            zip(PAPERS_P, label_correlation(PAPERS_P, seed=seed), strict=True)}  # fmt: skip
