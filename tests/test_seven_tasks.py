@@ -8,8 +8,14 @@ import torch
 from course import ab_test, simulate
 from course.errors import ConfigError
 from course.experiments import live_pages, seven_tasks
-from course.experiments.live_pages import LivePages, at_equal, curve, factors, weights
-from course.experiments.ranking import RankerPolicy
+from course.experiments.live_pages import (
+    LivePages,
+    MultitaskPolicy,
+    at_equal,
+    curve,
+    factors,
+    weights,
+)
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, SevenTasks, measure, train
 from course.models.combination import Combination
 from course.models.multitask import MixtureOfExperts, SharedBottom
@@ -122,15 +128,9 @@ def test_crosses_are_products_of_numbers_and_context(data):
 def test_outcomes_are_those_of_the_live_experiment(data, ranker, pages):
     """Sorting known candidates gives what ab_test expects of the same policy."""
     rule = Combination(weights(1.0, 2.0))
-
-    def score(batch):
-        page_context = pages.context[: len(batch)]
-        predictions = ranker.predict(batch, page_context)
-        return rule.score(factors(predictions, pages.seconds.ravel()[: len(batch)]))
-
-    live = ab_test(data.world, {"it": RankerPolicy(data.features, score)}, n=150, seed=2)
+    live = ab_test(data.world, {"it": MultitaskPolicy(data.features, ranker, rule)}, n=150, seed=2)
     expected = live.table.set_index("metric")["expected"]
-    mine = pages.outcomes(score(pages.batch))
+    mine = pages.outcomes(rule.score(pages.factors(ranker.predict(pages.batch, pages.context))))
     for metric in ("clicks", "watch_minutes", "satisfied", "dismissals"):
         assert mine[metric] == pytest.approx(expected[metric], rel=1e-4)
 
@@ -142,6 +142,13 @@ def test_the_truth_is_the_ceiling_and_its_curve_trades(pages):
     assert found["watch_minutes"][0] > 1.2 * chance["watch_minutes"]
     assert found["watch_minutes"][0] > found["watch_minutes"][2]
     assert (np.diff(found["stars"]) > 0).all() and found["stars"][0] < 5
+
+
+def test_correlation_of_the_truths(data):
+    found = seven_tasks.relation(data)
+    assert found.shape == (7, 7) and np.allclose(np.diag(found), 1.0)
+    assert found[1, 2] > 0.8  # watched share and completion come from one law
+    assert found[0, 4] < 0.2  # what is wanted is not dismissed
 
 
 def test_factors_are_positive_and_a_dismissal_counts_against(data, ranker, pages):

@@ -119,6 +119,14 @@ def expected_labels(truth: pd.DataFrame, seconds: np.ndarray, click: str, dismis
     return pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()})
 
 
+def relation(data: SevenTasks) -> np.ndarray:
+    """Correlation (7, 7) of what is truly to expect of cards that are looked at."""
+    truth = data.task.next_day.truth
+    looked_at = truth.assign(p_dismiss=truth["p_dismiss"] / truth["p_seen"])
+    seconds = data.task.test_inputs.column("duration")
+    return np.corrcoef(expected_labels(looked_at, seconds, "p_click_if_seen", "p_dismiss").T)
+
+
 class MultitaskRanker(nn.Module):
     """Input layer, and a multitask model on top of it.
 
