@@ -53,6 +53,12 @@ COLOURS: dict[str, str] = {
     "sample, as many as 20 per account": "#7fb28e",
     "sample, as many as own pages": "#dd7fa6",
     "sample, as many as liked": "#b8963e",
+    # Features of the ranker.
+    "raw": "#5b6673",
+    "standardised": "#e69f00",
+    "quantiles": "#8f1d0a",
+    "with previous impressions": "#8c2d6b",
+    "without previous impressions": "#e69f00",
     # Ranking.
     "logistic regression": "#4b5fa8",
     "linear": "#6fa8a0",
@@ -62,6 +68,8 @@ COLOURS: dict[str, str] = {
     "share ranker": "#d89b12",
     "length ranker": "#6e4b10",
     "repaired odds": "#1b7a3d",
+    "without powers": "#a6761d",
+    "network that sees what trees see": "#c77fb0",
     "minutes by least squares": "#e69f00",
     "share within length, mapped back": "#0072b2",
     "share within length": "#0b4f46",
@@ -113,6 +121,7 @@ SAME_AS: dict[str, str] = {
     "ipw": "inverse propensity",
     "none": "no treatment",
     "input, missing": "position as input",
+    "click rate": "observed",
 }
 
 #: Colours for names that are not in the list (and the cycle for plain `ax.plot` calls).
