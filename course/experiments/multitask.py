@@ -94,7 +94,9 @@ CONTESTANTS = {
 experts" are P2's layout: gates on the shared layer. "gates on the input" has the same widths and
 pays for its gates. "one gate" reads the context, too."""
 
-CORNER_CONTESTANTS = (BASE, "eight experts", "gates on the context", "film")
+CORNER_CONTESTANTS = (BASE, "gates on the context", "film")
+AGREEING = "context only"
+"""The corner that serves as control for the gates: the context matters, and the tasks agree."""
 
 
 def corner(name: str, seed: int, users: int = USERS, test_pages: int = 8_000) -> SevenTasks:
@@ -166,7 +168,7 @@ def _measured(data: SevenTasks, rankers: Mapping[str, MultitaskRanker]) -> dict[
 def _gates(data: SevenTasks, rankers: Mapping[str, MultitaskRanker], seed: int):
     """Gate numbers of the trained mixtures and of the same before training."""
     out = {}
-    for name in ("eight experts", "gates on the context"):
+    for name in (n for n in ("eight experts", "gates on the context") if n in rankers):
         c = CONTESTANTS[name]
         untrained = train_nothing(data, c, seed)
         for state, ranker in (("trained", rankers[name]), ("untrained", untrained)):
@@ -193,7 +195,8 @@ def trial(seed: int) -> dict[str, float]:
     for name in CORNERS:
         if name != MAIN:
             data = corner(name, seed)
-            rankers = contest(data, CORNER_CONTESTANTS, seed)
+            more = ("eight experts",) if name == AGREEING else ()
+            rankers = contest(data, CORNER_CONTESTANTS + more, seed)
             found = _measured(data, rankers) | _gates(data, rankers, seed)
             out |= {f"{name}/{key}": value for key, value in found.items()}
     return out

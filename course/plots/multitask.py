@@ -14,7 +14,7 @@ from course.experiments.seven_tasks import TASKS
 from course.models.combination import Combination
 from course.plots import paper_multitask as paper
 from course.plots.palette import colour, look
-from course.plots.style import Figure, figure, interval, styled
+from course.plots.style import Figure, band, figure, interval, styled
 
 CONTESTANTS = ("shared bottom", "shared bottom, gates counted", "one gate", "multitask")
 _SHORT = {"watch time": "watch", "completion": "complete", "dismissal": "dismiss"}
@@ -70,52 +70,38 @@ def _matrix(ax, values, names, cmap, low, high, columns=None, size=9) -> None:
 
 
 @styled
-def label_correlation(p: Sequence[float], ours: np.ndarray) -> Figure:
-    """Draw the correlation of two labels over the cosine of their directions, beside the paper's.
-
-    Parameters
-    ----------
-    p : (k,) cosines
-    ours : (k,)
-    """
-    fig, ax = figure(width=6.2, height=3.6)
-    ax.plot([p[0], 1], [p[0], 1], color=colour("control"), lw=1, ls=":", label="equal")
-    ax.plot(two_tasks.PAPERS_P, paper.MMOE_FIG2, label="Ma et al. 2018, Fig. 2 (digitised)",
-            **look("truth"))  # fmt: skip
-    ax.plot(p, ours, label="here", **look("observed"))
-    ax.set(xlabel="cosine p of the two directions", ylabel="correlation of the labels")
-    ax.legend(loc="upper left")
-    return fig
-
-
-@styled
 def two_task_losses(results: pd.DataFrame) -> Figure:
-    """Draw the losses of the two-task contest, ours beside the paper's.
+    """Draw the two-task problem: correlation of the labels, losses, and the paper's losses.
 
     Parameters
     ----------
     results : stored results of the trial "two_tasks"
     """
-    fig, (left, right) = figure(2, height=4.1)
+    fig, (first, left, right) = figure(3, height=3.9, width_ratios=(1, 1.45, 1.1))
+    grid = two_tasks.PAPERS_P
+    ours = np.stack([results[f"label correlation/{q:g}"] for q in grid], axis=1)
+    first.plot([grid[0], 1], [grid[0], 1], color=colour("control"), lw=1, ls=":")
+    first.plot(grid, paper.MMOE_FIG2, label="paper, Fig. 2", **look("truth"))
+    band(first, np.array(grid), ours, "here", **look("observed"))
+    first.set(xlabel="cosine p of the directions", ylabel="correlation of the labels",
+              title="Labels")  # fmt: skip
+    first.legend(loc="upper left", fontsize=10)
     p = two_tasks.CORRELATIONS
-    for shift, name in zip((-0.24, -0.08, 0.08, 0.24), CONTESTANTS, strict=True):
+    for shift, name in zip((-0.3, -0.1, 0.1, 0.3), CONTESTANTS, strict=True):
         values = np.stack([results[f"{name}/{q:g}/loss"] for q in p], axis=1)
         mean, half = interval(values)
-        marks = {"shared bottom, gates counted": "single task"}
-        tint = colour(marks.get(name, name))
-        at = np.arange(len(p)) + shift
-        left.bar(at, mean, 0.16, yerr=half, color=tint, label=name, capsize=3,
-                 error_kw={"lw": 1.2})  # fmt: skip
-    for shift, (name, values) in zip((-0.2, 0.0, 0.2), paper.MMOE_FIG4.items(), strict=True):
-        right.bar(np.arange(len(p)) + shift, values, 0.2, color=colour(name), label=name)
-    left.set(ylabel="squared error, sum of both tasks", title="Here (five seeds)")
-    right.set(ylabel="loss", title="Ma et al. 2018, Fig. 4 (digitised)")
+        left.bar(np.arange(len(p)) + shift, mean, 0.2, yerr=half, color=colour(name), label=name,
+                 capsize=3, error_kw={"lw": 1.2})  # fmt: skip
+    for shift, (name, values) in zip((-0.25, 0.0, 0.25), paper.MMOE_FIG4.items(), strict=True):
+        right.bar(np.arange(len(p)) + shift, values, 0.25, color=colour(name), label=name)
+    left.set(ylabel="squared error, both tasks", title="Loss, here (five seeds)")
+    right.set(ylabel="loss", title="Loss, paper, Fig. 4")
     for ax in (left, right):
         ax.set_xticks(range(len(p)), [f"{q:g}" for q in p])
-        ax.set_xlabel("correlation p of the tasks")
+        ax.set_xlabel("cosine p of the directions")
         ax.grid(axis="x", visible=False)
-        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
-        ax.legend(loc="upper left", fontsize=10, ncols=1 if ax is right else 2)
+        ax.set_ylim(0, 1.45 * ax.get_ylim()[1])
+    left.legend(loc="upper right", fontsize=9.5)
     return fig
 
 
@@ -185,7 +171,9 @@ def contest_differences(
     labels : name -> words at its line
     """
     names = list(next(iter(differences.values())))
-    fig, axes = figure(len(differences), height=0.9 + 0.42 * len(names), sharey=True)
+    many = len(differences) > 2
+    height = 1.0 + 0.42 * len(names)
+    fig, axes = figure(len(differences), height=height, sharey=True, sharex=many)
     for ax, (title, rows) in zip(np.atleast_1d(axes), differences.items(), strict=True):
         for y, name in enumerate(reversed(names)):
             values = np.asarray(rows[name], float)
@@ -193,7 +181,8 @@ def contest_differences(
             ax.plot(values, np.full(len(values), y), "o", color=colour(name), ms=4, alpha=0.4)
             ax.errorbar(mean, y, xerr=half, fmt="D", color=colour(name), ms=7, capsize=4)
         ax.axvline(0, color=colour("control"), lw=1)
-        ax.set(title=title, xlabel=xlabel)
+        ax.set_title(title, fontsize=11 if many else 13)
+        ax.set_xlabel(xlabel)
         ax.grid(axis="y", visible=False)
     words = labels or {}
     first = np.atleast_1d(axes)[0]
@@ -270,7 +259,7 @@ def tradeoff(
     fig, ax = figure(width=7.2, height=4.3)
     _curves(ax, curves)
     _here(ax, pages, predictions, watch_time, rating)
-    ax.legend(loc="lower left", fontsize=10.5)
+    ax.legend(loc="lower center", fontsize=10.5)
     return fig
 
 
@@ -281,7 +270,7 @@ def tradeoffs(settings: Sequence[tuple[float, float]], pages, predictions, curve
     _curves(ax, curves)
     for watch_time, rating in settings:
         _here(ax, pages, predictions, watch_time, rating)
-    ax.legend(loc="lower left", fontsize=10.5)
+    ax.legend(loc="lower center", fontsize=10.5)
     return fig
 
 
