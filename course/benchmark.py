@@ -1,7 +1,7 @@
 """How fast is it? Measured in seconds of one core, as medians over repeats.
 
-``python -m course benchmark`` prints the speed of the simulator and of training candidate
-generators, and the seconds of each notebook. If the library ``implicit`` is installed, it trains
+``python -m course benchmark`` prints the speed of the simulator, of training candidate generators
+and rankers, and the seconds of each notebook. If the library ``implicit`` is installed, it trains
 matrix factorization with it, too, back to back with the course's.
 Budgets (chapter lengths, worlds, sliders) are judged here and not in timed tests, since a busy
 machine would make those fail for no reason.
@@ -15,13 +15,18 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 
 from course.authoring import Book
 from course.experiments.next_watch import NextWatch
+from course.experiments.ranking import fit_pages
 from course.experiments.step_cost import step_seconds
 from course.experiments.worlds import DIAL_DAYS, dial_world
+from course.features import RankingFeatures
 from course.logs.tables import from_record
 from course.models.als import als, interactions
+from course.models.ranking import RankingBatch
+from course.models.watch_time import WatchTimeRanker, click_weights, weighted_logistic_loss
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import respond
@@ -30,6 +35,7 @@ from course.world import simulate
 SEED = 7
 FEED_REQUESTS = 2_000
 BATCH = 1_024
+RANKED = 600_000
 FACTORS, REGULARISATION, ALPHA, ITERATIONS = 64, 10.0, 3.0, 15
 
 
@@ -111,6 +117,44 @@ def candidate_speed(batch: int = BATCH, steps: int = 20) -> float:
     return batch / step_seconds(10_000, "sampled", batch=batch, steps=steps)
 
 
+def ranking_speed(
+    size: str = "small", impressions: int = RANKED, repeats: int = 3
+) -> dict[str, float]:
+    """Core-seconds of the ranker: features alone, and features with two epochs of training.
+
+    Parameters
+    ----------
+    impressions : that train; a log with fewer gives what it has, and the seconds are scaled up
+
+    Returns
+    -------
+    dict with ``features``, seconds for a million impressions (vocabularies, counters, quantiles
+    and inputs), and ``ranker``, seconds for ``impressions`` through features, tensors and two
+    epochs of 128-64-32
+    """
+    logs = simulate(size, seed=SEED).logs()
+    rows = logs.impressions.iloc[-impressions:]
+    rows = rows[rows["request_id"].isin(rows["request_id"].iloc[10:])]  # whole pages
+    clicked = torch.from_numpy(rows["clicked"].to_numpy().copy())
+    weight = click_weights(rows["clicked"], rows["watched_seconds"])
+    kept = {}
+
+    def build():
+        kept["features"] = RankingFeatures(logs, rows)
+        kept["inputs"] = kept["features"].of_impressions(logs, rows)
+
+    def train():
+        build()
+        model = WatchTimeRanker(kept["features"])
+        fit_pages(
+            model, RankingBatch.of(kept["inputs"], kept["features"]),
+            lambda batch, i: weighted_logistic_loss(model(batch), clicked[i], weight[i]),
+        )  # fmt: skip
+
+    return {"features": core_seconds(build, repeats) * 1e6 / len(rows),
+            "ranker": core_seconds(train, repeats) * impressions / len(rows)}  # fmt: skip
+
+
 def als_beside_implicit(
     size: str = "small", repeats: int = 3
 ) -> dict[str, dict[str, float]] | None:
@@ -158,6 +202,15 @@ def als_beside_implicit(
     return out
 
 
+def _print_ranking(size: str, repeats: int) -> None:
+    taken = ranking_speed(size, repeats=repeats)
+    print(
+        f"ranker on the {size} world: features of 1,000,000 impressions "
+        f"{taken['features']:.1f} core-s (at most 4 wanted);\n{RANKED:,} impressions x 2 epochs "
+        f"through 128-64-32, features included, {taken['ranker']:.1f} core-s (at most 8 wanted)"
+    )
+
+
 def _print_training(repeats: int) -> None:
     speed = statistics.median(candidate_speed() for _ in range(repeats))
     print(
@@ -197,6 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("rows: watches, searches, impressions; feed: impressions from page to feedback")
 
     _print_training(arguments.repeats)
+    _print_ranking(arguments.sizes[-1], arguments.repeats)
     simulate("small", seed=SEED)
     start = time.perf_counter()
     simulate("small", seed=SEED)

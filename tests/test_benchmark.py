@@ -18,6 +18,7 @@ def test_it_prints_every_figure(capsys, cache):
     for words in (
         "candidate generator",
         "implicit",
+        "ranker on the tiny world",
         "tiny",
         "rows/core-s",
         "feed/core-s",
