@@ -1,5 +1,7 @@
 """Contestants, polarisation and figures of chapter 08."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,8 +99,8 @@ def _results():
     for name in CONTESTANTS:
         for p in two_tasks.CORRELATIONS:
             columns[f"{name}/{p:g}/loss"] = rng.random(5)
-    for p in two_tasks.PAPERS_P:
-        columns[f"label correlation/{p:g}"] = rng.random(5)
+    for p, name in itertools.product(two_tasks.NEEDS, CONTESTANTS):
+        columns[f"{p:g}/{name}/loss"] = rng.random(5)
     for name in polarisation.SETTINGS:
         columns[f"{name}/polarised below 1.5"] = rng.random(5)
         columns[f"{name}/loss"] = rng.random(5)
@@ -115,7 +117,7 @@ def test_figures_draw(data):
     panel = {"film": rng.random(5), "one gate": rng.random(5)}
     figures = [
         plots.label_counts(counts, np.corrcoef(rng.random((7, 20)))),
-        plots.two_task_losses(_results()),
+        plots.two_task_losses(_results(), _results()),
         plots.contest_differences({"Engagement": panel, "Satisfaction": panel}, {"film": "FiLM"}),
         plots.gate_maps({"trained": gates, "paper": np.array(list(paper_multitask.FIG5.values()))}),
         plots.polarisation(_results(), list(polarisation.SETTINGS)),

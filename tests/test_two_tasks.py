@@ -88,6 +88,22 @@ def test_quick_reports_progress_over_both_trainings():
     assert told == sorted(told) and told[-1] == 1.0
 
 
+def test_four_times_is_four_times_and_the_others_are_alike():
+    made = {name: make(0).multiplications() for name, make in two_tasks.needs_shapes().items()}
+    assert abs(made["shared bottom"] - made["multitask"]) <= 12
+    wide = made["shared bottom, four times"] - 16
+    assert wide == pytest.approx(4 * (made["shared bottom"] - 16), rel=0.01)
+
+
+def test_opposite_directions_need_the_same_number_and_have_unrelated_labels():
+    problems = Problems([-1.0] * 40 + [0.0] * 40, 6, LAWS, np.random.default_rng(5))
+    z = problems.directions
+    assert torch.allclose(z[:40, 0], -z[:40, 1], atol=1e-6)
+    y = problems.labels(torch.randn(3_000, 6, generator=torch.Generator().manual_seed(1)))
+    related = np.array([np.corrcoef(pair.T)[0, 1] for pair in y.numpy()])
+    assert abs(related[:40].mean()) < 0.2 and abs(related[40:].mean()) < 0.1
+
+
 def test_overlap_effective_experts_and_polarisation():
     gates = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [1.0, 0.0, 0.0, 0.0]])
     assert np.allclose(overlap(gates), [[1, 0.5, 0.5], [0.5, 1, 0], [0.5, 0, 1]])

@@ -12,6 +12,7 @@ from course.plots import paper_multitask as paper
 
 TRIALS = (
     Trial("two_tasks", two_tasks.trial, minutes=1.0),
+    Trial("two_tasks_needs", two_tasks.needs_trial, minutes=0.5),
     Trial("multitask", multitask.trial, minutes=6.0),
     Trial("polarisation", multitask.polarisation_trial, minutes=1.5),
     Trial("multitask_layout", multitask.layout_trial, minutes=0.01, cheap=True),
@@ -168,6 +169,31 @@ CLAIMS = (
         ),
         note="The paper does not count the gates' multiplications; our second shared bottom has "
         "them in its width.",
+    ),
+    Claim(
+        id="P2-C5b",
+        chapter="08",
+        title="Gates pay where tasks need different things of the input, not where their labels "
+        "disagree",
+        paper="speaks of task correlation; does not separate the two",
+        trial="two_tasks_needs",
+        contrasts=(
+            Contrast("loss, shared bottom minus MMoE at p = 0 (different needs)",
+                     _difference("0/shared bottom/loss", "0/multitask/loss"), low=0.0),
+            Contrast("that gap minus the gap at p = -1 (same needs, unrelated labels)",
+                     lambda t: t["0/shared bottom/loss"] - t["0/multitask/loss"]
+                     - t["-1/shared bottom/loss"] + t["-1/multitask/loss"], low=0.0),
+            Contrast("loss of the shared bottom, p = 0 minus p = -1",
+                     _difference("0/shared bottom/loss", "-1/shared bottom/loss"), low=0.0),
+            Contrast("label correlation at p = 0: within .2 of 0",
+                     _column("0/label correlation"), low=-0.2, high=0.2),
+            Contrast("label correlation at p = -1: within .2 of 0",
+                     _column("-1/label correlation"), low=-0.2, high=0.2),
+            Contrast("loss, shared bottom minus MMoE at p = -1",
+                     _difference("-1/shared bottom/loss", "-1/multitask/loss")),
+            Contrast("loss, a shared bottom four times as wide minus MMoE at p = 0",
+                     _difference("0/shared bottom, four times/loss", "0/multitask/loss")),
+        ),
     ),
     Claim(
         id="P2-T1",

@@ -35,6 +35,7 @@ LEARNING_RATE = 3e-2
 
 STEPS = 2_000
 QUICK_DIM, QUICK_STEPS, QUICK_RUNS = 8, 600, 4
+NEEDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 CORRELATIONS = (0.5, 0.9, 1.0)
 TEST_ROWS = 4_000
 
@@ -281,6 +282,43 @@ def quick(
 
         out[name] = train(make, problems, QUICK_STEPS, seed,
                           progress=None if progress is None else report)  # fmt: skip
+    return out
+
+
+def needs_shapes() -> dict[str, Callable]:
+    """Contestants of the small problem, and a shared bottom with four times the units."""
+    every = shapes(QUICK_DIM, 8)
+    unit = QUICK_DIM + 2 * 8  # multiplications for each unit of a shared layer
+    width = round((every["multitask"](0).multiplications() - 16) / unit)
+    return {
+        "shared bottom": every["shared bottom, gates counted"],
+        "shared bottom, four times": lambda seed: SharedBottom(
+            QUICK_DIM, PAIR, (4 * width,), 8, seed=seed
+        ),
+        "one gate": every["one gate"],
+        "multitask": every["multitask"],
+    }
+
+
+def needs_trial(seed: int, runs: int = 12) -> dict[str, float]:
+    """Losses over the whole range of directions, in the small problem, and the labels' relation.
+
+    At p = -1 and at p = 0 the labels have next to nothing to do with each other. But at -1 both
+    tasks need the same number of the input, and at 0 two different ones.
+    """
+    out = {}
+    rng = generator(seed, "needs, labels")
+    for p in NEEDS:
+        problems = Problems([p] * 50, QUICK_DIM, LAWS, rng)
+        x = torch.randn(2_000, QUICK_DIM, generator=torch.Generator().manual_seed(seed))
+        labels = problems.labels(x).numpy()
+        out[f"{p:g}/label correlation"] = float(np.mean([np.corrcoef(y.T)[0, 1] for y in labels]))
+    found = contest(NEEDS, runs, QUICK_DIM, QUICK_STEPS, seed, which=needs_shapes())
+    for name, by_p in found.items():
+        for p, done in by_p.items():
+            out[f"{p:g}/{name}/loss"] = float(done.loss.mean())
+            if name == "multitask":
+                out[f"{p:g}/{name}/overlap"] = float(overlap(done.gates)[:, 0, 1].mean())
     return out
 
 

@@ -70,22 +70,20 @@ def _matrix(ax, values, names, cmap, low, high, columns=None, size=9) -> None:
 
 
 @styled
-def two_task_losses(results: pd.DataFrame) -> Figure:
-    """Draw the two-task problem: correlation of the labels, losses, and the paper's losses.
+def two_task_losses(results: pd.DataFrame, needs: pd.DataFrame) -> Figure:
+    """Draw the losses of the two-task contest, the paper's, and those over all directions.
 
     Parameters
     ----------
-    results : stored results of the trial "two_tasks"
+    results, needs : stored results of the trials "two_tasks" and "two_tasks_needs"
     """
-    fig, (first, left, right) = figure(3, height=3.9, width_ratios=(1, 1.45, 1.1))
-    grid = two_tasks.PAPERS_P
-    ours = np.stack([results[f"label correlation/{q:g}"] for q in grid], axis=1)
-    first.plot([grid[0], 1], [grid[0], 1], color=colour("control"), lw=1, ls=":")
-    first.plot(grid, paper.MMOE_FIG2, label="paper, Fig. 2", **look("truth"))
-    band(first, np.array(grid), ours, "here", **look("observed"))
-    first.set(xlabel="cosine p of the directions", ylabel="correlation of the labels",
-              title="Labels")  # fmt: skip
-    first.legend(loc="upper left", fontsize=10)
+    fig, (left, right, last) = figure(3, height=3.9, width_ratios=(1.35, 1, 1.25))
+    at = np.array(two_tasks.NEEDS)
+    for name in ("shared bottom", "one gate", "multitask"):
+        values = np.stack([needs[f"{q:g}/{name}/loss"] for q in at], axis=1)
+        band(last, at, values, name)
+    last.set(xlabel="cosine p of the directions", ylabel="squared error, both tasks",
+             title="Smaller problem", ylim=(0, None))  # fmt: skip
     p = two_tasks.CORRELATIONS
     for shift, name in zip((-0.3, -0.1, 0.1, 0.3), CONTESTANTS, strict=True):
         values = np.stack([results[f"{name}/{q:g}/loss"] for q in p], axis=1)
