@@ -1,5 +1,7 @@
 """The weighted loss against closed forms, the ranker, and chapter 07's experiments."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from course.models.watch_time import (
     click_weights,
     weighted_logistic_loss,
 )
+from course.plots import paper
 
 
 def impressions(n=4_000, seed=0, p=0.3, mean=5.0):
@@ -276,3 +279,63 @@ def test_duration_rankers_value_watches(task, ranker):
     assert np.allclose(scores["share"](task.test), values["share"] * odds / (1 + odds))
     table = duration.offline(task, {**values, "truth": task.next_day.truth["expected_seconds"]})
     assert table["overall"].idxmax() == "truth"
+
+
+# --- The ledger's trials and the figures ---------------------------------------------------------
+
+
+def test_the_ladder_measures_every_ranker(monkeypatch):
+    monkeypatch.setattr(watch_time, "LADDER", {"None": (), "128-64-32": (8,)})
+    monkeypatch.setattr(watch_time, "HIDDEN", (8,))
+    monkeypatch.setattr(watch_time, "EPOCHS", 1)
+    monkeypatch.setattr(watch_time, "RankingTask", lambda world, pages: RankingTask(world, 300))
+    few = functools.partial(watch_time.Trees, trees=3)
+    monkeypatch.setattr(watch_time, "Trees", few)
+    found = watch_time.ladder(3, size="tiny", pages=60)
+    assert all(np.isfinite(v) for v in found.values())
+    assert found["oracle/loss"] < found["128-64-32/loss"] < found["random/loss"]
+    assert found["128-64-32/multiplications"] > found["None/multiplications"]
+    assert found["length/share/long"] <= 1 and 0 < found["xauc/oracle/within"] < 1
+    assert found["decile/9/odds"] > found["decile/0/odds"]
+
+
+def test_doses_turn_the_dial(monkeypatch):
+    monkeypatch.setattr(watch_time, "DOSES", (0.0, 2.0))
+    monkeypatch.setattr(watch_time, "DOSE_HIDDEN", ())
+    monkeypatch.setattr(watch_time, "EPOCHS", 1)
+    found = watch_time.doses(3, size="tiny", pages=100)
+    assert found["clickbait 0/live/watch/watch_minutes"] > 0
+    bait = [found[f"clickbait {d}/live/oracle (click)/clickbait"] for d in (0, 2)]
+    assert bait[1] > bait[0] + 0.05
+
+
+def test_simulated_odds_are_the_closed_form_and_bad_rates_are_refused():
+    p, watch, odds = watch_time.simulated_odds(0.3)
+    assert np.allclose(odds, watch / (1 - p))
+    assert np.median(p) == pytest.approx(0.3, abs=0.06)
+    for rate in (0.0, 1.0, -0.2):
+        with pytest.raises(ConfigError, match="click_rate"):
+            watch_time.simulated_odds(rate)
+
+
+def test_figures_draw(task):
+    rng = np.random.default_rng(0)
+    seeds = rng.random(5)
+    table = watch_time.calibration(task, task.next_day.value + 1, np.full(len(task.test), 0.1))
+    grid = {"click ranker": rng.random((5, 3)), "watch-time ranker": rng.random((5, 3))}
+    ways = {"share within length": seeds, "minutes by least squares": seeds + 0.1}
+    figures = [
+        plots.clicks_against_minutes(rng.random(90), rng.random(90), 1 + rng.random(90)),
+        *(plots.odds_leave(rate) for rate in (0.01, 0.6)),
+        plots.odds_leave_at((0.02, 0.4)),
+        plots.calibration({"one": table, "two": table.drop(columns="repaired")}),
+        plots.table1({name: 40 + seeds for name in watch_time.LADDER}, seeds),
+        plots.losses({"deep": seeds, "trees": seeds + 1}, "deep"),
+        plots.by_clickbait((0, 1, 2), {"minutes": grid, "clicks": grid}, "random"),
+        *(plots.clickbait_strength(strength) for strength in (0.0, 3.0)),
+        plots.clickbait_strengths((0, 1)),
+        plots.long_videos(ways, ways, 0.8),
+    ]
+    for fig in figures:
+        assert any(ax.get_xlabel() for ax in fig.axes) and plots.png(fig)
+    assert len(paper.TABLE1) == len(watch_time.LADDER)

@@ -149,6 +149,8 @@ CLAIMS = (
                      _loss("equal weights", BEST), low=0.0),
             Contrast("the same, minus the effect of the powers (points)",
                      lambda t: t["equal weights/loss"] - t["no powers/loss"], low=0.0),
+            Contrast("each account counts alike: equal weights minus watch time (points)",
+                     _loss("equal weights", BEST, "per user")),
         ),
     ),
     Claim(
@@ -214,6 +216,8 @@ CLAIMS = (
         contrasts=(
             Contrast("linear minus 128-64-32 (points)", _loss("None", BEST), low=0.0),
             Contrast("trees minus 128-64-32 (points)", _loss("trees", BEST), low=0.0),
+            Contrast("trees minus 128-64-32, each account counts alike (points)",
+                     _loss("trees", BEST, "per user")),
             Contrast("linear minus trees (points)", _loss("None", "trees")),
             Contrast("trees minus 128-64-32 that sees what trees see (points)",
                      _loss("trees", "no ids")),

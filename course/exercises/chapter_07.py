@@ -198,7 +198,7 @@ EXERCISES = (
         ),
         hints=(
             "A matrix with a row for each clicked card and a column for each unclicked one.",
-            "(theirs > mine) + 0.5 * (theirs == mine), weighted with the time of the row.",
+            "1 where the unclicked card is above, a half where both are equal; each row weighs its time.",
         ),
     ),
     Exercise(
@@ -230,7 +230,7 @@ EXERCISES = (
         ),
         hints=(
             "For a single group: how many are below, and how many are equal (yourself included)?",
-            "same = group[:, None] == group gives a matrix of who may be compared with whom.",
+            "Make a matrix that says of each pair of watches whether both are of one group.",
         ),
     ),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pandas as pd
 from course.experiments.watch_time import oracle_contest, simulated_odds
 from course.plots import paper
 from course.plots.palette import colour, look
-from course.plots.style import MUTED, Figure, band, figure, floor_and_ceiling, interval, styled
+from course.plots.style import MUTED, Figure, figure, floor_and_ceiling, interval, styled
 
 _BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
 _CONTEST = {
@@ -131,36 +131,38 @@ def calibration(worlds: Mapping[str, pd.DataFrame]) -> Figure:
 def table1(
     ours: Mapping[str, np.ndarray],
     oracle: np.ndarray,
-    live: Mapping[str, float] | None = None,
 ) -> Figure:
-    """Draw P1's Table 1: ours beside the paper's.
+    """Draw P1's Table 1, ours beside the paper's, in percent of the loss without hidden layers.
+
+    Numbers beside the points are the losses themselves.
 
     Parameters
     ----------
-    ours : hidden layers -> (seeds,) weighted per-user loss, percent
+    ours : hidden layers -> (seeds,) weighted per-user loss, percent; the first is the base
     oracle : (seeds,) the loss of the truth
-    live : hidden layers -> loss of a model trained just now
     """
-    fig, (left, right) = figure(2, height=4.2)
-    names = list(ours)
-    mean, half = interval(np.stack([ours[name] for name in names], axis=1))
-    x = np.arange(len(names))
+    fig, (left, right) = figure(2, height=4.4, sharey=True)
+    losses_of = np.stack(list(ours.values()), axis=1)
+    share = 100 * losses_of / losses_of[:, :1]
+    mean, half = interval(share)
+    x = np.arange(len(ours))
+    left.plot(x, share.T, color=colour("watch-time ranker"), lw=0.8, alpha=0.35)
     left.errorbar(x, mean, yerr=half, capsize=3, ls="", ms=7, **look("watch-time ranker"))
-    for values in np.stack([ours[name] for name in names], axis=1):
-        left.plot(x, values, color=colour("watch-time ranker"), lw=0.8, alpha=0.35)
-    for name, value in (live or {}).items():
-        left.plot(names.index(name), value, "*", ms=14, color=colour("you"), zorder=5)
-        left.annotate("just now", (names.index(name), value), xytext=(-8, -4), ha="right",
-                      textcoords="offset points", color=colour("you"), bbox=_BOX)  # fmt: skip
-    floor_and_ceiling(left, None, float(np.mean(oracle)))
-    right.plot(range(len(paper.TABLE1)), list(paper.TABLE1.values()), ls="", ms=7,
-               **look("watch-time ranker"))  # fmt: skip
-    left.set(ylabel="weighted per-user loss (%)", title="Here (five worlds)")
-    right.set(ylabel="weighted per-user loss (%)", title="P1, Table 1", ylim=(34, 42.5))
-    for ax, labels in ((left, names), (right, list(paper.TABLE1))):
-        ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right")
+    floor_and_ceiling(left, None, float(np.mean(100 * oracle / losses_of[:, 0])))
+    values = np.array(list(paper.TABLE1.values()))
+    right.plot(x, 100 * values / values[0], ls="", ms=7, **look("watch-time ranker"))
+    for ax, names, y, text in (
+        (left, ours, mean + np.nan_to_num(half), losses_of.mean(axis=0)),
+        (right, paper.TABLE1, 100 * values / values[0], values),
+    ):
+        for at, height, value in zip(x, y, text, strict=True):
+            ax.annotate(f"{value:.1f}", (at, height), xytext=(0, 7), ha="center", color=MUTED,
+                        textcoords="offset points", fontsize=10)  # fmt: skip
+        ax.set_xticks(x, list(names), rotation=35, ha="right")
         ax.set_xlabel("hidden layers (ReLU)")
         ax.grid(axis="x", visible=False)
+    left.set(ylabel="loss in percent of that\nwithout hidden layers", title="Here (five worlds)")
+    right.set_title("P1, Table 1")
     return fig
 
 
@@ -196,19 +198,26 @@ def losses(
 
 
 @styled
-def by_clickbait(doses: Sequence[float], panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Draw rankers over the dial ``clickbait``.
+def by_clickbait(
+    doses: Sequence[float], panels: Mapping[str, Mapping[str, np.ndarray]], base: str
+) -> Figure:
+    """Draw how rankers differ from a base over the dial ``clickbait``.
 
     Parameters
     ----------
     doses : (d,) settings of the dial
-    panels : title (with the unit) -> ranker -> (seeds, d)
+    panels : title (with the unit) -> ranker -> (seeds, d) difference from the base
+    base : the ranker that is the line at 0
     """
     rows = -(-len(panels) // 2)
     fig, axes = figure(2, rows, height=3.1 * rows + 0.4, sharex=True)
     for ax, (title, lines) in zip(np.ravel(axes), panels.items(), strict=False):
-        for name, values in lines.items():
-            band(ax, doses, values, name)
+        for i, (name, values) in enumerate(lines.items()):
+            # Side by side: intervals on top of each other cannot be told apart.
+            aside = np.asarray(doses) + 0.06 * (i - (len(lines) - 1) / 2)
+            mean, half = interval(values)
+            ax.errorbar(aside, mean, yerr=half, capsize=3, elinewidth=1, label=name, **look(name))
+        ax.axhline(0, color=colour(base), lw=2, label=base)
         ax.set_title(title, fontsize=12)
         ax.set_xticks(doses)
     for ax in np.ravel(axes)[-2:]:
