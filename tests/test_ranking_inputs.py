@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from course import plots, simulate
+from course.claims import chapter_06
 from course.errors import ConfigError, LogError
 from course.experiments import churn, importance, nomination, ranking_inputs
 from course.experiments.ranking import RankerPolicy, RankingTask, fit_ranker
@@ -29,6 +30,7 @@ from course.models.ranking import (
     embedding_dim,
 )
 from course.simulator.behaviour import COMPONENTS
+from course.simulator.config import WorldConfig
 
 
 @functools.cache
@@ -394,6 +396,25 @@ def test_sets_of_features_differ_by_nomination_alone():
         assert added == set(nomination.NOMINATION)
     assert sets["all + nomination"] == names
     assert not set(sets["few"]) & set(importance.GROUPS[importance.PAST])
+
+
+# --- The ledger ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trial", chapter_06.TRIALS, ids=lambda trial: trial.name)
+def test_trials_give_what_the_claims_ask_for(trial):
+    few = {} if trial.name == "ranking_nomination" else {"first_day": 26.0}
+    few |= {"n": 40} if trial.name == "ranking_churn" else {}
+    # Generators up to ten days old need a longer log.
+    size = WorldConfig.of("tiny", users=150, days=45) if not few else "tiny"
+    row = trial.run(2, size, test_pages=200, **few)
+    assert all(np.isfinite(value) for value in row.values())
+    results = pd.DataFrame([row, row], index=[1, 2])
+    mine = [claim for claim in chapter_06.CLAIMS if claim.trial == trial.name]
+    assert mine
+    for claim in mine:
+        for contrast in claim.contrasts:
+            assert np.isfinite(contrast.value(results)).all(), contrast.label
 
 
 # --- Bad input ----------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from course.plots.style import Figure, band, figure, floor_and_ceiling, interval
 _LINES = {"truth": "truth", "with": "with previous impressions",
           "without": "without previous impressions"}  # fmt: skip
 _TOP = 0.75
+WARM_UP = 20
+"""Steps that learning curves leave out: their running means are of very few."""
 
 
 @styled
@@ -94,11 +96,9 @@ def learning_curves(curves: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     fig, ax = figure(height=3.6)
     for name, several in curves.items():
         for i, curve in enumerate(several):
-            ax.plot(np.arange(len(curve)), curve, color=colour(name), label="" if i else name)
+            steps = np.arange(WARM_UP, len(curve))
+            ax.plot(steps, curve[WARM_UP:], color=colour(name), label="" if i else name)
     ax.set(xlabel="batches of 200 pages", ylabel="training loss (running mean)")
-    low = min(np.min(curve) for several in curves.values() for curve in several)
-    first = max(curve[0] for several in curves.values() for curve in several)
-    ax.set_ylim(low - 0.02, 1.05 * first)
     ax.legend(loc="upper right")
     return fig
 
@@ -134,14 +134,18 @@ def _again(card: str, cards, counts):
     for name, label in _LINES.items():
         scores = np.asarray(lines[name])
         dashed = {"ls": "--"} if name == "truth" else {}
-        left.plot(counts, scores[:, column], color=colour(label), label=label, **dashed)
+        share = 100 * scores[:, column] / scores[0, column]
+        left.plot(counts, share, color=colour(label), label=label, **dashed)
         place = 1 + (scores > scores[:, [column]]).sum(axis=1)
         right.plot(counts, place, color=colour(label), drawstyle="steps-mid", **dashed)
-    left.set(ylabel="expected seconds", title=card, xlabel="times shown before")
+    left.set(ylabel="expected watch time\n(% of that of a new card)", title=card,
+             xlabel="times shown before")  # fmt: skip
     right.set(ylabel="place among the candidates", title="Where it stands",
               xlabel="times shown before")  # fmt: skip
     left.set_ylim(bottom=0)
-    right.set_ylim(31, 0)
+    low = max(1 + (np.asarray(s) > np.asarray(s)[:, [column]]).sum(axis=1).max()
+              for s in lines.values())  # fmt: skip
+    right.set_ylim(low + 3, 0)
     left.legend(loc="lower left", fontsize=9.5)
     return fig, left, right, np.asarray(lines["with"]), column
 
@@ -149,7 +153,8 @@ def _again(card: str, cards, counts):
 def _mark(axes, at: int, counts, scores, column) -> None:
     row = int(np.abs(np.asarray(counts) - at).argmin())
     place = 1 + int((scores[row] > scores[row, column]).sum())
-    for ax, y in zip(axes, (scores[row, column], place), strict=True):
+    share = 100 * scores[row, column] / scores[0, column]
+    for ax, y in zip(axes, (share, place), strict=True):
         ax.axvline(counts[row], color=colour("control"), lw=1, ls=":")
         ax.plot(counts[row], y, "o", ms=9, color=colour(_LINES["with"]), zorder=5)
     axes[1].annotate(f"{place}.", (counts[row], place), xytext=(7, 6), textcoords="offset points")
