@@ -103,9 +103,9 @@ CLAIMS = (
                 _above_all_others("click", "law", "interest and past", LAW_GROUPS),
             ),
         ),
-        note="The largest of the other groups are the ids of video, channel and topic, the "
-        "format, and the video's own record of clicks. Without the past the network guesses part "
-        "of it from the bag of watched videos.",
+        note="One of the first two groups, but not alone: the ids of video, channel and topic weigh "
+        "about as much for watch time, the video's record of clicks more for clicks. In the truth "
+        "interest and past come first.",
     ),
     Claim(
         id="P1-C12b",
@@ -148,8 +148,9 @@ CLAIMS = (
                 _column("score alone/10 days old/known"),
             ),
         ),
-        note="The generator sees the account's history, and so does the ranker by its own "
-        "features. Where those are left out, the score stands in for them.",
+        note="Worth a point beside few other features, and a third of one beside all. The generator "
+        "must be trained again every night: after ten days its score is worse than chance, since "
+        "it does not know the newest videos.",
     ),
     Claim(
         id="P1-C13",
@@ -267,7 +268,7 @@ CLAIMS = (
             ),
         ),
         note="It is an even scale that counts: minus the mean, over the standard deviation, does "
-        "as well as quantiles here.",
+        "even a little better than quantiles here.",
     ),
     Claim(
         id="P1-A1l",
