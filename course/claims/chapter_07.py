@@ -100,9 +100,9 @@ CLAIMS = (
             Contrast("click rate 0.4: odds x (1 - P by a click ranker) / E[T], highest group",
                      _top("0.4", "repaired", "watch"), low=0.85, high=1.15),
         ),
-        note="The identity is exact and the overshoot follows 1 / (1 - P). What is left, low groups "
-        "too low and the highest too high, is overfitting: where 1 card in 20 is clicked, a ranker "
-        "of this trial learns from about 10,000 clicks.",
+        note="The identity is exact and the overshoot follows 1 / (1 - P). What is left, low "
+        "groups too low and the highest too high, is overfitting: where 1 card in 20 is clicked, "
+        "a ranker of this trial learns from about 10,000 clicks.",
     ),
     Claim(
         id="P1-T1",
@@ -127,8 +127,8 @@ CLAIMS = (
             Contrast("core seconds, 128-64-32 over none",
                      lambda t: t[f"{BEST}/seconds"] / t["None/seconds"]),
         ),
-        note="The first layer and its width help; further layers add nothing that five worlds could "
-        "show. Less than a million examples, widths an eighth of the paper's.",
+        note="The first layer and its width help; further layers add nothing that five worlds "
+        "could show. Less than a million examples, widths an eighth of the paper's.",
     ),
     Claim(
         id="P1-A1",

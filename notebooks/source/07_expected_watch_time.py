@@ -39,7 +39,7 @@ print(f"{len(task.rows):,} cards to learn from, {task.rows['clicked'].mean():.1%
 # %% [markdown]
 # ## 1. The question
 #
-# A ranker gives each candidate a score and shows the highest. A score of what? Of what a showing is worth. Here is what the log says about each video.
+# A ranker gives each candidate a score and shows the highest. A score of what? Of what a showing is worth. What the log says about each video:
 
 # %%
 videos = task.rows.groupby("video_id").agg(
@@ -53,7 +53,7 @@ minutes = (100 / 60 * videos["seconds"] / videos["shown"]).to_numpy()
 plots.clicks_against_minutes(click_rate, share, minutes)
 
 # %% [markdown]
-# *What to see:* the most clicked videos (triangles) are not the ones that bring most minutes (crosses); few are both. Some that are often clicked are quickly left (left panel, low): a promising title over a poor video, *clickbait*. And what brings the most minutes is not watched to a larger share. It is longer.
+# *What to see:* few videos are both most clicked (blue) and bring most minutes (purple). Some that are often clicked are quickly left (left, low): a promising title over a poor video, *clickbait*. What brings the most minutes is not watched to a larger share. It is longer.
 #
 # P1 ranks by **expected watch time per impression**: minutes, averaged over showings that are clicked and showings that are not.
 
@@ -73,7 +73,7 @@ guess
 # %% [markdown]
 # ## 2. The naive way: rank by clicks
 #
-# First a yardstick. P1's **weighted per-user loss** looks at pairs on one page, one card that was clicked and one that was not. If the unclicked one has the higher score, the watch time of the clicked one counts as lost. The loss is the lost share of the time of all pairs. We judge on fresh pages of the day after the log, under the ranking that made the log.
+# P1's yardstick is the **weighted per-user loss**. Take two cards of one page, one clicked and one not. If the unclicked one has the higher score, the watch time of the clicked one counts as lost. The loss is the lost share of the time of all pairs, on fresh pages of the day after the log, under the ranking that made the log.
 
 # %%
 cards = task.next_day.cards
@@ -111,7 +111,7 @@ found = {
 pd.Series({name: lost_time(s) for name, s in found.items()}).round(1).to_frame("lost time (%)")
 
 # %% [markdown]
-# Even an oracle that knows every click probability loses more time than one that knows the watch time. Better clicks cannot close that gap; another target can.
+# Even an oracle of clicks loses more time than one that knows the watch time. Better clicks cannot close that gap; another target can.
 
 # %% [markdown]
 # ## 3. The trick: a click weighs what was watched
@@ -136,27 +136,27 @@ def weighted_loss(z, clicked, minutes):
 
 hit = task.label("clicked")
 watched = task.label("watched_seconds") / 60
+z = torch.linspace(-3, 3, len(hit))
+assert torch.isclose(weighted_loss(z, hit, watched), weighted_logistic_loss(z, hit, watched))
 best = minimize_scalar(lambda z: weighted_loss(torch.tensor(z), hit, watched).item())
 print(f"odds of the best constant {np.exp(best.x):.4f} minutes")
 print(f"sum T / (N - k)           {(watched.sum() / (~hit).sum()).item():.4f}")
 print(f"E[T]                      {watched.mean().item():.4f}")
 
 # %% [markdown]
-# The same with one logit for each device, and a check that `course` has the same loss:
+# (`course` has the same loss.) Now one logit for each device:
 
 # %%
-device = task.rows["device"]
-odds = watch_time.best_odds(device.cat.codes.to_numpy(), hit.numpy(), watched.numpy())
+device = task.rows["device"].cat.codes.to_numpy()
+odds = watch_time.best_odds(device, hit.numpy(), watched.numpy())
 by = task.rows.groupby("device", observed=True)
 expected = by["watched_seconds"].mean() / 60 / (1 - by["clicked"].mean())
 assert np.allclose(odds, expected, rtol=1e-4)  # E[T] / (1 - P), each device its own
-z = torch.linspace(-3, 3, len(hit))
-assert torch.isclose(weighted_loss(z, hit, watched), weighted_logistic_loss(z, hit, watched))
 
 # %% [markdown]
 # ## 4. Where the odds leave the expected watch time
 #
-# The odds are $E[T]/(1-P)$: 3% too much where 3% click, 43% too much where 30% do. Turn the click rate. Each dot is a simulated video with its own constant model, learned from 4,000 showings.
+# The odds are $E[T]/(1-P)$: 3% too much where 3% click, 43% too much where 30% do. Turn the click rate. Each dot is a simulated video with its own constant model.
 
 # %%
 sliders(
@@ -188,31 +188,30 @@ live = watch_time.live(world, rankers, task)
 columns = ["watch_minutes", "clicks", "completions", "satisfied", "clickbait", "length"]
 lost = [lost_time(scores) for scores in (click_scores, watch_scores)]
 print(f"lost time: {lost[0]:.1f}% ranked by clicks, {lost[1]:.1f}% by watch time")
-live[columns].round(2)
+live[columns].astype(float).round(2)
 
 # %%
 change = live.loc["watch-time ranker"] / live.loc["click ranker"] - 1
 guess.beside(f"watch time {change['watch_minutes']:+.0%}, clicks {change['clicks']:+.0%}.")
 
 # %% [markdown]
-# These are exact expectations per page; *satisfied* counts watches worth four or five stars, *clickbait* is the share on the page of the fifth of the catalogue with the most of it, *length* is in minutes. Much more is watched for a few clicks less. But look at the last column: the pages are full of long videos. Section 8 takes that apart.
+# Exact expectations per page: *satisfied* counts watches worth four or five stars, *clickbait* is the share of the fifth of the catalogue with the most of it, *length* is in minutes. Much more is watched for a few clicks less. But the last column says that the pages are full of long videos. Section 8 takes that apart.
 
 # %% [markdown]
 # ## 6. Are the odds right?
 #
-# The simulator knows the true $E[T]$ of every fresh card. The ranker does not know the position, so we compare groups: ten equal groups by the served odds. On the left, this world; on the right, five worlds where about 44% of the cards are clicked and every position is seen (averages, stored).
+# The simulator knows the true $E[T]$ of every fresh card. The ranker does not know the position, so we compare ten equal groups by the served odds. On the left, this world; on the right, the average of five where about 40% of the cards are clicked and every position is seen.
 
 # %%
 p_hat = watch_time.probabilities(click_ranker, task.test)
 served = watch_ranker.expected_seconds(task.test)
 here = watch_time.calibration(task, served, p_hat)
 stored = claims.results("watch_odds")
-kinds = ("odds", "watch", "p", "repaired")
-busy = {c: [stored[f"rate 0.4/{g}/{c}"].mean() for g in range(10)] for c in kinds}
+busy = {c: [stored[f"rate 0.4/{g}/{c}"].mean() for g in range(10)] for c in here}
 plots.calibration({"This world": here, "Clicks are common": pd.DataFrame(busy)})
 
 # %% [markdown]
-# *What to see:* where clicks are common, the odds (crosses) climb along $1/(1-P)$ to several times the truth, and the repaired odds (green) stay near 1. (In the highest group they pass the dashed line: $P$ differs within it.) In this world clicks are rare, and the odds are right within a third. Low groups lie below 1, and the highest lies above it by more than $1/(1-P)$. So something else is at work. We take the first off exactly, card by card, with the true $P$:
+# *What to see:* where clicks are common, the odds (purple) climb along $1/(1-P)$ to several times the truth, and the repaired odds (green) stay near 1. In this world clicks are rare, and the odds are right within a third. (The highest group may pass the dashed line: $P$ differs within it.) To see what else is at work, we take the factor off exactly, card by card, with the true $P$:
 
 # %%
 true_p, watch = truth["p_click"].to_numpy(), task.next_day.expected_seconds
@@ -222,7 +221,7 @@ for name, rows in {"all cards": top | True, "highest tenth": top, "the others": 
     print(f"{name:14} odds / E[T] {raw:.2f}; odds x (1 - true P) / E[T] {mended:.2f}")
 
 # %% [markdown]
-# What remains after the second step is overfitting: the highest odds too high, the others too low. It grows with training. In two trial worlds one pass over the log left .92 and .90 in the highest tenth, our three passes 1.04 and 1.19, six passes 1.3 and 1.8. Meanwhile the order of the cards went on improving for the average account. A good order needs no calibration; whoever combines the score with other numbers (chapter 08) needs both.
+# What remains (second number) is overfitting: the highest odds too high, the others too low. It grows with training. In two trial worlds one pass over the log left .92 and .90 in the highest tenth, our three passes 1.04 and 1.19, six passes 1.3 and 1.8; meanwhile the order went on improving for the average account. An order needs no calibration; whoever combines scores (chapter 08) does.
 
 # %% [markdown]
 # ## 7. Wider and deeper: Table 1
@@ -240,7 +239,7 @@ cost = {
 pd.DataFrame(cost, index=list(ours)).round(1).astype(str).T
 
 # %% [markdown]
-# *What to see:* a first layer helps, and a wider one helps more, in each world (thin lines). A second and a third add nothing that five worlds could show. All in all about 8% of the loss goes, the paper's 17%; the oracle says that no more than three tenths of it were to be had. Where the paper had hundreds of billions of examples, each of our networks had less than a million. Random scores lose half.
+# *What to see:* a first layer helps, and a wider one helps more, in each world (thin lines). A second and a third add nothing that five worlds could show. All in all about 8% of the loss goes, the paper's 17%; the oracle says that no more than three tenths of it were to be had. The paper had hundreds of billions of examples, we have less than a million. Random scores lose half.
 
 # %%
 rivals = {
@@ -256,9 +255,9 @@ print(f"equal weights (the click ranker): {equal.mean():+.1f} points")
 plots.losses(values, "128-64-32")
 
 # %% [markdown]
-# *What to see:* the target matters most. With equal weights (printed) several points are lost, as in P1 (+4.1). Without squares and roots nothing changes (P1: +0.2); only the linear model needs them, and loses about a tenth of a point. The linear model loses in every world, in one of them much. Trees, which P1 says its network beat, lose in some worlds and win in others. That they see no ids is not the reason: a network without ids loses as little as the one with them.
+# *What to see:* the target matters most. With equal weights (printed) several points are lost, as in P1 (+4.1). Without squares and roots nothing changes (P1: +0.2); only the linear model needs them, and loses about a tenth of a point. The linear model loses in every world, in one of them much. Trees, which P1 says its network beat, lose in some worlds and win in others. (A network without ids, which they do not see, loses no more than ours.)
 #
-# A warning about the name. This loss pools all pairs. Taken for each account first and then averaged (last row of the table above), the weights nearly cancel: most accounts have a single click, whose time is a factor in front. There the trees win in every world, and equal weights cost next to nothing. Say which one you use.
+# A warning about the name. This loss pools all pairs. Taken for each account first and then averaged (last row of the table above), accounts that watched little count as much as those with the few long watches that hold most of the time. There the trees win in every world, and equal weights cost next to nothing. Say which one you use.
 
 # %% [markdown]
 # ## 8. The switch: what is the gain made of?
@@ -291,9 +290,9 @@ panels = {
 plots.by_clickbait(watch_time.DOSES, panels, "click ranker")
 
 # %% [markdown]
-# *What to see:* length alone brings more than half again as many minutes, with clickbait or without. The share watched brings none without clickbait, and more with each step of the dial; it also clears the pages of clickbait (lower right). The watch-time ranker has both. Yet without clickbait its people are *less* often satisfied than those of the click ranker, in each of the five worlds. So the paper's argument holds, and most of the minutes here come from longer videos all the same. A gain in minutes is no proof that anybody is better off.
+# *What to see:* length alone brings more than half again as many minutes, with clickbait or without. The share watched brings none without clickbait, and more with each step of the dial; it also clears the pages of clickbait (lower right). The watch-time ranker has both. Yet without clickbait its people are *less* often satisfied than those of the click ranker, in each of the five worlds. So the paper's argument holds, and most of the minutes here are longer videos all the same.
 #
-# What clickbait does to two rankers that know everything, in a tiny world that is simulated anew at each move:
+# The same for two rankers that know everything, in a tiny world simulated anew at each move:
 
 # %%
 sliders(
@@ -308,7 +307,7 @@ sliders(
 plots.clickbait_strengths((0, 1, 3))
 
 # %% [markdown]
-# *What to see:* at 0 the two differ by length only. As clickbait grows, the click oracle gets more clicks and more clickbait, and loses minutes and satisfied people. It knows everything; it wants the wrong thing.
+# *What to see:* as clickbait grows, the click oracle gets more clicks, and loses minutes and satisfied people. It knows everything and wants the wrong thing.
 
 # %% [markdown]
 # ## 9. Coda: long videos
@@ -320,16 +319,12 @@ hit = task.rows["clicked"].to_numpy()
 group = duration.length_group(task.train)[hit]
 time_watched = task.rows["watched_seconds"].to_numpy()[hit]
 
-
-def shares_within(seconds, group):
-    return pd.Series(seconds).groupby(group).rank(method="average").to_numpy()
-
-
-label = (shares_within(time_watched, group) - 0.5) / np.bincount(group)[group]
+rank = pd.Series(time_watched).groupby(group).rank(method="average").to_numpy()
+label = (rank - 0.5) / np.bincount(group)[group]  # equal watches count half
 assert np.allclose(label, duration.WithinGroup(time_watched, group).shares(time_watched, group))
 
 # %% [markdown]
-# We train one network on the clicked cards to predict the minutes (least squares), and one to predict this share. The share can be mapped back to minutes, by its group's own distribution, or be used as it is. The yardstick is XAUC: of two watches, how often does the longer one have the higher prediction? *Within groups* counts only pairs of about equal length. Live, each prediction is multiplied with the click ranker's $\hat P$.
+# One network learned on the clicked cards to predict the minutes (least squares), one this share. The share can be mapped back to minutes, by its group's own distribution, or be used as it is. The yardstick is XAUC: of two watches, how often has the longer one the higher prediction? *Within groups* counts only pairs of about equal length. Live, each prediction is multiplied with a click ranker's $\hat P$.
 
 # %%
 ways = {
@@ -347,7 +342,7 @@ plots.show(plots.long_videos(within, shown, ladder["xauc/oracle/within"].mean())
 pd.DataFrame(table, index=outcome).T.round(2)
 
 # %% [markdown]
-# *What to see:* the network that learned shares orders watches of equal length better, also when its prediction is mapped back to minutes (left). Mapped back, its pages are as long as before. The shares as they are bring long videos down to about their part of the catalogue, a fifth, or below. A third of the minutes goes with them; completed watches become more, in most worlds satisfied ones too. Which of the two you want is not a statistical question.
+# *What to see:* the network that learned shares orders watches of equal length better, also when its prediction is mapped back to minutes (left). Mapped back, its pages are as long as before. The shares as they are bring long videos down to about their part of the catalogue, a fifth, or below. A third of the minutes goes with them; completed watches become more, in most worlds satisfied ones too.
 
 # %% [markdown]
 # ## 10. Truth check: the ledger
@@ -363,18 +358,17 @@ ledger
 # What did not come out, and why, as far as we know:
 #
 # * *Where 1 card in 20 is clicked, low groups are served too little*, and the repair cannot mend that. The rankers of that trial have seen about 10,000 clicks and overfit (section 6). Where ten times as many are clicked, every group's repaired odds are right within about a tenth.
-# * *Depth and powers*: section 7. *Trees*: the same.
+# * *Depth, powers, trees*: section 7.
 # * *Completed and satisfied watches do not rise for sure.* Long videos are completed less often, and watch time seeks them out.
 # * *Without clickbait most of the gain in minutes stays.* It is length. What clickbait adds differs much between worlds, which makes the intervals wide.
-# * *D2Q, mapped back, brings no more minutes live.* The paper's gain was 0.7%; we could not have seen it.
+# * *D2Q, mapped back, brings no more minutes live.* The paper's gain of 0.7% is too small for five worlds.
 
 # %% [markdown]
 # ## Exercises
 #
 # **Exercise 1 · What the weighted loss learns** (difficulty 1 of 3, 5 minutes). Given `clicked` (bool) and `minutes` (0 where not clicked) of some cards, return the odds of the best constant model.
 #
-# <details><summary>Hint 1</summary>Set the derivative of the loss to zero: what do the clicks pull, what the others?</details>
-# <details><summary>Hint 2</summary>A click pulls with its minutes, a card without a click with 1.</details>
+# <details><summary>Hint</summary>A click pulls with its minutes, a card without a click with 1.</details>
 
 
 # %% tags=["exercise"]
@@ -417,8 +411,7 @@ _ = check("07-thinned", expected_minutes)
 # %% [markdown]
 # **Exercise 3 · The loss of one page** (difficulty 2, 15 minutes). Given `scores`, `clicked` and `seconds` of the cards of one page, return the weighted loss of the page (0 to 1). Equal scores lose half.
 #
-# <details><summary>Hint 1</summary>A matrix with a row for each clicked card and a column for each unclicked one.</details>
-# <details><summary>Hint 2</summary>1 where the unclicked card is above, a half where both are equal; each row weighs its time.</details>
+# <details><summary>Hint</summary>A matrix with a row for each clicked card and a column for each unclicked one.</details>
 
 
 # %% tags=["exercise"]
@@ -441,8 +434,7 @@ _ = check("07-page-loss", page_loss)
 # %% [markdown]
 # **Exercise 4 · Share of shorter watches** (difficulty 3, 15 minutes). Given `seconds` and the `group` of each watch, return for each the share of the watches of its group that were shorter. Equal ones, itself included, count half.
 #
-# <details><summary>Hint 1</summary>For a single group: how many are below, and how many are equal (yourself included)?</details>
-# <details><summary>Hint 2</summary>Make a matrix that says of each pair of watches whether both are of one group.</details>
+# <details><summary>Hint</summary>Make a matrix that says of each pair of watches whether both are of one group.</details>
 
 
 # %% tags=["exercise"]
@@ -468,7 +460,7 @@ _ = check("07-within", share_of_shorter)
 # 1. Give a click the weight of its watch time, and logistic regression learns odds of $E[T]/(1-P)$: about the expected watch time where clicks are rare.
 # 2. Where they are not, multiply with $1-\hat P$. If a share $r$ of the unclicked cards was kept, multiply with $r$.
 # 3. The target matters more than the network. Layers help a little; squares and roots not at all here.
-# 4. Watch time beats clicks under clickbait, as the paper says. But in this world most of the extra minutes are longer videos: take a gain apart before you believe in it.
+# 4. Watch time beats clicks under clickbait, as the paper says. But most of the extra minutes here are longer videos: take a gain apart before you believe in it.
 # 5. Comparing watches of equal length (D2Q) orders them better and takes the advantage from long videos.
 #
 # **What the paper says and we could not show here.** That depth pays beyond one layer; that trees lose; anything at the paper's widths and amounts of data.
