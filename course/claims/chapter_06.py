@@ -103,9 +103,9 @@ CLAIMS = (
                 _above_all_others("click", "law", "interest and past", LAW_GROUPS),
             ),
         ),
-        note="One of the first two groups, but not alone: the ids of video, channel and topic weigh "
-        "about as much for watch time, the video's record of clicks more for clicks. In the truth "
-        "interest and past come first.",
+        note="One of the first two groups, but not alone: the ids of video, channel and topic "
+        "weigh about as much for watch time, the video's record of clicks more for clicks. In the "
+        "truth interest and past come first.",
     ),
     Claim(
         id="P1-C12b",
@@ -148,9 +148,9 @@ CLAIMS = (
                 _column("score alone/10 days old/known"),
             ),
         ),
-        note="Worth a point beside few other features, and a third of one beside all. The generator "
-        "must be trained again every night: after ten days its score is worse than chance, since "
-        "it does not know the newest videos.",
+        note="Worth a point beside few other features, and a third of one beside all. The "
+        "generator must be trained again every night: after ten days its score is worse than "
+        "chance, since it does not know the newest videos.",
     ),
     Claim(
         id="P1-C13",
