@@ -198,7 +198,7 @@ EXERCISES = (
         ),
         hints=(
             "A matrix with a row for each clicked card and a column for each unclicked one.",
-            "1 where the unclicked card is above, a half where both are equal; rows weigh their time.",
+            "1 where the unclicked card is above, a half where equal; each row weighs its time.",
         ),
     ),
     Exercise(

@@ -14,10 +14,10 @@ from course.plots.style import MUTED, Figure, figure, floor_and_ceiling, interva
 
 _BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
 _CONTEST = {
-    "watch_minutes": "minutes watched per page",
+    "watch_minutes": "minutes per page",
     "clicks": "clicks per page",
-    "satisfied": "satisfied watches per page",
-    "clickbait": "clickbait on the page (%)",
+    "satisfied": "satisfied watches",
+    "clickbait": "clickbait shown (%)",
 }
 
 
@@ -247,7 +247,7 @@ def clickbait_strength(strength: float) -> Figure:
     """
     fig, axes = figure(4, height=3.0, title=f"clickbait {strength:g}: ranked by the true ...")
     _contest_bars(axes, oracle_contest(strength))
-    for ax, top in zip(axes, (30, 2.5, 1.2, 70), strict=True):
+    for ax, top in zip(axes, (10, 2.5, 0.8, 60), strict=True):
         ax.set_ylim(0, max(top, ax.get_ylim()[1]))
         ax.set_xlabel("ranked by")
     return fig
