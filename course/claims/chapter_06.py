@@ -263,7 +263,7 @@ CLAIMS = (
                 high=0.4,
             ),
             Contrast(
-                "loss on fresh pages, standardised minus quantiles (points)",
+                "loss on fresh pages, standardised minus quantiles, both without powers (points)",
                 _difference("standardised/loss", "quantiles/loss"),
             ),
         ),

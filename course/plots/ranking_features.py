@@ -208,7 +208,7 @@ def repeats(by_fatigue: Mapping[float, pd.DataFrame]) -> Figure:
         aside = x + 0.05 * (i - (len(names) - 1) / 2)
         ax.errorbar(aside, mean, yerr=half, capsize=3, label=name, **look(name))
     ax.set_xticks(x)
-    ax.set(xlabel="dial `fatigue` of the world",
+    ax.set(xlabel="dial fatigue of the world",
            ylabel="shown in vain and nominated again:\non the next page, too (%)")  # fmt: skip
     ax.legend(loc="best")
     return fig
@@ -258,4 +258,7 @@ def importances(
         ax.axvline(0, color=colour("control"), lw=1)
         ax.set(title=title, xlabel="rise of the loss (points)")
         ax.grid(axis="y", visible=False)
+    ends = np.array([ax.get_xlim() for ax in axes[0]])
+    for ax in axes[0]:  # one scale, so that bars can be compared across panels
+        ax.set_xlim(ends[:, 0].min(), ends[:, 1].max())
     return fig

@@ -53,7 +53,7 @@ plots.raw_features({f"{n} ({u})": task.inputs.column(n) for n, u in numbers.item
 # %% [markdown]
 # *What to see:* the first three of the printed line are codes, whose size says nothing. The others are numbers, on scales that differ by factors of thousands, most with a long tail. (1,000 days since topic is our word for *never*.)
 #
-# The ranker predicts expected watch time; chapter 07 says how. We judge it by P1's measure, the **loss**: of pairs of a clicked and an unclicked card on the same page, the share of watch time where the unclicked card scores higher. Random scores lose half.
+# The ranker predicts expected watch time; chapter 07 says how. We judge it by P1's measure, the **loss**: over all pairs of a clicked and an unclicked card of one page, the share of the clicked cards' watch time where the unclicked card scores higher. Random scores lose half.
 
 # %%
 guess = predict(
@@ -125,7 +125,7 @@ assert {s: t.embedding_dim for s, t in layer.tables.items()} == sizes["dimension
 sizes.sort_values("numbers", ascending=False).head(5)
 
 # %% [markdown]
-# Tables grow with the catalogue, layers do not: a million videos with 32 dimensions are 32 million numbers, about seven times a full layer of 2,048 × 2,048. What do sharing and the logarithm cost? Five other worlds, each with the same ranker and other tables:
+# Tables grow with the catalogue, layers do not: a million videos with 32 dimensions are 32 million numbers, over seven times a full layer of 2,048 × 2,048. What do sharing and the logarithm cost? Five other worlds, each with the same ranker and other tables:
 
 # %%
 stored = claims.results("ranking_inputs")
@@ -139,12 +139,12 @@ tables = {label: [stored[f"{way}/{c}"].mean() for c in columns.values()]
 pd.DataFrame(tables, index=columns).T.round({"numbers in tables": 0, "loss (%)": 2}).round(3)
 
 # %% [markdown]
-# *What to see:* tables of twice or three times the size buy nothing that five worlds could show (nor does sharing speed up the first epoch, as one might hope). Even a quarter of the video ids would do; other features speak for a video, too. With 2,000 videos the tables hold a little less than half of the network's numbers; with P1's million, nearly all.
+# *What to see:* tables of twice or three times the size buy nothing that five worlds could show (nor does sharing speed up the first epoch, as one might hope). Even a quarter of the video ids would do; other features may speak for a video, too. With 1,175 videos the tables hold a little less than half of the network's numbers; with P1's million, nearly all.
 
 # %% [markdown]
-# ## 4. Numbers: an even scale
+# ## 4. Numbers: a common scale
 #
-# P1 replaces a number $x$ by the share of the training data below it, $\tilde x = P(X < x) \in [0, 1)$, read off a few quantiles with straight lines between them, and feeds $\tilde x$, $\tilde x^2$ and $\sqrt{\tilde x}$.
+# P1 replaces a number $x$ by the share of the training data below it, $\tilde x = P(X < x) \in [0, 1]$, read off a few quantiles with straight lines between them, and feeds $\tilde x$, $\tilde x^2$ and $\sqrt{\tilde x}$.
 
 
 # %%
@@ -195,7 +195,7 @@ curves = {scale: [ranking_inputs.smooth(np.delete(s, short))] for scale, s in st
 plots.learning_curves(curves)
 
 # %% [markdown]
-# *What to see:* on raw numbers the loss stays far above the others: durations in the thousands drown all the rest. (The printed floor and ceiling: even the oracle loses some, for clicks are a matter of luck, too.) Standardised numbers do even a little better than quantiles, here and in five other worlds (section 8). So it is *an even scale* that is critical. What quantiles buy is that no outlier can break them.
+# *What to see:* on raw numbers the loss ends far above the others: numbers in the thousands may drown the rest. (The printed floor and ceiling: even the oracle loses some, for clicks are a matter of luck, too.) Standardised numbers do even a little better than quantiles, here and in five other worlds (section 8). So it is *a common scale* that is critical. What quantiles buy is that no outlier can break them.
 #
 # **Trees** split at a threshold, which moves along with any rising map. They should not care:
 
@@ -245,7 +245,7 @@ sliders(plots.shown_again, times=IntSlider(0, 30, 1, 3, label="shown before (tim
 plots.shown_agains((0, 5, 30), "card A", **given)
 
 # %% [markdown]
-# *What to see:* the watch time that the ranker expects falls as the truth does, but not as far. Without the number it stays the same for ever. The *place* falls little: on this page few other cards come near.
+# *What to see:* the watch time that the ranker expects falls as the truth does, but not as far. Without the number it stays the same for ever. By the ranker its *place* falls by one, in truth by five.
 #
 # Now live: 2,000 requests, each repeated twice, an hour apart. Of the cards that were shown, not watched, and nominated again, how many are on the next page, too?
 
@@ -299,7 +299,7 @@ alone = {key: np.stack([100 * stored[f"score alone/{age} days old/{key}"] if key
 plots.stale_scores(ages, alone["watch"], alone["known"])
 
 # %% [markdown]
-# *What to see:* last night's score orders the cards far better than chance. After a few days it is worth nothing, then less than nothing: the generator does not know the newest videos (right) and scores them lowest, while people want the young more than the old (second line).
+# *What to see:* last night's score orders the cards far better than chance. After a few days it is worth nothing, then less than nothing: the generator does not know the newest videos (right) and scores them lowest, while young cards are clicked more often (second line).
 #
 # So we train a generator every night. A score must be as old in training as when it is served, and must not have seen the card's own label. What do source and score add?
 
@@ -312,7 +312,7 @@ for base, label in {"few": "few other features", "all": "all other features"}.it
 plots.paired_losses(gains, "gain by source and score (points of loss)", "deep candidates")
 
 # %% [markdown]
-# *What to see:* beside few other features, source and score are worth about a point. Beside all others, which count the same past, they still add about 0.3, in every world.
+# *What to see:* beside ids, device, daypart and duration, source and score bring about a point on average. Beside all others, which count the same past, they still add about 0.3, in every world.
 
 # %% [markdown]
 # ## 7. What matters?
@@ -327,7 +327,7 @@ before = task.loss(ranker.logits(task.test))
 print(f"duration shuffled: loss {rise:.1f} % instead of {before:.1f} %")
 
 # %% [markdown]
-# Features that say similar things hide each other, so shuffle them in groups. And since this world is ours, do the same to the *truth*: shuffle a component of its laws (taste, quality, …) between the cards, and let the oracle score with it. That is what there was to learn. Both in five worlds:
+# Features that say similar things hide each other, so shuffle them in groups. And since this world is ours, do the same to the *truth*: shuffle a component of its laws (taste, quality, …) between the cards, and let the oracle score with it. That was to be learned. Five worlds; for click rankers each click counts alike:
 
 # %%
 stored = claims.results("ranking_importance")
@@ -345,9 +345,9 @@ guess.beside(f"the watch-time ranker, five worlds: {found}")
 plots.importances(panels, ("watch-time ranker", "truth"))
 
 # %% [markdown]
-# *What to see:* in the truth, interest and past come first, as P1 says. The rankers agree in part: for watch time the past with channel and topic is about level with the ids of video, channel and topic; for clicks the video's own record weighs more. The features see less than half of what there is.
+# *What to see:* in the truth, interest and past lead on average, as P1 says (the ledger: undecided). The rankers agree in part: for watch time the past with channel and topic is about level with the ids of video, channel and topic; for clicks the video's own record weighs more. Shuffling the past costs it less than half of what shuffling interest costs the truth.
 #
-# The *moment* (which topics suit device, time of day and age band together) is worth several points in truth, and next to nothing to the ranker: nobody made a feature of it, and the network does not find it by itself. And the bag of watched videos adds nothing beside counts made by hand. Features still have to be thought up.
+# The *moment* (which topics suit device, time of day and age band together) is worth about six points in truth, and next to nothing to the ranker: nobody made a feature of it, and this network does not find it by itself. And it leans little on the bag of watched videos, beside counts made by hand. Features still have to be thought up.
 
 # %% [markdown]
 # ## 8. Truth check: the ledger
@@ -370,7 +370,7 @@ ledger
 # %% [markdown]
 # ## Exercises
 #
-# **Exercise 1 · Numbers in the tables** (difficulty 1 of 3, 10 minutes). `features` is a list of pairs (id space, number of its values), one for each categorical feature. Features of one space share a table. A table for n values has 32 · log n / log 1,000,000 dimensions, rounded. Return how many numbers all tables hold (without rows for the unknown).
+# **Exercise 1 · Numbers in the tables** (difficulty 1 of 3, 10 minutes). `features` is a list of pairs (id space, number of its values), one for each categorical feature. Features of one space share a table. A table for n values has 32 · log n / log 1,000,000 dimensions, rounded, with no minimum. Return how many numbers all tables hold (without rows for the unknown).
 #
 # <details><summary>Hint</summary>Which tables are there? The same id space stands in the list more than once. A dict keeps one entry for each name.</details>
 
@@ -439,12 +439,12 @@ _ = check("06-shown-before", shown_before)
 # %% [markdown]
 # ## Summary
 #
-# 1. One embedding table for each id space, an entry of its own for each feature, zero for the unknown; what belongs to the query is computed once a page.
+# 1. One embedding table for each id space, a place of its own for each feature, zero for the unknown; what belongs to the query is computed once a page.
 # 2. Numbers need a common scale, or the largest drowns the rest. Quantiles give one without looking; trees need none.
 # 3. Powers help where a model cannot bend, and a deep network can.
-# 4. The number of previous impressions makes pages react to being ignored.
+# 4. Previous impressions make pages react to being ignored, where people tire fast.
 # 5. Shuffle a group of features to see what a model leans on. Scores of other models go stale: train them as often as they serve.
 #
-# **What the paper says and we could not show here.** That the past outranks everything else a ranker looks at, and that pages stop repeating: both have the right sign, the first in the truth, the second where people tire fast. Anything about hundreds of features and a million ids.
+# **What the paper says and we could not show here.** That the past outranks everything else a ranker looks at, and that pages stop repeating: both have the right sign, the first in the truth's average, the second where people tire fast. Anything about hundreds of features and a million ids.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. Permutation importance: Breiman, *Random Forests*, Machine Learning 45, 2001.

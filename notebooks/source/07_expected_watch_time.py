@@ -53,7 +53,7 @@ minutes = (100 / 60 * videos["seconds"] / videos["shown"]).to_numpy()
 plots.clicks_against_minutes(click_rate, share, minutes)
 
 # %% [markdown]
-# *What to see:* few videos are both most clicked (blue) and bring most minutes (purple). Some that are often clicked are quickly left (left, low): a promising title over a poor video, *clickbait*. What brings the most minutes is not watched to a larger share. It is longer.
+# *What to see:* few videos are both most clicked (blue) and bring most minutes (purple). Some that are often clicked are quickly left (left, low): a promising title over a poor video, *clickbait*. What brings the most minutes is watched to no larger share: it must be longer.
 #
 # P1 ranks by **expected watch time per impression**: minutes, averaged over showings that are clicked and showings that are not.
 
@@ -124,7 +124,7 @@ pd.Series({name: lost_time(s) for name, s in found.items()}).round(1).to_frame("
 #
 # $$e^{z} = \frac{\sum T_i}{N-k} = \frac{\sum T_i / N}{1 - k/N} = \frac{E[T]}{1-P}.$$
 #
-# $E[T]$ is the watch time per *impression*, clicks and non-clicks together, and $P$ the share of clicks. Where clicks are rare, the **odds** $e^z$ are about $E[T]$: so P1 serves $e^z$. A model that sees features $x$ does the same at every $x$.
+# $E[T]$ is the watch time per *impression*, clicks and non-clicks together, and $P$ the share of clicks. Where clicks are rare, the **odds** $e^z$ are about $E[T]$: so P1 serves $e^z$. A model flexible in its features $x$ does so at every $x$.
 
 
 # %%
@@ -173,7 +173,7 @@ plots.odds_leave_at((0.02, 0.1, 0.4))
 # %% [markdown]
 # *What to see:* with rare clicks the dots lie on the dashed line (top left). With frequent clicks they leave it, and since $P$ differs between videos, some *pairs change places*: the odds favour what is clicked often. The lower row shows the factor: $1/(1-P)$, whatever the watch time.
 #
-# The repair is as exact: multiply with $1-\hat P$, where a click model gives $\hat P$.
+# The repair is as exact as the $\hat P$ of a click model: multiply with $1-\hat P$.
 
 # %% [markdown]
 # ## 5. The watch-time ranker
@@ -195,12 +195,12 @@ change = live.loc["watch-time ranker"] / live.loc["click ranker"] - 1
 guess.beside(f"watch time {change['watch_minutes']:+.0%}, clicks {change['clicks']:+.0%}.")
 
 # %% [markdown]
-# Exact expectations per page: *satisfied* counts watches worth four or five stars, *clickbait* is the share of the fifth of the catalogue with the most of it, *length* is in minutes. Much more is watched for a few clicks less. But the last column says that the pages are full of long videos. Section 8 takes that apart.
+# Exact expectations per page: *satisfied* counts watches worth four or five stars, *clickbait* is the share of cards from the fifth of the catalogue with the most of it, *length* is in minutes. More is watched, for fewer clicks (five worlds: a tenth fewer). But the last column says that the pages are full of long videos. Section 8 takes that apart.
 
 # %% [markdown]
 # ## 6. Are the odds right?
 #
-# The simulator knows the true $E[T]$ of every fresh card. The ranker does not know the position, so we compare ten equal groups by the served odds. On the left, this world; on the right, the average of five where about 40% of the cards are clicked and every position is seen.
+# The simulator knows the true $E[T]$ of every fresh card. Blind to the position, the ranker can be right only on average: in ten equal groups by served odds. On the left, this world; on the right, the average of five where about 40% of the cards are clicked and every position is seen.
 
 # %%
 p_hat = watch_time.probabilities(click_ranker, task.test)
@@ -211,7 +211,7 @@ busy = {c: [stored[f"rate 0.4/{g}/{c}"].mean() for g in range(10)] for c in here
 plots.calibration({"This world": here, "Clicks are common": pd.DataFrame(busy)})
 
 # %% [markdown]
-# *What to see:* where clicks are common, the odds (purple) climb along $1/(1-P)$ to several times the truth, and the repaired odds (green) stay near 1. In this world clicks are rare, and the odds are right within a third. (The highest group may pass the dashed line: $P$ differs within it.) To see what else is at work, we take the factor off exactly, card by card, with the true $P$:
+# *What to see:* where clicks are common, the odds (purple) climb along $1/(1-P)$ to several times the truth, and the repaired odds (green) stay near 1. In this world the odds are right within a third, and the repair lowers what is low already. (The highest group may pass the dashed line: $P$ differs within it.) To see what else is at work, we take the factor off exactly, card by card, with the true $P$:
 
 # %%
 true_p, watch = truth["p_click"].to_numpy(), task.next_day.expected_seconds
@@ -221,7 +221,7 @@ for name, rows in {"all cards": top | True, "highest tenth": top, "the others": 
     print(f"{name:14} odds / E[T] {raw:.2f}; odds x (1 - true P) / E[T] {mended:.2f}")
 
 # %% [markdown]
-# What remains (second number) is overfitting: the highest odds too high, the others too low. It grows with training. In two trial worlds one pass over the log left .92 and .90 in the highest tenth, our three passes 1.04 and 1.19, six passes 1.3 and 1.8; meanwhile the order went on improving for the average account. An order needs no calibration; whoever combines scores (chapter 08) does.
+# What remains (second number) looks like overfitting: the highest odds too high, the others too low. It grows with training. In two trial worlds one pass over the log left .92 and .90 in the highest tenth, our three passes 1.04 and 1.19, six passes 1.3 and 1.8; meanwhile the order went on improving for the average account. An order needs no calibration; whoever combines scores (chapter 08) does.
 
 # %% [markdown]
 # ## 7. Wider and deeper: Table 1
@@ -239,7 +239,7 @@ cost = {
 pd.DataFrame(cost, index=list(ours)).round(1).astype(str).T
 
 # %% [markdown]
-# *What to see:* a first layer helps, and a wider one helps more, in each world (thin lines). A second and a third add nothing that five worlds could show. All in all about 8% of the loss goes, the paper's 17%; the oracle says that no more than three tenths of it were to be had. The paper had hundreds of billions of examples, we have less than a million. Random scores lose half.
+# *What to see:* a first layer helps, and a wider one helps more, in each world (thin lines). A second and a third add nothing that five worlds could show. In all, 8 ± 8% of the loss goes (paper: 17%); the oracle says that no more than three tenths of it were to be had. The paper had hundreds of billions of examples, we have less than a million. Random scores lose half.
 
 # %%
 rivals = {
@@ -255,22 +255,22 @@ print(f"equal weights (the click ranker): {equal.mean():+.1f} points")
 plots.losses(values, "128-64-32")
 
 # %% [markdown]
-# *What to see:* the target matters most. With equal weights (printed) several points are lost, as in P1 (+4.1). Without squares and roots nothing changes (P1: +0.2); only the linear model needs them, and loses about a tenth of a point. The linear model loses in every world, in one of them much. Trees, which P1 says its network beat, lose in some worlds and win in others. (A network without ids, which they do not see, loses no more than ours.)
+# *What to see:* the target matters most. With equal weights (printed) several points are lost, as in P1 (+4.1). Without squares and roots nothing changes (P1: +0.2); only the linear model loses, about a tenth of a point (chapter 06, with fewer days: 0.8). The linear model loses in every world, in one of them much. Trees, which P1 says its network beat, lose in four worlds and win in one. (Trees do not see ids; a network without ids loses no more than ours.)
 #
-# A warning about the name. This loss pools all pairs. Taken for each account first and then averaged (last row of the table above), accounts that watched little count as much as those with the few long watches that hold most of the time. There the trees win in every world, and equal weights cost next to nothing. Say which one you use.
+# A warning about the name. This loss pools all pairs. Averaged over accounts (last row of the table above; more in section 10), accounts that watched little count as much as those with the few long watches that hold most of the time. There the trees win in every world, and equal weights cost next to nothing. Say which one you use.
 
 # %% [markdown]
 # ## 8. The switch: what is the gain made of?
 #
-# Time watched = length of the video × share of it that is watched. So give a click the weight of one half only: its *length*, or the *share* watched. And turn the dial `clickbait` of the world: at 0 promising titles neither draw clicks nor disappoint, at 2 they do so doubly. Three rankers beside the click ranker (the line at 0), three settings, five worlds each.
+# Time watched = length of the video × share of it that is watched. So give a click the weight of one factor only: its *length*, or the *share* watched. And turn the dial `clickbait` of the world: at 0 promising titles neither draw clicks nor disappoint, at 2 they do so doubly. Three rankers beside the click ranker (the line at 0), three settings, five worlds each.
 
 # %%
 doses = claims.results("watch_doses")
 metrics = {
-    "minutes per page (%)": "watch_minutes",
-    "clicks per page (%)": "clicks",
-    "satisfied watches per page (%)": "satisfied",
-    "clickbait on the page (%)": "clickbait",
+    "change in minutes (%)": "watch_minutes",
+    "change in clicks (%)": "clicks",
+    "change in satisfied watches (%)": "satisfied",
+    "change in clickbait cards (%)": "clickbait",
 }
 
 
@@ -290,7 +290,7 @@ panels = {
 plots.by_clickbait(watch_time.DOSES, panels, "click ranker")
 
 # %% [markdown]
-# *What to see:* length alone brings more than half again as many minutes, with clickbait or without. The share watched brings none without clickbait, and more with each step of the dial; it also clears the pages of clickbait (lower right). The watch-time ranker has both. Yet without clickbait its people are *less* often satisfied than those of the click ranker, in each of the five worlds. So the paper's argument holds, and most of the minutes here are longer videos all the same.
+# *What to see:* length alone brings more than half again as many minutes, with clickbait or without. The share watched brings none without clickbait, and on average more with the dial; it also thins the clickbait on the page (lower right). The watch-time ranker has both. Yet without clickbait its people are *less* often satisfied than those of the click ranker, in each of the five worlds. So the paper's argument points the right way, but most minutes gained here are longer videos.
 #
 # The same for two rankers that know everything, in a tiny world simulated anew at each move:
 
@@ -307,7 +307,7 @@ sliders(
 plots.clickbait_strengths((0, 1, 3))
 
 # %% [markdown]
-# *What to see:* as clickbait grows, the click oracle gets more clicks, and loses minutes and satisfied people. It knows everything and wants the wrong thing.
+# *What to see:* as clickbait grows, both lose minutes and satisfied people, the click oracle much faster, though it gets more clicks. It wants the wrong thing.
 
 # %% [markdown]
 # ## 9. Coda: long videos
@@ -342,7 +342,7 @@ plots.show(plots.long_videos(within, shown, ladder["xauc/oracle/within"].mean())
 pd.DataFrame(table, index=outcome).T.round(2)
 
 # %% [markdown]
-# *What to see:* the network that learned shares orders watches of equal length better, also when its prediction is mapped back to minutes (left). Mapped back, its pages are as long as before. The shares as they are bring long videos down to about their part of the catalogue, a fifth, or below. A third of the minutes goes with them; completed watches become more, in most worlds satisfied ones too.
+# *What to see:* the network that learned shares orders watches of equal length better (left); mapping back changes no order within a group. Mapped back, its pages are as long as before. The shares as they are bring long videos down to about their part of the catalogue, a fifth, or below. A third of the minutes goes with them; completed watches become more, in most worlds satisfied ones too.
 
 # %% [markdown]
 # ## 10. Truth check: the ledger
@@ -357,7 +357,7 @@ ledger
 # %% [markdown]
 # What did not come out, and why, as far as we know:
 #
-# * *Where 1 card in 20 is clicked, low groups are served too little*, and the repair cannot mend that. The rankers of that trial have seen about 10,000 clicks and overfit (section 6). Where ten times as many are clicked, every group's repaired odds are right within about a tenth.
+# * *Where 1 card in 20 is clicked, low groups are served too little*, and the repair cannot mend that. The rankers of that trial have seen about 10,000 clicks and may overfit (section 6). Where ten times as many are clicked, every group's repaired odds are right within about a tenth.
 # * *Depth, powers, trees*: section 7.
 # * *Completed and satisfied watches do not rise for sure.* Long videos are completed less often, and watch time seeks them out.
 # * *Without clickbait most of the gain in minutes stays.* It is length. What clickbait adds differs much between worlds, which makes the intervals wide.
@@ -459,7 +459,7 @@ _ = check("07-within", share_of_shorter)
 #
 # 1. Give a click the weight of its watch time, and logistic regression learns odds of $E[T]/(1-P)$: about the expected watch time where clicks are rare.
 # 2. Where they are not, multiply with $1-\hat P$. If a share $r$ of the unclicked cards was kept, multiply with $r$.
-# 3. The target matters more than the network. Layers help a little; squares and roots not at all here.
+# 3. By the pooled loss, the target matters more than the network. Layers help a little; squares and roots hardly.
 # 4. Watch time beats clicks under clickbait, as the paper says. But most of the extra minutes here are longer videos: take a gain apart before you believe in it.
 # 5. Comparing watches of equal length (D2Q) orders them better and takes the advantage from long videos.
 #
