@@ -148,6 +148,7 @@ class RankingFeatures:
         if not len(clicked):
             raise LogError("No impression was clicked", fix="take more pages to learn from")
         self.length, self.scorer, self._logs = length, scorer, logs
+        self._sorted: tuple[pd.DataFrame, History] | None = None
         channel = logs.videos["channel_id"].to_numpy()
         tokens = logs.searches[["token_1", "token_2", "token_3"]].to_numpy()
         self.vocabularies = {
@@ -283,7 +284,7 @@ class RankingFeatures:
         self._check(moments["user"], video)
         user, time = moments["user"], moments["time"]
         when = pd.DataFrame({"user_id": user, "time": time})
-        bag, bag_time = _watches_before(logs, user, time)
+        bag, bag_time = _watches_before(logs, self._history(logs), user, time)
         if "recent" in moments:
             bag, bag_time = _continued(bag, bag_time, moments["recent"], time)
         tokens = moments["tokens"] if "tokens" in moments else search_bags(logs, when, self.length)
@@ -349,6 +350,14 @@ class RankingFeatures:
         column["video watched share"][:] = (v["share"] + 1.2) / (v["watches"] + 3.0)
         return out
 
+    def _history(self, logs: Logs) -> History:
+        """Watches in order of account and time; kept, since a request must not sort a whole log."""
+        if self._sorted is None or self._sorted[0] is not logs.watches:
+            w = logs.watches
+            rows = History(w["user_id"].to_numpy(), w["time"].to_numpy(), np.arange(len(w)))
+            self._sorted = logs.watches, rows
+        return self._sorted[1]
+
     def _check(self, user, video) -> None:
         for name, ids, known in (("account", user, self._users), ("video", video, self._channel)):
             if len(ids) and not (0 <= ids.min() and ids.max() < len(known)):
@@ -357,10 +366,9 @@ class RankingFeatures:
                                allowed=f"ids from 0 to {len(known) - 1}")  # fmt: skip
 
 
-def _watches_before(logs: Logs, user: np.ndarray, time: np.ndarray):
+def _watches_before(logs: Logs, history: History, user: np.ndarray, time: np.ndarray):
     """Videos and times (r, 50) of the last watches, newest first; -1 and -inf where none."""
     w = logs.watches
-    history = History(w["user_id"].to_numpy(), w["time"].to_numpy(), np.arange(len(w)))
     at = history.bags(user, time, BAG_LENGTH)
     video = np.append(w["video_id"].to_numpy().astype(np.int32), np.int32(NONE))
     when = np.append(w["time"].to_numpy(), -np.inf)

@@ -7,13 +7,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from course.features import RankingFeatures
+from course.features import NONE, RankingFeatures, RankingInputs
 from course.logs.tables import Logs
 from course.models.ranking import RankingBatch
 from course.recommender.pool import Pool, pooled
 from course.recommender.sources import Source
 from course.simulator.feed import Requests
 from course.simulator.policies import top
+
+
+def as_known(requests: Requests, videos: int) -> Requests:
+    """The requests without what was watched of videos numbered ``videos`` and above.
+
+    Those were uploaded after the log that the system learned from.
+    """
+    recent, query = np.asarray(requests.recent_videos), np.asarray(requests.query_video)
+    if max(recent.max(initial=-1), query.max(initial=-1)) < videos:
+        return requests
+    return replace(
+        requests,
+        recent_videos=np.where(recent < videos, recent, NONE),
+        query_video=np.where(query < videos, query, NONE),
+    )
 
 
 class ImpressionCounts:
@@ -86,15 +101,22 @@ class Recommender:
         return pool
 
     def rank(self, requests: Requests) -> np.ndarray:
-        """Scores (r, c) of the candidates that the requests carry; -inf where there is none."""
-        there = requests.candidates >= 0
+        """Scores (r, c) of the candidates that the requests carry.
+
+        Minus infinity where there is none, and for videos uploaded after the log.
+        """
+        there = (requests.candidates >= 0) & (requests.candidates < len(self.logs.videos))
         asked = replace(requests, candidates=np.where(there, requests.candidates, 0))
-        batch = RankingBatch.of(self.features.of_requests(asked, self.logs), self.features)
-        scores = np.asarray(self.score(batch)).reshape(there.shape)
-        return np.where(there, scores, -np.inf)
+        inputs = self.features.of_requests(asked, self.logs)
+        return np.where(there, np.asarray(self.scores(inputs)).reshape(there.shape), -np.inf)
+
+    def scores(self, inputs: RankingInputs) -> np.ndarray:
+        """Scores (n,) of cards, higher = better."""
+        return self.score(RankingBatch.of(inputs, self.features))
 
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, slate) int."""
+        requests = as_known(requests, len(self.logs.videos))
         if requests.candidates is None:
             requests = self.with_candidates(requests, self.nominate(requests))
         return top(self.rank(requests), requests.candidates, requests.slate)

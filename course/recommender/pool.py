@@ -11,6 +11,7 @@ from course.errors import ConfigError
 from course.features import NONE
 from course.recommender.sources import Source
 from course.simulator.feed import Requests
+from course.training import check_whole
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,26 @@ class Pool:
             raise ConfigError(f"There is no source {source!r}", allowed=", ".join(self.sources))
         named = ~np.isnan(self.scores[:, :, self.sources.index(source)])
         return np.where(named, self.videos, NONE)
+
+    def first(self, n: int) -> Pool:
+        """The n candidates of each request that stand highest in the list of any one source.
+
+        Places are compared, since scores of different sources cannot be. Ties go to the candidate
+        that more sources named.
+        """
+        check_whole("n", n, 1)
+        named = ~np.isnan(self.scores)
+        worst_first = np.where(named, -self.scores, np.inf)
+        place = worst_first.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+        best = np.where(named, place, self.videos.shape[1]).min(axis=2)
+        key = best - named.sum(axis=2) / (len(self.sources) + 1.0)
+        # Sorted by place; the gaps at the end of a row stay at its end.
+        order = np.argsort(np.where(self.videos >= 0, key, np.inf), axis=1, kind="stable")[:, :n]
+        return Pool(
+            np.take_along_axis(self.videos, order, axis=1),
+            np.take_along_axis(self.scores, order[:, :, None], axis=1),
+            self.sources,
+        )
 
     @property
     def size(self) -> np.ndarray:

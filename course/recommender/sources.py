@@ -164,6 +164,10 @@ class SequenceModel:
         vocabulary = self.model.features.videos
         return vocabulary.decode(np.where(rows < 0, vocabulary.padding, rows)), scores
 
+    def video_vectors(self) -> np.ndarray:
+        """Vectors (V, d) that the index holds."""
+        return self.model.video_vectors()
+
 
 class ContextAware:
     """What is watched in this context: seed video, device, part of the day, language, age band.
@@ -202,10 +206,13 @@ class ContextAware:
         self.history = fit_context_model(
             self.model, context, label, self._catalogue, epochs=epochs, seed=seed
         )
-        with torch.no_grad():
-            vectors = self.model.videos(torch.from_numpy(self._catalogue)).numpy()
-        self.index = Index(vectors)
+        self.index = Index(self.video_vectors())
         self.k = min(k, len(self.index))
+
+    def video_vectors(self) -> np.ndarray:
+        """Vectors (V, d) that the index holds."""
+        with torch.no_grad():
+            return self.model.videos(torch.from_numpy(self._catalogue)).numpy()
 
     def _codes(self, user, seed, device, daypart) -> np.ndarray:
         return np.column_stack(
