@@ -18,8 +18,11 @@ import numpy as np
 import torch
 
 from course.authoring import Book
+from course.experiments import multitask
 from course.experiments.next_watch import NextWatch
+from course.experiments.position_bias import BiasTask, fit_treatment
 from course.experiments.ranking import fit_pages
+from course.experiments.seven_tasks import SevenTasks
 from course.experiments.step_cost import step_seconds
 from course.experiments.worlds import DIAL_DAYS, dial_world
 from course.features import RankingFeatures
@@ -36,6 +39,7 @@ SEED = 7
 FEED_REQUESTS = 2_000
 BATCH = 1_024
 RANKED = 600_000
+BIASED = 300_000
 FACTORS, REGULARISATION, ALPHA, ITERATIONS = 64, 10.0, 3.0, 15
 
 
@@ -155,6 +159,33 @@ def ranking_speed(
             "ranker": core_seconds(train, repeats) * impressions / len(rows)}  # fmt: skip
 
 
+def multitask_speed(
+    size: str = "small", impressions: int = RANKED, repeats: int = 3
+) -> dict[str, float]:
+    """Core-seconds of chapter 08's recipe for seven tasks, in turns.
+
+    Returns
+    -------
+    dict with ``shared bottom`` and ``eight experts``, equal in multiplications, in seconds for
+    ``impressions`` with all epochs, and their ``ratio``
+    """
+    data = SevenTasks(simulate(size, seed=SEED), test_pages=100)
+    scale = impressions / len(data.labels)
+    taken: dict[str, list[float]] = {"shared bottom": [], "eight experts": []}
+    for _ in range(repeats):
+        for name, seconds in taken.items():
+            seconds.append(core_seconds(lambda name=name: multitask.contest(data, [name]), 1))
+    out = {name: scale * statistics.median(seconds) for name, seconds in taken.items()}
+    return out | {"ratio": out["eight experts"] / out["shared bottom"]}
+
+
+def shallow_speed(size: str = "small", impressions: int = BIASED, repeats: int = 3) -> float:
+    """Core-seconds of chapter 09's recipe for a shallow tower on so many impressions."""
+    task = BiasTask(simulate(size, seed=SEED), random_pages=100, test_pages=100)
+    taken = core_seconds(lambda: fit_treatment(task, "shallow tower"), repeats)
+    return taken * impressions / len(task.rows)
+
+
 def als_beside_implicit(
     size: str = "small", repeats: int = 3
 ) -> dict[str, dict[str, float]] | None:
@@ -211,6 +242,17 @@ def _print_ranking(size: str, repeats: int) -> None:
     )
 
 
+def _print_multitask(size: str, repeats: int) -> None:
+    taken = multitask_speed(size, repeats=repeats)
+    print(
+        f"seven tasks, {RANKED:,} impressions: eight experts {taken['eight experts']:.1f} core-s "
+        f"(at most 15 wanted), {taken['ratio']:.2f} times\na shared bottom with as many "
+        "multiplications (at most 2.5 wanted)\n"
+        f"shallow tower, {BIASED:,} impressions: {shallow_speed(size, repeats=repeats):.1f} core-s "
+        "(at most 3 wanted)"
+    )
+
+
 def _print_training(repeats: int) -> None:
     speed = statistics.median(candidate_speed() for _ in range(repeats))
     print(
@@ -251,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     _print_training(arguments.repeats)
     _print_ranking(arguments.sizes[-1], arguments.repeats)
+    _print_multitask(arguments.sizes[-1], arguments.repeats)
     simulate("small", seed=SEED)
     start = time.perf_counter()
     simulate("small", seed=SEED)

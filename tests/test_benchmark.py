@@ -19,6 +19,8 @@ def test_it_prints_every_figure(capsys, cache):
         "candidate generator",
         "implicit",
         "ranker on the tiny world",
+        "eight experts",
+        "shallow tower",
         "tiny",
         "rows/core-s",
         "feed/core-s",

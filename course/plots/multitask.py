@@ -150,8 +150,11 @@ def experts_at(settings: Sequence[tuple[int, float]]) -> Figure:
     for ax, (experts, correlation) in zip(np.atleast_1d(axes), settings, strict=True):
         found = two_tasks.quick(experts, correlation)
         _gate_bars(ax, found["multitask"].gates[0])
-        scores = ", ".join(f"{runs.loss.mean():.2f}" for runs in found.values())
-        ax.set_title(f"{experts} experts, p = {correlation:g}\nloss {scores} (shared)", fontsize=11)
+        loss = {name: runs.loss.mean() for name, runs in found.items()}
+        common = overlap(found["multitask"].gates)[:, 0, 1].mean()
+        scores = f"loss {loss['multitask']:.2f} (shared bottom {loss['shared bottom']:.2f})"
+        title = f"{experts} experts, p = {correlation:g}, overlap {common:.2f}\n{scores}"
+        ax.set_title(title, fontsize=10)
     return fig
 
 
@@ -257,7 +260,7 @@ def tradeoff(
     fig, ax = figure(width=7.2, height=4.3)
     _curves(ax, curves)
     _here(ax, pages, predictions, watch_time, rating)
-    ax.legend(loc="lower center", fontsize=10.5)
+    ax.legend(loc="lower left", fontsize=10.5)
     return fig
 
 
@@ -268,7 +271,7 @@ def tradeoffs(settings: Sequence[tuple[float, float]], pages, predictions, curve
     _curves(ax, curves)
     for watch_time, rating in settings:
         _here(ax, pages, predictions, watch_time, rating)
-    ax.legend(loc="lower center", fontsize=10.5)
+    ax.legend(loc="lower left", fontsize=10.5)
     return fig
 
 

@@ -70,7 +70,7 @@ def learned_bias(curves: Mapping[str, np.ndarray], truth: np.ndarray) -> Figure:
         ax.plot(position, truth[d], color=colour("truth"), lw=4, alpha=0.35, label="true")
         for name, values in curves.items():
             ax.plot(position, values[d] - values[d][0], label=name, **{**look(name), "ms": 4})
-        ax.set(title=device, xlabel="position on the page")
+        ax.set(title=device if device != "tv" else "TV", xlabel="position on the page")
         ax.set_xticks(position)
     axes[0].set_ylabel("bias (logit), relative to position 1")
     axes[0].legend(fontsize=9.5)
@@ -84,7 +84,8 @@ def position_treatments(results: Mapping[str, pd.DataFrame], metric: str = "clic
     Parameters
     ----------
     results : title of a panel -> DataFrame with a row for each seed and the columns
-        ``live/<treatment>/<metric>``
+        ``live/<treatment>/<metric>``. Large markers are means with their 95 % intervals, small
+        ones are worlds.
     """
     fig, axes = figure(len(results) + 1, height=3.9, sharey=True)
     names = list(SHORT)[::-1]
@@ -99,9 +100,14 @@ def position_treatments(results: Mapping[str, pd.DataFrame], metric: str = "clic
             ax.plot(values, np.full(len(values), y), alpha=0.35, **{**style, "ms": 4})
             ax.errorbar(mean, y, xerr=half, capsize=4, **{**style, "ms": 8})
         ax.set(title=title, xlabel=f"{metric}, change (%)")
+    ours = [limit for ax in axes[:-1] for limit in ax.get_xlim()]
+    for ax in axes[:-1]:
+        ax.set_xlim(min(ours), max(ours))
     paper = axes[-1]
     for name, row in TABLE2.items():
-        paper.plot(P2_TABLE2[row], names.index(name), **{**look(name), "ls": "", "ms": 8})
+        # The paper does not say how its input was served: its marker stands between the two rows.
+        y = names.index(name) - (0.5 if row == "Input Feature" else 0.0)
+        paper.plot(P2_TABLE2[row], y, **{**look(name), "ls": "", "ms": 8})
     paper.set(title="P2, Table 2", xlabel="engagement, change (%)")
     for ax in axes:
         ax.axvline(0, color=colour("control"), lw=1)
@@ -128,14 +134,17 @@ def logged_orders(results: pd.DataFrame, worlds: Sequence[str], names: Sequence[
         gain = [100 * (results[f"{w}/live/{name}/clicks"] / results[f"{w}/live/none/clicks"] - 1)
                 for w in worlds]  # fmt: skip
         band(left, x, np.stack(gain, axis=1), name)
-        if f"{worlds[0]}/{name}/slope/phone" in results:
+        given = name == "inverse propensity"  # its curve is not learned from the log
+        if f"{worlds[0]}/{name}/slope/phone" in results and not given:
             slope = [np.mean([results[f"{w}/{name}/slope/{d}"] for d in DEVICES], axis=0)
                      for w in worlds]  # fmt: skip
             band(right, x, np.stack(slope, axis=1), name)
     left.axhline(0, color=colour("control"), lw=1)
     right.axhline(1, color=colour("truth"), lw=1, ls="--")
     left.set(title="Live", ylabel="clicks against no treatment (%)")
-    right.set(title="Learned bias", ylabel="slope over the true one (1 = right)")
+    right.set(
+        title="Learned bias, mean of the devices", ylabel="slope over the true one (1 = right)"
+    )
     for ax in (left, right):
         ax.set_xticks(x, [textwrap.fill(world, 12) for world in worlds], fontsize=9.5)
         ax.set_xlabel("how the past ranking ordered its pages")
@@ -184,8 +193,9 @@ def position_benches(
         dials = dict(dials)
         hidden = float(dials.pop("knows_more", False))
         _bench(pair, {**dials, "hidden": hidden}, pages, seed, None)
-        pair[0].set_title(f"{title}: {pair[0].get_title(loc='left').split(': ')[1]}")
-        pair[1].set_title("")
+        found = pair[0].get_title(loc="left").split(": ")[1]
+        pair[0].set_title(f"{title}, phone: {found}")
+        pair[1].set(title="", xlim=(-15, 25))
     return fig
 
 
@@ -223,4 +233,4 @@ def _bench(axes, dials, pages, seed, progress) -> None:
     right.axvline(0, color=colour("control"), lw=1)
     right.set_yticks(range(len(names)), names)
     right.grid(axis="y", visible=False)
-    right.set(title="Fresh pages", xlabel="clicks against no treatment (%)", xlim=(-32, 24))
+    right.set(title="Fresh pages", xlabel="clicks against no treatment (%)", xlim=(-45, 28))
