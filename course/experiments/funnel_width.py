@@ -13,10 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from torch import nn
 
 from course.errors import ConfigError
+from course.experiments.live_pages import factors, weights
 from course.experiments.whole_system import System
+from course.models.combination import Combination
+from course.models.ranking import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 from course.recommender import Pool, Recommender, diversified
 from course.simulator.behaviour import Situation
@@ -277,3 +281,29 @@ def straightness(x: Sequence[float], y: Sequence[float]) -> float:
 def multiplications(ranker: WatchTimeRanker) -> int:
     """Multiplications of a ranker for one card, above its input layer."""
     return sum(m.weight.numel() for m in ranker.modules() if isinstance(m, nn.Linear))
+
+
+WATCH_WEIGHTS, RATINGS = (0.0, 0.5, 1.0), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def combination_sweep(system: System, pages: CorpusPages, pool: Pool) -> pd.DataFrame:
+    """Live outcomes of the whole system by the two weights that are set by hand.
+
+    Returns
+    -------
+    DataFrame with ``watch time`` and ``rating``, the weights (the click's is 1), and the outcomes
+    of `CorpusPages.outcomes`
+    """
+    asked = system.whole.with_candidates(pages.requests, pool)
+    known = replace(asked, candidates=np.maximum(asked.candidates, 0))
+    inputs = system.whole.features.of_requests(known, system.logs)
+    batch = RankingBatch.of(inputs, system.whole.features)
+    predicted = factors(system.final.predict(batch), inputs.column("duration"))
+    there, rows = pool.videos >= 0, []
+    for watch_time in WATCH_WEIGHTS:
+        for rating in RATINGS:
+            by_hand = Combination(weights(watch_time, rating))
+            scores = np.where(there, by_hand.score(predicted).reshape(there.shape), -np.inf)
+            found = pages.best(scores, np.maximum(pool.videos, 0))
+            rows.append({"watch time": watch_time, "rating": rating, **found})
+    return pd.DataFrame(rows)

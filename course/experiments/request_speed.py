@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from course.experiments.whole_system import System
+from course.experiments.whole_system import System, build
 from course.recommender import ContextAware, Pool, Recommender, SequenceModel, Source, pooled
 from course.retrieval import Index
 from course.simulator.experiment import draw_requests
 from course.simulator.feed import Requests
 from course.simulator.streams import generator
 from course.training import check_whole
-from course.world import World
+from course.world import World, simulate
 
 VIDEOS = 100_000
 
@@ -76,13 +76,18 @@ def single_requests(world: World, n: int, seed: int = 0) -> list[Requests]:
 
 
 def request_ms(
-    system: System, recommender: Recommender | None = None, videos: int = VIDEOS, n: int = 50
+    system: System,
+    recommender: Recommender | None = None,
+    videos: int = VIDEOS,
+    n: int = 50,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Wall milliseconds of one request, medians over ``n`` of them.
+    """Milliseconds of one request, medians over ``n`` of them.
 
     Parameters
     ----------
     recommender : whose ranker; None = the whole system's
+    clock : seconds; ``time.process_time`` counts this process's work only
 
     Returns
     -------
@@ -94,7 +99,7 @@ def request_ms(
     taken, sizes = [], []
     requests = single_requests(system.world, n + 2)
     for request in requests:
-        pool, parts = _timed(whole, sources, request)
+        pool, parts = _timed(whole, sources, request, clock)
         taken.append(parts)
         sizes.append(pool.size[0])
     parts = {name: np.array([t[name] for t in taken[2:]]) for name in taken[0]}  # two to warm up
@@ -107,20 +112,20 @@ def request_ms(
     }
 
 
-def _timed(whole: Recommender, sources: list[Source], request: Requests):
-    clock = [time.perf_counter()]
+def _timed(whole: Recommender, sources: list[Source], request: Requests, clock):
+    at = [clock()]
     answers = [_Answer(source.name, source(request)) for source in sources]
-    clock.append(time.perf_counter())
+    at.append(clock())
     pool: Pool = pooled(answers, request)
     asked = whole.with_candidates(request, pool)
-    clock.append(time.perf_counter())
+    at.append(clock())
     known = replace(asked, candidates=np.maximum(asked.candidates, 0))
     inputs = whole.features.of_requests(known, whole.logs)
-    clock.append(time.perf_counter())
+    at.append(clock())
     scores = whole.scores(inputs)
     np.argsort(-np.asarray(scores))[: request.slate]
-    clock.append(time.perf_counter())
-    ms = 1_000 * np.diff(clock)
+    at.append(clock())
+    ms = 1_000 * np.diff(at)
     return pool, dict(zip(("sources", "pool", "features", "network"), ms, strict=True))
 
 
@@ -132,3 +137,12 @@ class _Answer:
 
     def __call__(self, requests: Requests):
         return self._found
+
+
+def trial(seed: int) -> dict[str, float]:
+    """Core milliseconds of a request with 100,000 videos, and with those of the tiny world only."""
+    system = build(simulate("tiny", seed=seed), seed=seed, test_pages=100)
+    few = len(system.deep.features.videos)
+    out = request_ms(system, n=100, clock=time.process_time)
+    small = request_ms(system, videos=few, n=100, clock=time.process_time)
+    return out | {f"tiny/{name}": value for name, value in small.items()}

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
+from course.errors import ConfigError
 from course.experiments.live_pages import factors, weights
 from course.experiments.next_watch import fit_candidates
 from course.experiments.ranking import fit_pages, fit_ranker
@@ -240,3 +242,47 @@ def table_of_steps(result: ABResult, metrics=("watch_minutes", "satisfied")) -> 
                 row[metric, "step half"] = 1.96 * clustered_error(step, user)
         above = values
     return pd.DataFrame(rows).T.rename_axis("step of the course")
+
+
+def steps_over_worlds(results: pd.DataFrame, metric: str = "watch_minutes") -> pd.DataFrame:
+    """What each step is worth over several worlds.
+
+    Parameters
+    ----------
+    results : stored results of the trial "whole_system", index seed
+
+    Returns
+    -------
+    DataFrame, a row for each step: ``expected`` and ``observed`` per page (means of the worlds),
+    ``of the oracle (%)``, and ``step (%)``, the change of the expectation against the row above,
+    with ``half``, the half width of its 95 % interval over the worlds
+    """
+    rows, before = {}, None
+    ceiling = results[f"steps/{STEPS[-1]}/{metric}/expected"]
+    for step in STEPS:
+        value = results[f"steps/{step}/{metric}/expected"]
+        rows[step] = {
+            "expected": value.mean(),
+            "observed": results[f"steps/{step}/{metric}/observed"].mean(),
+            "of the oracle (%)": 100 * (value / ceiling).mean(),
+        }
+        if before is not None:
+            mean, half = interval((100 * (value / before - 1)).to_numpy())
+            rows[step] |= {"step (%)": float(mean), "half": float(half)}
+        before = value
+    return pd.DataFrame(rows).T.rename_axis("step of the course")
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """Mean and half width of the 95 % interval (Student's t) of numbers from several worlds.
+
+    Raises
+    ------
+    ConfigError
+        For fewer than two numbers.
+    """
+    values = np.asarray(values, float)
+    if values.size < 2:
+        raise ConfigError(f"{values.size} numbers", allowed="two or more")
+    half = stdtrit(values.size - 1, 0.975) * values.std(ddof=1) / np.sqrt(values.size)
+    return float(values.mean()), float(half)
