@@ -1,8 +1,8 @@
 """How fast is it? Measured in seconds of one core, as medians over repeats.
 
 ``python -m course benchmark`` prints the speed of the simulator, of training candidate generators
-and rankers, and the seconds of each notebook. If the library ``implicit`` is installed, it trains
-matrix factorization with it, too, back to back with the course's.
+and rankers, of one request, and the seconds of each notebook. If the library ``implicit`` is
+installed, it trains matrix factorization with it, too, back to back with the course's.
 Budgets (chapter lengths, worlds, sliders) are judged here and not in timed tests, since a busy
 machine would make those fail for no reason.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from course.authoring import Book
-from course.experiments import multitask
+from course.experiments import multitask, request_speed
 from course.experiments.next_watch import NextWatch
 from course.experiments.position_bias import BiasTask, fit_treatment
 from course.experiments.ranking import fit_pages
@@ -253,6 +253,32 @@ def _print_multitask(size: str, repeats: int) -> None:
     )
 
 
+def serving_speed(size: str = "small", requests: int = 50) -> dict[str, float]:
+    """Core milliseconds of one request to the whole system with 100,000 videos.
+
+    See `course.experiments.request_speed`: 100,000 vectors to search, most of them random, and the
+    real features and ranker behind them.
+
+    Returns
+    -------
+    dict with ``sources``, ``pool``, ``features``, ``network``, their sum ``request``,
+    ``slowest`` (of ten requests) and ``candidates``
+    """
+    system = request_speed.build(simulate(size, seed=SEED), test_pages=100)
+    return request_speed.request_ms(system, n=requests, clock=time.process_time)
+
+
+def _print_serving(size: str) -> None:
+    taken = serving_speed(size)
+    parts = ", ".join(f"{name} {taken[name]:.1f}"
+                      for name in ("sources", "pool", "features", "network"))  # fmt: skip
+    print(
+        f"one request, {request_speed.VIDEOS:,} videos (most vectors random), "
+        f"{taken['candidates']:.0f} candidates: {taken['request']:.1f} core-ms\n({parts}), one in "
+        f"ten above {taken['slowest']:.1f} (at most 100 wanted)"
+    )
+
+
 def _print_training(repeats: int) -> None:
     speed = statistics.median(candidate_speed() for _ in range(repeats))
     print(
@@ -294,6 +320,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_training(arguments.repeats)
     _print_ranking(arguments.sizes[-1], arguments.repeats)
     _print_multitask(arguments.sizes[-1], arguments.repeats)
+    _print_serving(arguments.sizes[-1])
     simulate("small", seed=SEED)
     start = time.perf_counter()
     simulate("small", seed=SEED)

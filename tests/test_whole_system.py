@@ -306,7 +306,7 @@ def test_figures_of_the_chapter(dozen):
         plots.combination_value(1.0, 0.0, sweep),
         plots.combination_values([(0.0, 0.0), (1.0, 8.0)], sweep),
         plots.offline_beside_live(dozen, [("auc", "clicks"), ("error", "watch_minutes")],
-                                  {"random": (5, 5)}),
+                                  [{"random": (5, 5)}, {}]),
         plots.off_policy_errors(pd.DataFrame(ope), (10, 100), ("IPS",), {"full": "A", "no": "B"}),
         plots.drift_gains(pd.DataFrame(drift), (0.0, 0.5)),
     ]  # fmt: skip
@@ -321,7 +321,7 @@ def test_impatience_narrows_the_best_funnel():
     cards, minutes = np.array([10.0, 100.0, 2_000.0]), np.array([1.0, 3.0, 3.3])
     titles = [ax.get_title("left") for ax in
               plots.funnel_value_at((0.0, 20.0), cards, minutes).axes]  # fmt: skip
-    assert "2000 cards" in titles[0] and "100 cards" in titles[1]
+    assert "2,000" in titles[0] and "best 100" in titles[1]
 
 
 def test_an_empty_pool_row_is_never_shown(system, pages):

@@ -56,6 +56,7 @@ def course_steps(
         ax.grid(axis="y", visible=False)
         ax.set_xlabel(f"{_METRICS.get(metric, metric)},\nin percent of the oracle's")
         floor_and_ceiling(ax, float(values[steps[0]].mean()), 100.0, orient="v")
+        ax.set_xlim(0, 106)
     return fig
 
 
@@ -74,14 +75,15 @@ def source_recall(results: pd.DataFrame, sources: Sequence[str]) -> Figure:
     for y, name in enumerate(reversed(names)):
         found = 100 * results[f"sources/{name}/recall"].to_numpy()
         mean, half = interval(found)
-        of = {"random": "random", "sequence": "deep candidates", "co-watch": "co-watched"}
+        of = {"random": "random", "sequence": "deep candidates", "co-watch": "co-watched",
+              "topic match": "recent popularity", "context": "softmax factorization"}  # fmt: skip
         tone = colour(of.get(name, "observed" if name in sources else "treatment"))
         ax.barh(y, mean, color=tone, alpha=0.4, height=0.62)
         if name in sources:
             ax.barh(y, 100 * results[f"sources/{name}/alone"].mean(), color=tone, height=0.62)
         ax.errorbar(mean, y, xerr=half, color=MUTED, capsize=3, lw=1.4)
-        ax.annotate(f"{mean:.0f}%", (mean, y), xytext=(12, 0), textcoords="offset points",
-                    va="center")  # fmt: skip
+        ax.annotate(f"{mean:.0f}%", (mean + np.nan_to_num(half), y), xytext=(7, 0), va="center",
+                    textcoords="offset points")  # fmt: skip
     ax.set_yticks(range(len(labels)), list(reversed(labels)))
     ax.set(xlim=(0, 100), xlabel="recall (%)")
     ax.grid(axis="y", visible=False)
@@ -89,15 +91,18 @@ def source_recall(results: pd.DataFrame, sources: Sequence[str]) -> Figure:
 
 
 def _funnel(ax, cards, minutes, drop_off, width, fixed_ms, ms_per_card) -> None:
+    label = "with those who leave" if width is None else f"{drop_off:.1%} leave per 100 ms"
     cards, minutes = np.asarray(cards, float), np.asarray(minutes, float)
     left = (1.0 - drop_off) ** ((fixed_ms + ms_per_card * cards) / 100.0)
     ax.plot(cards, minutes, color=colour("oracle"), ls=":", lw=1.6, label="nobody minds waiting")
     ax.plot(cards, minutes * left, color=colour("treatment"), marker="o", ms=5,
-            label=f"{drop_off:.0%} leave per 100 ms")  # fmt: skip
+            label=label)  # fmt: skip
     best = int(np.argmax(minutes * left))
     ax.plot(cards[best], (minutes * left)[best], "D", ms=10, mfc="none", mew=2,
             color=colour("treatment"))  # fmt: skip
-    ax.set(xscale="log", xlabel="candidates handed to the ranker", ylim=(0, 1.12 * minutes.max()))
+    ax.set(xscale="log", ylim=(0, 1.12 * minutes.max()), xlabel="candidates ranked")
+    ax.set_xticks([10, 100, 1_000], ["10", "100", "1,000"])
+    ax.minorticks_off()
     if width is not None:
         at = int(np.argmin(np.abs(cards - width)))
         ax.axvline(cards[at], color=MUTED, lw=1.2, ls="--")
@@ -105,7 +110,7 @@ def _funnel(ax, cards, minutes, drop_off, width, fixed_ms, ms_per_card) -> None:
         ax.set_title(f"{cards[at]:.0f} cards: {ms:.0f} ms, {(minutes * left)[at]:.1f} minutes",
                      fontsize=12)  # fmt: skip
     else:
-        ax.set_title(f"{drop_off:.0%} leave: best {cards[best]:.0f} cards", fontsize=12)
+        ax.set_title(f"{drop_off:.0%} leave: best {cards[best]:,.0f}", fontsize=12)
 
 
 @styled
@@ -146,7 +151,6 @@ def funnel_value_at(
     for ax, drop_off in zip(axes, drop_offs, strict=True):
         _funnel(ax, cards, minutes, drop_off / 100.0, None, fixed_ms, ms_per_card)
     axes[0].set_ylabel("minutes per page")
-    axes[0].plot([], [])
     fig.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
@@ -201,7 +205,9 @@ def combination_values(settings: Sequence[tuple[float, float]], sweep: pd.DataFr
 
 @styled
 def offline_beside_live(
-    found: pd.DataFrame, pairs: Sequence[tuple[str, str]], named: Mapping[str, tuple[int, int]]
+    found: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    named: Sequence[Mapping[str, tuple[int, int]]],
 ) -> Figure:
     """Draw each policy's offline measure against its live result.
 
@@ -209,7 +215,8 @@ def offline_beside_live(
     ----------
     found : a row for each policy
     pairs : (offline column, live column), a panel each
-    named : policy -> offset of its label in points; the others are only dots
+    named : for each panel, policy -> offset of its label in points, which reaches to the left if
+        the offset does; the others are only dots
     """
     labels = {
         "auc": "AUC of clicks on logged pages",
@@ -219,14 +226,15 @@ def offline_beside_live(
         "watch_minutes": "live minutes per page",
     }
     fig, axes = figure(len(pairs), height=4.4)
-    for ax, (offline, live) in zip(np.atleast_1d(axes), pairs, strict=True):
+    for ax, (offline, live), texts in zip(np.atleast_1d(axes), pairs, named, strict=True):
         for name, row in found.iterrows():
             base = name.split(",")[0]
             ax.plot(row[offline], row[live], marker=look(base)["marker"], ms=8, ls="",
                     color=colour({"many objectives": "multitask"}.get(base, base)))  # fmt: skip
-            if name in named:
-                ax.annotate(name, (row[offline], row[live]), xytext=named[name], fontsize=9.5,
-                            textcoords="offset points", color=MUTED)  # fmt: skip
+            if name in texts:
+                ax.annotate(name, (row[offline], row[live]), xytext=texts[name], fontsize=9.5,
+                            textcoords="offset points", color=MUTED,
+                            ha="right" if texts[name][0] < 0 else "left")  # fmt: skip
         ax.set(xlabel=labels.get(offline, offline), ylabel=labels.get(live, live))
         if offline in ("error", "loss"):
             ax.invert_xaxis()
