@@ -90,20 +90,23 @@ def cache_dir() -> Path:
     return folder
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; missing folders above it are made.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; missing folders above it are made.
 
     Parameters
     ----------
     path
         File to make or to replace.
-    text
-        Its content. Lines end with a line feed on every system.
+    content
+        A text, whose lines end with a line feed on every system, or bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            temporary.write_text(content, encoding="utf-8", newline="\n")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

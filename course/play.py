@@ -11,6 +11,7 @@ from course.pages import Card, thumbnail, title_for
 from course.plots.live import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
+from course.simulator.feed import Requests
 from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, channel_name
 from course.simulator.streams import generator
 from course.simulator.truth import value
@@ -44,6 +45,30 @@ def cards(world: World, videos, time: float | None = None) -> list[Card]:
             )
         )
     return made
+
+
+def home_request(world: World, rng: np.random.Generator) -> tuple[Situation, Requests]:
+    """A viewer with at least 15 watches who opens the home page, and what the platform sees.
+
+    Returns
+    -------
+    the viewer's situation, and one request with its nominated candidates
+
+    Raises
+    ------
+    ConfigError
+        If there is no such viewer.
+    """
+    engine, memory = world.engine, world.engine.memory
+    known = np.flatnonzero((memory.recent_videos >= 0).sum(axis=1) >= 15)
+    if len(known) == 0:
+        raise ConfigError("This world has no viewer with 15 watches", fix="take a larger size")
+    user = rng.choice(known, 1)
+    device = engine.people.device_weights[user].argmax(axis=1)
+    time = np.array([world.config.days + 0.8])
+    engine.market.open(float(world.config.days))  # what a system that learned can know
+    viewer = engine.behaviour.situation(user, time, device)
+    return viewer, engine.requests(viewer, np.array([-1]), memory, np.array([-1]), rng)
 
 
 @dataclass(frozen=True)
@@ -82,21 +107,13 @@ class Rounds:
         """The viewer and the cards of a round (counted from 0)."""
         engine, memory = self.world.engine, self.world.engine.memory
         rng = generator(engine.seed, "game", self.seed, number)
-        known = np.flatnonzero((memory.recent_videos >= 0).sum(axis=1) >= 15)
-        if len(known) == 0:
-            raise ConfigError("This world has no viewer with 15 watches", fix="take a larger size")
-        user = rng.choice(known, 1)
-        device = engine.people.device_weights[user].argmax(axis=1)
-        time = np.array([self.world.config.days + 0.8])
-        engine.market.open(float(self.world.config.days))  # what a system that learned can know
-        viewer = engine.behaviour.situation(user, time, device)
-        asked = engine.requests(viewer, np.array([-1]), memory, np.array([-1]), rng)
+        viewer, asked = home_request(self.world, rng)
         videos = rng.permutation(asked.candidates[0])[: self.shown]
         p_click = value(engine.behaviour, memory, viewer, videos[None, :], "click")[0]
-        seen = engine.behaviour.examined(device, np.arange(1, self.picks + 1))
+        seen = engine.behaviour.examined(viewer.device, np.arange(1, self.picks + 1))
         return Deal(
             viewer_html=self._describe(viewer),
-            cards=cards(self.world, videos, float(time[0])),
+            cards=cards(self.world, videos, float(viewer.time[0])),
             secret=Secret(videos, p_click, seen, self._rival_page(asked, videos)),
         )
 
@@ -119,7 +136,11 @@ class Rounds:
         system = None
         if deal.secret.rival:
             system = self._values(deal.secret, deal.secret.rival)[0]
-            text += f" The system's page is worth {system:.2f}."
+            of_gap = (system - chance.mean()) / (best - chance.mean())
+            text += (
+                f" The system's page is worth <b>{system:.2f}</b>: {of_gap:.0%} of the gap, and "
+                f"more than {np.mean(chance < system):.0%} of random pages."
+            )
         return standing(chance, you, best, system), text
 
     def _rival_page(self, asked, videos) -> tuple[int, ...]:

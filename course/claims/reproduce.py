@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from course.claims import registry, store
+from course.claims import page, registry, store
 from course.claims.claim import Trial
 from course.errors import CacheError, ConfigError
 from course.paths import cache_dir, write_whole
@@ -178,7 +178,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     parser.add_argument("--list", action="store_true", help="only list the trials")
     parser.add_argument("--table", action="store_true", help="only print the stored ledger")
+    parser.add_argument("--readme", action="store_true", help="only write the README's ledger")
     options = parser.parse_args(list(argv))
+    if options.readme:
+        for path in page.write():
+            print(path.name)
+        return 0
     if options.list:
         print(listing())
         return 0

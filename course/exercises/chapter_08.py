@@ -90,8 +90,8 @@ def _parts(d, s, e, h, k, t):
     }
 
 
-def _count(*sizes):
-    return sum(_parts(*sizes).values())
+def _count(inputs, shared, experts, width, tasks, tower):
+    return sum(_parts(inputs, shared, experts, width, tasks, tower).values())
 
 
 def _without(name):
@@ -215,10 +215,13 @@ EXERCISES = (
             Mistake(lambda c, s, d, w: _order(w[0] * c + w[1] * s + w[2] * (1 - d)),
                     "That is a weighted sum; the seconds decide alone."),
             Mistake(lambda c, s, d, w: _order(w[0] * c * w[1] * s * w[2] * (1 - d)),
-                    "You multiply by the weights, which changes no order; weights are exponents."),
+                    "Your weights change no order; they are exponents."),
             Mistake(lambda c, s, d, w: _order(
                 w[0] * np.log(c) + w[1] * np.log(s) + w[2] * np.log(d)),
                     "A likely dismissal should count against a video: use 1 minus it."),
+            Mistake(lambda c, s, d, w: _order(
+                w[0] * np.log(c) + w[1] * np.log(s) - w[2] * np.log(d)),
+                    "Not being dismissed has the probability 1 - d; its logarithm is not -log(d)."),
             Mistake(lambda *given: np.argsort(_scores(*given)), "The worst video comes first."),
             Mistake(lambda *given: _scores(*given),
                     "Those are scores; the order of the videos is asked for, best first."),

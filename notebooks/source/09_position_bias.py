@@ -144,7 +144,7 @@ pd.DataFrame(columns, index=["phone", "desktop", "TV"]).round(2)
 plots.beside_the_paper(rate.loc[0].to_numpy(), shallow.curve()[0])
 
 # %% [markdown]
-# *What to see:* the click rate falls about as far as P2's (left, phone); the learned bias falls further in our world (right), where looking is most of the fall. In the paper the learned bias is 1 logit of 2.4. Whether that is right we cannot know.
+# *What to see:* the click rate falls about as far as P2's (left, phone); the learned bias falls further here (right), where looking is most of the fall. In the paper the learned bias is 1 logit of 2.4. Whether that is right we cannot know.
 
 # %% [markdown]
 # ## 5. What is it worth live?
@@ -179,11 +179,11 @@ gain = {n: 100 * (product[f"live/{n}/clicks"] / product["live/none/clicks"] - 1)
 guess.beside(", ".join(f"{name} {value:+.1f}%" for name, value in gain.items()))
 
 # %% [markdown]
-# *What to see:* **left**, the shallow tower brings about 7% more clicks, the adversarial loss nothing, and the tower is ahead of the input served as *missing*: the order of Table 2 (the sizes cannot be compared). But here that input is worth about 5%. Served as *first*, it is on average even ahead of the tower, by 2.5 ± 4.2 points: no winner there. (P2 does not say how its input was served.) PAL and regression-EM are about 2 points ahead on average, within the noise, and less so against a tower without drop-out. Inverse propensity pays with noise: a single click counts up to 50 times.
+# *What to see:* **left**, the shallow tower brings about 7% more clicks, the adversarial loss nothing, and the tower is ahead of the input served as *missing*: the order of Table 2 (the sizes cannot be compared). But here that input is worth about 5%. Served as *first*, it is on average even ahead of the tower, by 2.5 ± 4.2 points: no winner there. (P2 does not say how its input was served.) PAL and regression-EM are about 2 points ahead on average, within the noise. Inverse propensity pays with noise: a single click counts up to 50 times.
 #
 # **Middle**, where the sum is the truth, whatever helped is worth less. PAL's curve is now about a fifth too flat on phone and desktop and the shallow tower's is not (section 9), but in clicks the two are level; the form hardly matters. Inverse propensity, whose weights assume a product, loses.
 #
-# **Offline** (product) the score that is *served* says the opposite: the untreated model has the highest AUC, presumably because it guesses where the past ranking put the cards. Judged *at its place* it is far behind, but that does not tell who is best live.
+# **Offline** (product) the score that is *served* says the opposite: the untreated model has the highest AUC, presumably because it guesses where the past ranking put the cards. Judged *at its place* it is far behind.
 
 # %%
 shown = (*gain, "none", "PAL")
