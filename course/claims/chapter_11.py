@@ -1,0 +1,269 @@
+"""Claims of chapter 11: feedback loops and open problems."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from course.claims.claim import Claim, Contrast, Trial
+from course.experiments import compression, feedback, second_bias, seesaw
+
+TRIALS = (
+    Trial("feedback", feedback.trial, minutes=1.6),
+    Trial("second_bias", second_bias.trial, minutes=0.3),
+    Trial("seesaw", seesaw.trial, minutes=0.4),
+    Trial("compression", compression.trial, minutes=0.3),
+)
+
+ALL = tuple(range(1, feedback.ROUNDS + 1))
+EARLY, LATE = ALL[:2], ALL[-2:]
+KEPT = 95.0
+"""Per cent of the gain: what compression has to keep to be called nearly free."""
+POINT = 1.0
+"""Points of the gain by which rounding may change it and still be called harmless."""
+GUILTY = "large thumbnail"
+
+
+def _mean(arm: str, measure: str, rounds=ALL, stage: str = "open"):
+    """Mean of a measure over some rounds, for each seed."""
+    return lambda t: t[[f"{stage}/{arm}/{n}/{measure}" for n in rounds]].mean(axis=1)
+
+
+def _minus(one, other):
+    return lambda t: one(t) - other(t)
+
+
+def _against(one, other):
+    """Difference in per cent of the other."""
+    return lambda t: 100 * (one(t) / other(t) - 1)
+
+
+def _growth(arm: str, measure: str):
+    return _minus(_mean(arm, measure, LATE), _mean(arm, measure, EARLY))
+
+
+def _share_of_oracle(arm: str, rounds):
+    return lambda t: 100 * _mean(arm, "clicks", rounds)(t) / _mean("oracle", "clicks", rounds)(t)
+
+
+def _arms(one: str, other: str, measure: str):
+    return _minus(_mean(one, measure), _mean(other, measure))
+
+
+def _stages(arm: str, measure: str):
+    """Closed minus open, in the last rounds."""
+    return _minus(_mean(arm, measure, LATE, "closed"), _mean(arm, measure, LATE))
+
+
+def _gap(model: str, column: str = GUILTY):
+    return lambda t: t[f"{model}/gap/{column}"]
+
+
+def _innocent(model: str, t: pd.DataFrame) -> pd.Series:
+    """Largest |z| among the columns that have no bias of their own."""
+    prefix = f"{model}/z/"
+    names = [c for c in t if c.startswith(prefix) and not c.endswith(GUILTY)]
+    return t[names].abs().max(axis=1)
+
+
+def _lead(model: str):
+    """|z| of the guilty column minus the largest of the innocent ones."""
+    return lambda t: t[f"{model}/z/{GUILTY}"].abs() - _innocent(model, t)
+
+
+def _live(sizes: str):
+    return lambda t: (
+        100 * (t[f"live/{sizes}/position and size/clicks"] / t[f"live/{sizes}/position/clicks"] - 1)
+    )
+
+
+def _gain(name: str):
+    return lambda t: pd.Series(
+        np.asarray([compression.kept({key: row[f"{key}/minutes"]
+                                      for key in ("past ranking", "teachers", name)}, name)
+                    for _, row in t.iterrows()]),
+        t.index,
+    )  # fmt: skip
+
+
+def _cost(name: str, cost: str):
+    return lambda t: 100 * t[f"{name}/{cost}"] / t[f"teachers/{cost}"]
+
+
+def _column(name: str):
+    return lambda t: t[name]
+
+
+def _counted(key: str):
+    return lambda t: t[f"MMoE/{key}"] - t[f"PLE/{key}"]
+
+
+EXPLORING = "shallow + exploration"
+
+CLAIMS = (
+    Claim(
+        id="P2-C11",
+        chapter="11",
+        title="A ranker that learns from its own pages concentrates more and more and serves "
+        "people worse; the shallow tower and exploration slow it down",
+        paper="selection bias in the logs makes a feedback loop (no number); Chaney et al. 2018: "
+        "retraining makes behaviour more alike without being more useful",
+        trial="feedback",
+        contrasts=(
+            Contrast(
+                "naive: Gini of what is shown, rounds 5-6 minus 1-2, minus the oracle's",
+                _minus(_growth("naive", "gini"), _growth("oracle", "gini")),
+                low=0.0,
+            ),
+            Contrast(
+                "naive: clicks in per cent of the oracle's, rounds 5-6 minus 1-2",
+                _minus(_share_of_oracle("naive", LATE), _share_of_oracle("naive", EARLY)),
+                high=0.0,
+            ),
+            Contrast("naive minus oracle: Gini", _arms("naive", "oracle", "gini"), low=0.0),
+            Contrast(
+                "shallow tower minus naive: Gini", _arms("shallow tower", "naive", "gini"), high=0.0
+            ),
+            Contrast(
+                "shallow tower against naive: clicks (%)",
+                _against(_mean("shallow tower", "clicks"), _mean("naive", "clicks")),
+                low=0.0,
+            ),
+            Contrast(
+                "shallow + exploration minus naive: Gini",
+                _arms(EXPLORING, "naive", "gini"),
+                high=0.0,
+            ),
+            Contrast(
+                "shallow + exploration minus naive: coverage",
+                _arms(EXPLORING, "naive", "coverage"),
+                low=0.0,
+            ),
+            Contrast(
+                "closed first stage against open, naive, rounds 5-6: clicks (%)",
+                _against(_mean("naive", "clicks", LATE, "closed"), _mean("naive", "clicks", LATE)),
+                high=0.0,
+            ),
+            Contrast(
+                "closed minus open, naive, rounds 5-6: Gini", _stages("naive", "gini"), low=0.0
+            ),
+            Contrast(
+                "closed minus open, naive, rounds 5-6: share of new uploads",
+                _stages("naive", "new"),
+                high=0.0,
+            ),
+            Contrast(
+                "closed, exploration against none (shallow), rounds 5-6: clicks (%)",
+                _against(_mean(EXPLORING, "clicks", LATE, "closed"),
+                         _mean("shallow tower", "clicks", LATE, "closed")),
+            ),
+            Contrast(
+                "exploration against none (shallow), rounds 5-6: clicks (%)",
+                _against(_mean(EXPLORING, "clicks", LATE), _mean("shallow tower", "clicks", LATE)),
+            ),
+            Contrast(
+                "naive minus nothing recommended: topics watched per account",
+                _arms("naive", "nothing recommended", "topics"),
+            ),
+        ),
+    ),
+    Claim(
+        id="P2-C16",
+        chapter="11",
+        title="There are biases beside the position; the shallow tower takes one out once it is "
+        "known",
+        paper="discussion: many other biases, known and unknown; how to find them is open",
+        trial="second_bias",
+        contrasts=(
+            Contrast(
+                "position only: what is left of the size, log of clicks over expected",
+                _gap("chance/position"),
+                low=0.1,
+            ),
+            Contrast(
+                "position only: |z| of the size minus the largest of nine innocent columns",
+                _lead("chance/position"),
+                low=0.0,
+            ),
+            Contrast(
+                "position and size: share of it that is left",
+                lambda t: t[f"chance/position and size/gap/{GUILTY}"]
+                / t[f"chance/position/gap/{GUILTY}"],
+                high=0.25,
+            ),
+            Contrast(
+                "sizes by popularity: clicks, with the size against without (%)",
+                _live("popularity"),
+                low=0.0,
+            ),
+            Contrast("sizes by chance: clicks, with against without (%)", _live("chance")),
+            Contrast("the true gap", _column("truth/gap")),
+            Contrast(
+                "no such bias: |z| of the size minus largest innocent", _lead("no bias/position")
+            ),
+        ),
+    ),
+    Claim(
+        id="R-5",
+        chapter="11",
+        title="Experts for one task beside common ones: fewer tasks gain at another's expense",
+        paper="PLE (Tang et al. 2020): the seesaw of earlier models goes; +2.23 % views and "
+        "+1.84 % watch time live against an earlier multitask model",
+        trial="seesaw",
+        contrasts=(
+            Contrast(
+                "pairs of a winner and a loser, MMoE minus PLE", _counted("seesaw"), low=0.0
+            ),
+            Contrast(
+                "tasks worse than alone, MMoE minus PLE", _counted("worse"), low=0.0
+            ),
+            Contrast(
+                "captured share, mean of seven tasks, PLE minus MMoE",
+                lambda t: t["PLE/mean"] - t["MMoE/mean"],
+                low=0.0,
+            ),
+            Contrast("pairs, MMoE", _column("MMoE/seesaw")),
+            Contrast("pairs, alone from other first weights", _column("alone, again/seesaw")),
+            Contrast(
+                "captured share, alone minus MMoE", lambda t: t["alone/mean"] - t["MMoE/mean"]
+            ),
+            Contrast(
+                "captured share, PLE minus MMoE, both on the input",
+                lambda t: t["PLE on the input/mean"] - t["MMoE on the input/mean"],
+            ),
+        ),
+    ),
+    Claim(
+        id="P2-C17",
+        chapter="11",
+        title="A compressed ranker keeps nearly all of the gain at a fraction of the cost",
+        paper="future work: model compression, distillation (no number)",
+        trial="compression",
+        contrasts=(
+            Contrast(
+                "taught student: share of four teachers' gain in watch time (%)",
+                _gain("student, taught"),
+                low=KEPT,
+            ),
+            Contrast(
+                "taught minus not taught (points of the gain)",
+                _minus(_gain("student, taught"), _gain("student, clicks")),
+                low=0.0,
+            ),
+            Contrast(
+                "one teacher, 8 bits minus 32 bits (points of the gain)",
+                _minus(_gain("one teacher, 8 bits"), _gain("one teacher")),
+                low=-POINT,
+                high=POINT,
+            ),
+            Contrast("taught student at 8 bits: share of the gain (%)",
+                     _gain("student, taught, 8 bits")),
+            Contrast("student: multiplications, in per cent of the teachers'",
+                     _cost("student, taught", "multiplications")),
+            Contrast("student at 8 bits: bytes, in per cent of the teachers'",
+                     _cost("student, taught, 8 bits", "bytes")),
+            Contrast("one teacher: share of the gain (%)", _gain("one teacher")),
+            Contrast("one teacher, 3 bits: share of the gain (%)", _gain("one teacher, 3 bits")),
+        ),
+    ),
+)  # fmt: skip
