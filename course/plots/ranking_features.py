@@ -138,7 +138,7 @@ def _again(card: str, cards, counts):
         left.plot(counts, share, color=colour(label), label=label, **dashed)
         place = 1 + (scores > scores[:, [column]]).sum(axis=1)
         right.plot(counts, place, color=colour(label), drawstyle="steps-mid", **dashed)
-    left.set(ylabel="expected watch time\n(% of that of a new card)", title=card,
+    left.set(ylabel="expected watch time\n(% of that of a card never shown)", title=card,
              xlabel="times shown before")  # fmt: skip
     right.set(ylabel="place among the candidates", title="Where it stands",
               xlabel="times shown before")  # fmt: skip
@@ -157,7 +157,9 @@ def _mark(axes, at: int, counts, scores, column) -> None:
     for ax, y in zip(axes, (share, place), strict=True):
         ax.axvline(counts[row], color=colour("control"), lw=1, ls=":")
         ax.plot(counts[row], y, "o", ms=9, color=colour(_LINES["with"]), zorder=5)
-    axes[1].annotate(f"{place}.", (counts[row], place), xytext=(7, 6), textcoords="offset points")
+    last = counts[row] == max(counts)  # the label must not hang outside the frame
+    axes[1].annotate(f"{place}.", (counts[row], place), xytext=(-7 if last else 7, 6),
+                     ha="right" if last else "left", textcoords="offset points")  # fmt: skip
 
 
 @styled
