@@ -53,7 +53,7 @@ minutes = (100 / 60 * videos["seconds"] / videos["shown"]).to_numpy()
 plots.clicks_against_minutes(click_rate, share, minutes)
 
 # %% [markdown]
-# *What to see:* most videos are not both most clicked (blue) and best in minutes (purple). Some that are often clicked are quickly left (left, low): a promising title over a poor video, *clickbait*. What brings the most minutes is watched to no larger share: it must be longer.
+# *What to see:* the most clicked (blue) are mostly not the best in minutes (purple). Some that are often clicked are quickly left (left, low): a promising title over a poor video, *clickbait*. What brings the most minutes is watched to no larger share: it must be longer.
 #
 # P1 ranks by **expected watch time per impression**: minutes, averaged over showings that are clicked and showings that are not.
 
