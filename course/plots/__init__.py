@@ -13,6 +13,17 @@ from course.plots.factorization import (
     taste_by_history,
     who_watched_what,
 )
+from course.plots.feedback import (
+    bottle_loop,
+    bottle_loops,
+    fewer_bits,
+    fewer_bits_at,
+    loop_rounds,
+    loop_stages,
+    price_of_quality,
+    suspects,
+    winners_and_losers,
+)
 from course.plots.labels import (
     against,
     asymmetry,
@@ -21,6 +32,7 @@ from course.plots.labels import (
     offline_live,
     two_questions,
 )
+from course.plots.ledger import ledger_overview
 from course.plots.live import experiment, funnel_tradeoff, gap_closed, standing
 from course.plots.logs import (
     ages_watched,
@@ -131,6 +143,8 @@ __all__ = [
     "asymmetry",
     "band",
     "beside_the_paper",
+    "bottle_loop",
+    "bottle_loops",
     "by_activity",
     "by_clickbait",
     "by_device",
@@ -157,6 +171,8 @@ __all__ = [
     "experts_at",
     "factors_and_regularisation",
     "factors_at",
+    "fewer_bits",
+    "fewer_bits_at",
     "figure",
     "floor_and_ceiling",
     "funnel",
@@ -173,6 +189,7 @@ __all__ = [
     "learned_bias",
     "learned_lives",
     "learning_curves",
+    "ledger_overview",
     "life_of_a_video",
     "lives",
     "locally_sparse",
@@ -180,6 +197,8 @@ __all__ = [
     "long_tail",
     "long_videos",
     "look",
+    "loop_rounds",
+    "loop_stages",
     "losses",
     "odds_leave",
     "odds_leave_at",
@@ -194,6 +213,7 @@ __all__ = [
     "position_benches",
     "position_split",
     "position_treatments",
+    "price_of_quality",
     "probes",
     "pushes",
     "quick_trainings",
@@ -213,6 +233,7 @@ __all__ = [
     "standing",
     "step_cost",
     "styled",
+    "suspects",
     "system_loop",
     "table1",
     "taste_by_history",
@@ -224,4 +245,5 @@ __all__ = [
     "two_task_losses",
     "what_depth_is_for",
     "who_watched_what",
+    "winners_and_losers",
 ]

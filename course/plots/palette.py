@@ -101,6 +101,16 @@ COLOURS: dict[str, str] = {
     "pal": "#0072b2",
     "regression-em": "#7a4fa3",
     "without the device cross": "#7f8fa6",
+    # Feedback loops and open problems.
+    "naive": "#d89b12",
+    "naive + exploration": "#8a5a00",
+    "shallow + exploration": "#0072b2",
+    "ple": "#1b7a3d",
+    "four teachers": "#111111",
+    "one teacher": "#8c2d6b",
+    "one teacher, rounded": "#c77fb0",
+    "student, by clicks": "#e69f00",
+    "student, taught": "#0072b2",
 }
 
 #: Other names under which the same method is known.

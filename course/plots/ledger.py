@@ -1,0 +1,114 @@
+"""The whole ledger in one picture: every claim of every chapter, by verdict."""
+
+from __future__ import annotations
+
+import matplotlib.patches
+import pandas as pd
+
+from course.claims import registry
+from course.claims.claim import NOT, PARTLY, REPRODUCED, UNTESTABLE, Claim
+from course.errors import CacheError, ConfigError
+from course.plots.style import INK, MUTED, Figure, figure, styled
+
+WAITING = "not run yet"
+LOOKS = {
+    REPRODUCED: ("#1b7a3d", "white", ""),
+    PARTLY: ("#e9b949", INK, "//"),
+    NOT: ("#a33b20", "white", "xx"),
+    UNTESTABLE: ("#c9ced6", INK, ""),
+    WAITING: ("white", MUTED, ""),
+}
+"""Verdict -> colour of the cell, colour of the words, hatching of the legend's patch."""
+
+CHAPTERS = {
+    "00": "start here", "01": "the simulator", "02": "matrix factorization",
+    "03": "deep candidates", "04": "signals and depth", "05": "labels and context",
+    "06": "features", "07": "watch time", "08": "many objectives", "09": "position bias",
+    "10": "the whole system", "11": "feedback loops",
+}  # fmt: skip
+
+
+def verdicts(given: dict[str, Claim] | None = None) -> pd.DataFrame:
+    """Every claim with its chapter and verdict; a claim without stored results is "not run yet".
+
+    Parameters
+    ----------
+    given : id -> Claim; None = the whole ledger
+
+    Returns
+    -------
+    DataFrame with the columns claim, chapter, title, ours (the first number that decides, or why
+    there is none) and verdict, in order of the chapters
+    """
+    rows = []
+    for claim in (registry.claims() if given is None else given).values():
+        ours, verdict = claim.untestable, UNTESTABLE
+        if claim.trial:
+            try:
+                known = registry.results(claim.trial)
+                verdict = claim.verdict(known)
+                first = next(f for f in claim.findings(known) if f.expected)
+                ours = f"{first.label}: {first.ours}"
+            except (CacheError, KeyError):  # never run, or with fewer numbers than the claim reads
+                verdict = WAITING
+        rows.append((claim.id, claim.chapter, claim.title, ours, verdict))
+    return pd.DataFrame(rows, columns=["claim", "chapter", "title", "ours", "verdict"])
+
+
+@styled
+def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
+    """Draw every claim as one cell, a row for each chapter, coloured by verdict.
+
+    Parameters
+    ----------
+    table : DataFrame with the columns claim, chapter, verdict; None = the whole ledger, read
+        from the stored results (see `verdicts`)
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing, or a verdict is none of the four or "not run yet".
+    """
+    table = verdicts() if table is None else table
+    missing = {"claim", "chapter", "verdict"} - set(table.columns)
+    if missing or table.empty:
+        raise ConfigError(f"a table with {len(table)} rows and the columns {list(table.columns)}",
+                          allowed="claim, chapter and verdict, at least one row")  # fmt: skip
+    unknown = set(table["verdict"]) - set(LOOKS)
+    if unknown:
+        raise ConfigError(f"the verdict {sorted(unknown)[0]!r}", allowed=", ".join(LOOKS))
+    chapters = sorted(table["chapter"].unique())
+    longest = int(table["chapter"].value_counts().max())
+    counts = table["verdict"].value_counts()
+    alt = "The ledger, claim by claim: " + ", ".join(
+        f"{counts[v]} {v}" for v in LOOKS if v in counts
+    )
+    fig, ax = figure(height=1.0 + 0.42 * len(chapters), alt=alt)
+    for y, chapter in enumerate(chapters):
+        for x, row in enumerate(table[table["chapter"] == chapter].itertuples()):
+            face, ink, _ = LOOKS[row.verdict]
+            ax.add_patch(
+                matplotlib.patches.FancyBboxPatch(
+                    (x + 0.07, y + 0.12), 0.86, 0.76, boxstyle="round,pad=0,rounding_size=0.08",
+                    facecolor=face, edgecolor=MUTED, linewidth=0.6,
+                )
+            )  # fmt: skip
+            words = row.claim if len(row.claim) < 8 else "-\n".join(row.claim.rsplit("-", 1))
+            ax.text(x + 0.5, y + 0.5, words, ha="center", va="center", color=ink,
+                    fontsize=8.5 if len(row.claim) < 7 else 7.3, linespacing=0.9)  # fmt: skip
+    ax.set(xlim=(0, longest), ylim=(len(chapters), 0))
+    ax.set_yticks([y + 0.5 for y in range(len(chapters))],
+                  [f"{c}  {CHAPTERS.get(c, '')}" for c in chapters], ha="left")  # fmt: skip
+    ax.tick_params(axis="y", length=0, pad=140)
+    ax.tick_params(axis="x", length=0, labelbottom=False)
+    ax.grid(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    marks = [
+        matplotlib.patches.Patch(facecolor=LOOKS[v][0], edgecolor=MUTED, label=f"{v} ({counts[v]})")
+        for v in LOOKS
+        if v in counts
+    ]
+    fig.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=9.5,
+               columnspacing=1.2, handlelength=1.4)  # fmt: skip
+    return fig
