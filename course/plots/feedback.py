@@ -92,9 +92,9 @@ def loop_stages(results: pd.DataFrame, rounds: Sequence[int] = (5, 6)) -> Figure
         ax.grid(axis="y", visible=False)
         ax.set_ylim(-0.6, len(names) - 0.4)
     axes[0].set_yticks(range(len(names)), [STAGES[name] for name in names])
-    marks = (("open first stage", "o", ""), ("closed first stage", "X", ""), ("oracle", "", "--"))
+    marks = (("open first stage", "o", ""), ("closed first stage", "X", ""), ("oracle", None, "--"))
     handles = [
-        axes[0].plot([], [], marker, ls=line, label=label,
+        axes[0].plot([], [], marker=marker, ls=line, label=label,
                      color=colour("oracle") if label == "oracle" else MUTED)[0]
         for label, marker, line in marks
     ]  # fmt: skip
