@@ -36,7 +36,8 @@ def course_steps(
     steps : from the floor to the ceiling; these two are drawn as lines
     metrics : one panel each
     """
-    fig, axes = figure(len(metrics), height=0.9 + 0.55 * len(steps), sharey=True)
+    alt = f"Live outcomes of {', '.join(steps[1:-1])}, in percent of the oracle's"
+    fig, axes = figure(len(metrics), height=0.9 + 0.55 * len(steps), sharey=True, alt=alt)
     shown = list(steps[1:-1])
     for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
         values = {
@@ -225,7 +226,8 @@ def offline_beside_live(
         "clicks": "live clicks per page",
         "watch_minutes": "live minutes per page",
     }
-    fig, axes = figure(len(pairs), height=4.4)
+    alt = "Offline against live: " + "; ".join(f"{a} against {b}" for a, b in pairs)
+    fig, axes = figure(len(pairs), height=4.4, alt=alt)
     for ax, (offline, live), texts in zip(np.atleast_1d(axes), pairs, named, strict=True):
         for name, row in found.iterrows():
             base = name.split(",")[0]

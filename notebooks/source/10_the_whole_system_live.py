@@ -10,7 +10,7 @@
 # %% [markdown]
 # # 10 · The whole system, live
 #
-# **Promise.** After this chapter you can put candidate sources, a ranker of several tasks and a combination into one system, say what each part is worth in front of users and at what cost, and say when a number from a log may be trusted instead.
+# **Promise.** After this chapter you can put candidate sources, a ranker of several tasks and a combination into one system, say what each part is worth live and at what cost, and when a number from a log may be trusted instead.
 #
 # * **Papers.** Covington et al. 2016 (P1), Figure 2; Zhao et al. 2019 (P2), Figure 1, sections 3, 5 and 6. Also Dudík et al. 2011 (doubly robust) and Swaminathan and Joachims 2015 (self-normalised estimates).
 # * **You should know.** Chapters 04 (sequence model), 07 (watch time), 08 (many objectives), 09 (shallow tower).
@@ -45,7 +45,7 @@ results = claims.results("whole_system")  # five other worlds, stored
 # %% [markdown]
 # ## 1. The question
 #
-# Nine chapters, each with its own yardstick. Now all of it answers the same page requests, from the whole catalogue, in front of the same people.
+# Nine chapters, nine yardsticks. Now all of it answers the same requests, from the whole catalogue.
 
 # %%
 guess = predict(
@@ -63,7 +63,7 @@ guess
 # %% [markdown]
 # ## 2. The naive way: the first stage alone
 #
-# The shortest system shows the ten videos that the deep candidate generator likes best. We train it and all that comes behind it, on one log: four sources, a watch-time ranker, and the ranker of seven tasks with a shallow tower.
+# The shortest system shows the ten best of the deep candidate generator. We train it and all that comes behind it: four sources, a watch-time ranker, and the ranker of seven tasks with a shallow tower.
 
 # %%
 system = build(world, test_pages=2_000)
@@ -71,12 +71,12 @@ first_look = run_steps(system, n=600)
 table_of_steps(first_look, ("watch_minutes",)).round(1)
 
 # %% [markdown]
-# Watch minutes per page, of 600 pages: `expected` is exact, `observed` with `half` is what a company would see (95%), `step` the difference to the row above on the same requests. Alone, the first stage is hardly better than what is popular in one's language, and far from the oracle. With the ranker behind it there are about four times as many minutes.
+# Watch minutes per page: `expected` is exact, `observed` ± `half` is what a company would see (95%), `step` the difference to the row above on the same requests. Alone, the first stage is hardly better than what is popular in one's language, and far from the oracle. With the ranker behind it there are about four times as many minutes.
 
 # %% [markdown]
 # ## 3. Several sources, one pool
 #
-# P2 nominates with several sources, each for another sense of "fits": *topic match* (what is watched a lot in the topics of the last watches), *co-watch* (what others watched beside them), the *sequence* model, and a *context* model (device, time of day, language, last watch) trained against all videos at once by Gramians. Their scores cannot be compared, and need not be: the ranker decides. The pool keeps each video once, with the sources that named it.
+# P2 nominates with several sources, each for another sense of "fits": *topic match* (what is watched a lot in the topics of the last watches), *co-watch* (what others watched beside them), the *sequence* model, and a *context* model (device, time of day, language, last watch) trained against all videos at once by Gramians. Their scores cannot be compared; the ranker decides. The pool keeps each video once, with the sources that named it.
 
 
 # %%
@@ -110,12 +110,12 @@ print(f"{np.mean([len(h) == 1 for h in hits]):.0%} named by one source only")
 plots.source_recall(results, ["topic match", "co-watch", "sequence", "context"])
 
 # %% [markdown]
-# *What to see:* every source finds something that no other does (dark). A pool must find more than its parts; but cut to the size of one source (each gives its best in turn), it still does. Different senses of "fits" are worth more than more of the same.
+# *What to see:* every source finds something that no other does (dark). A pool must find more than its parts; but it still does when cut to the size of one source.
 
 # %% [markdown]
 # ## 4. How wide should the funnel be?
 #
-# P1's funnel goes from the corpus to hundreds to dozens. Our catalogue is small enough to check: the same ranker scores *every* video, and the simulator says what each page is worth.
+# P1's funnel goes from the corpus to hundreds to dozens. Ours is small enough to check: the same ranker scores *every* video.
 
 # %%
 pages = funnel_width.CorpusPages(world, 300)
@@ -164,7 +164,7 @@ closed = trial.flow(system)
 pd.Series(closed).round(2).to_frame("one turn of the loop")
 
 # %% [markdown]
-# Move all cards from the top to the end of the page, and no satisfaction head moves by anything (*satisfaction moved*), while the click's logit falls. The system then served a day; its log becomes inputs again.
+# Move all cards from the top to the end of the page, and no satisfaction head moves by anything (*satisfaction moved*), while the click's logit falls. Then the system serves a day, for more than twice the minutes of the past ranking, and its log becomes inputs again.
 #
 # One score comes from a weighted product, $\log s = \log p_{\text{click}} + w_t \log t + w_r \log r$, of the click, the watch time $t$ and the rating $r$. P2 sets the weights by hand. So do we, while looking at what they do live:
 
@@ -184,7 +184,7 @@ sliders(
 plots.combination_values([(0.0, 0.0), (1.0, 1.0), (1.0, 8.0)], sweep)
 
 # %% [markdown]
-# *What to see:* no setting is best at both. Without watch time there are few minutes. A large weight of the rating costs minutes and, beyond some point, satisfied watches, too, since fewer cards are clicked. Which setting is *right* is not in the data. (Chapter 08 compares models along such curves, and the product with a sum.)
+# *What to see:* no setting is best at both. Without watch time there are few minutes. A large weight of the rating costs minutes and, beyond some point, satisfied watches, too, since fewer cards are clicked. Which is *right* is not in the data. (Chapter 08 compares models along such curves, and the product with a sum.)
 
 # %% [markdown]
 # ## 6. What each idea is worth
@@ -194,12 +194,10 @@ plots.combination_values([(0.0, 0.0), (1.0, 1.0), (1.0, 8.0)], sweep)
 # %%
 worth = steps_over_worlds(results)
 worth["satisfied"] = steps_over_worlds(results, "satisfied")["expected"]
-worth.round({"satisfied": 2}).round(1)
+worth.round({name: 2 if name == "satisfied" else 1 for name in worth})
 
 # %%
-plots.course_steps(results, STEPS)
-
-# %%
+plots.show(plots.course_steps(results, STEPS))
 gains = worth["step (%)"].drop(["random", "popularity", "oracle"])
 guess.beside(f"The largest step: {gains.idxmax()}, {gains.max():+.0f}%.")
 
@@ -211,29 +209,25 @@ guess.beside(f"The largest step: {gains.idxmax()}, {gains.max():+.0f}%.")
 # %% [markdown]
 # ## 7. What an answer costs
 #
-# **Point-wise or list-wise.** P2 scores each card by itself, so that cost grows in a straight line. A list-wise choice looks at the page: each place goes to the highest $s_i - \lambda n_i$, with $s_i$ the log of the minutes and $n_i$ the number of videos of its topic above.
+# P2 scores each card by itself, so that cost grows in a straight line. A list-wise choice looks at the page: each place goes to the highest $s_i - \lambda n_i$, with $s_i$ the log of the minutes and $n_i$ the number of videos of its topic above.
 
 # %%
 lists = {s: f"list/{s:g}" for s in funnel_width.STRENGTHS}
 columns = ("watch_minutes", "satisfied", "topics")
 shown = {s: [results[f"{key}/{c}"].mean() for c in columns] for s, key in lists.items()}
 time_of = {c: round(float(results[f"cost/{c}/score"].mean()), 2) for c in funnel_width.COST_SIZES}
+parts = ["sources", "pool", "features", "network", "request"]
+speed = claims.results("request_speed")[parts].mean().round(1)
+print("one request, core ms:", speed.to_dict())
 print("candidates: core ms per page", time_of)
 pd.DataFrame(shown, index=list(columns)).T.rename_axis("strength").round(2)
 
 # %% [markdown]
-# Topics on the page rise, minutes fall a little. Choosing the list costs more than sorting, yet next to nothing beside the scoring. (A network that *scores* a card by its neighbours would have to run for each page considered; we did not build one.)
+# More topics, a few minutes less. Choosing the list costs more than sorting, yet next to nothing beside the scoring. (A network that *scores* a card by its neighbours would cost more; we built none.) The first line is one request with 100,000 videos: random vectors beside the real ones, and everything behind the search is real. It takes about ten milliseconds.
 #
-# **One request.** With 100,000 videos (random vectors beside the real ones; everything behind the search is real), core milliseconds:
-
-# %%
-speed = claims.results("request_speed").mean()
-speed[["sources", "pool", "features", "network", "request", "slowest"]].round(1).to_frame("ms")
-
-# %% [markdown]
 # ## 8. Would an offline test have told?
 #
-# Fourteen ways to order the same pool, judged offline on pages of the day after the log, under the past ranking; then live. Mean of five worlds:
+# Fourteen ways to order the same pool, judged offline on pages of the past ranking; then live. (For the squared error, each score is first turned into minutes by a rising curve.) Mean of five worlds:
 
 # %%
 dozen = sum(trial.dozen_table(row) for _, row in results.iterrows()) / len(results)
@@ -283,18 +277,18 @@ titles = {"full": "Everything has a chance", "no support": "Half is never shown"
 plots.off_policy_errors(ope, off_policy_bench.SIZES, off_policy_bench.METHODS, titles)
 
 # %% [markdown]
-# *What to see:* **left**, IPS, SNIPS and DR close in on the truth as logs grow, slowly: with 300 pages each is off by a third or more. The direct method is best on small logs and then stops: its error is the model's. **Right**, the log lacks a part of what the new policy does, and more pages stop helping: IPS counts that part as nothing, SNIPS as being like the rest, DR trusts the model. Their intervals look as narrow as ever; DR's holds the truth in about a tenth of the large logs. The cure is in the logging: give everything a chance.
+# *What to see:* **left**, IPS, SNIPS and DR close in on the truth as logs grow, slowly: with 300 pages each is off by a third or more. The direct method is best on small logs and then stops: its error is the model's. **Right**, the log lacks a part of what the new policy does, and more pages stop helping: IPS counts that part as nothing, SNIPS as being like the rest, DR trusts the model. Their intervals look as narrow as ever; DR's holds the truth in about a tenth of the large logs.
 
 # %% [markdown]
 # ## 10. The switch: people who change
 #
-# P2 trains *sequentially*, on and on, because the world drifts. Our dial `drift` is the chance per day that a person swaps an interest. We train once, on the first 19 days after the start, or go on to day 40.
+# P2 trains *sequentially*, on and on, because the world drifts. Our dial `drift` is the chance per day that a person swaps an interest. We train once, up to day 19, or go on to day 40.
 
 # %%
 plots.drift_gains(claims.results("drift"), drift.DRIFTS)
 
 # %% [markdown]
-# *What to see:* **right**, vectors of accounts keep taste in their weights. Without drift, old days (grey) teach as much of today's taste as equally many late days (blue); with drift they are left behind. **Left**, our ranker keeps taste in its *inputs*, the histories, which are up to date either way. Going on brings it about a fifth more minutes on average, in some worlds much less; but no more with drift than without. What pays is more data, and lessons about new videos.
+# *What to see:* **right**, vectors of accounts keep taste in their weights. Without drift, old days (grey) teach as much of today's taste as equally many late days (blue); with drift they are left behind. **Left**, our ranker keeps taste in its *inputs*, the histories, which are up to date either way. Going on brings it about a fifth more minutes on average, in some worlds much less, but no more with drift than without.
 
 # %% [markdown]
 # ## 11. Truth check over five worlds
@@ -311,7 +305,7 @@ HTML(claims.table("10").drop(columns="detectable").to_html(index=False))
 # * *The ranker's gain from sequential training does not grow with drift*: it reads taste from histories. That of vectors in the weights does (at equal amounts of data).
 # * *Doubly robust is not better than SNIPS*: our model was trained on pages of ten cards and corrects little.
 # * *Position as an input does not beat the shallow tower offline*; both beat the untreated model by as much.
-# * Twice the candidates, twice the time: the clock of a busy machine is too coarse to say so within a fifth.
+# * *Twice the candidates, twice the time*: our clock, on a busy machine, cannot tell within a fifth.
 #
 # ## Exercises
 #
@@ -393,7 +387,7 @@ _ = check("10-paired", paired_step)
 # ## Summary
 #
 # 1. Candidate sources for different senses of "fits" find more together than any alone, also with as many candidates.
-# 2. Two stages are worth about as much as ranking everything, for a fraction of the cost; the first stage also keeps the ranker on ground that it knows.
+# 2. Two stages are worth about as much as ranking everything, for a fraction of the cost.
 # 3. In front of users, what the ranker is asked to predict is worth more than everything else in this course.
 # 4. How wide, how large, how to weigh: set by hand, while looking at live trade-offs, waiting included.
 # 5. An offline measure is a hint. A log answers for another policy only with logged probabilities, and only for what the log contains.
