@@ -93,7 +93,7 @@ clicks = {n: [100 * (rounds[f"open/{n}/{r}/clicks"] / rounds[f"open/oracle/{r}/c
 guess.beside("; ".join(f"{n}: {a:.0f}% to {b:.0f}% of the oracle's" for n, (a, b) in clicks.items()))
 
 # %% [markdown]
-# *What to see:* **left**, no decay. In the first round, fed by the past ranking's pages, the naive ranker gets about half of the oracle's clicks; on its own pages it improves, to about two thirds. The shallow tower starts several per cent ahead, because it does not take over the past ranking's bias; at the end the two are level. **Middle**, concentration does not grow, either. The naive ranker spreads its showings more unevenly than the oracle throughout, most at the start; the shallow tower less so on average, and with exploration less still. **Right**, nobody starves new uploads. Exploration costs about 6% of the clicks and does not earn them back in six rounds.
+# *What to see:* **left**, no decay. In the first round, fed by the past ranking's pages, the naive ranker gets about half of the oracle's clicks; on its own pages it improves, to about 70%. The shallow tower starts several per cent ahead, because it does not take over the past ranking's bias; at the end the two are level. **Middle**, concentration does not grow, either. The naive ranker spreads its showings more unevenly than the oracle throughout, most at the start; the shallow tower less so on average, and with exploration less still. **Right**, nobody starves new uploads. Exploration costs about 6% of the clicks and does not earn them back in six rounds.
 
 # %% [markdown]
 # ## 4. The switch: close the loop
@@ -106,7 +106,7 @@ guess.beside("; ".join(f"{n}: {a:.0f}% to {b:.0f}% of the oracle's" for n, (a, b
 plots.loop_stages(rounds)
 
 # %% [markdown]
-# *What to see:* now it bites. About a quarter of the clicks is gone, showings are far more concentrated, and new uploads have half of their share: what was never clicked is not offered, so it is never clicked. The ranker behind the first stage cannot repair that, with or without shallow tower. Exploration evens out the showings, but one card in ten is too little to carry new videos into the first stage, and the clicks do not come back.
+# *What to see:* now it bites. More than a fifth of the clicks is gone, showings are far more concentrated, and new uploads have half of their share: what was never clicked is not offered, so it is never clicked. The damage is there from the first round and does not grow, because outside watches still teach the ranker. The ranker behind the first stage cannot repair that, with or without shallow tower. Exploration evens out the showings, but one card in ten is too little to carry new videos into the first stage, and the clicks do not come back.
 
 # %% [markdown]
 # ## 5. The loop in a bottle
@@ -134,7 +134,7 @@ plots.bottle_loops(
 )
 
 # %% [markdown]
-# *What to see:* **open**, both rankers settle near 90% of the oracle. **Closed**, clicks slide down round by round and new uploads fall below what chance would give them: the loop of the papers. **With exploration** new uploads come close to chance again; in clicks it pays for itself at best. Take the position bias away and the closed loop slides all the same: a first stage that believes in the past is enough.
+# *What to see:* **open**, both rankers settle near 90% of the oracle. Nobody watches anything elsewhere here. **Closed**, clicks slide down over the rounds and new uploads fall below what chance would give them: the loop of the papers. **With exploration** new uploads come close to chance again; in clicks it pays for itself at best. Take the position bias away and the closed loop slides all the same: a first stage that believes in the past is enough.
 
 # %% [markdown]
 # ## 6. A bias that nobody told you of
@@ -392,7 +392,7 @@ _ = check("11-int8", to_int8_and_back)
 # ## Summary
 #
 # 1. A ranker that learns from its own pages need not run away: what people do elsewhere, and the failures of what it promotes, correct it.
-# 2. It runs away where the first stage knows nothing but its own clicks. Then the shallow tower cannot help; look at what is never offered.
+# 2. The harm is done where the first stage knows nothing but its own clicks. Then the shallow tower cannot help; look at what is never offered.
 # 3. The shallow tower removes the bias of the *predecessor*, so it pays most in the first rounds. Exploration spreads showings and costs clicks.
 # 4. A residual test over all columns of the log names suspects; a bias that is found goes into the shallow tower.
 # 5. Ranking networks have room to spare: eight bits cost nothing, a small student little.
