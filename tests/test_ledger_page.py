@@ -8,7 +8,7 @@ from course.claims import page, registry
 from course.errors import ConfigError
 from course.paths import repository_root
 
-TEXT = f"# Title\n\n{page.START}\nold\n{page.END}\n\nafter\n"
+TEXT = f"# Title\n\n{page.START}\n@@@\n{page.END}\n\nafter\n"
 
 
 class Drawn:
@@ -22,6 +22,9 @@ def test_headline_counts_every_claim_once():
     counts = page.counts()
     assert sum(counts.values()) == len(registry.claims())
     assert f"Of {len(registry.claims())} rows, {counts['reproduced']} came out" in page.headline()
+    outcomes = registry.table()["outcome"]
+    assert page.lines()["holds"] == (outcomes == "holds").sum()
+    assert sum(page.lines().values()) == outcomes.isin(["holds", "fails", "undecided"]).sum()
 
 
 def test_table_has_a_line_for_each_claim_with_its_verdict():
@@ -35,7 +38,7 @@ def test_table_has_a_line_for_each_claim_with_its_verdict():
 
 def test_only_the_place_between_the_markers_changes():
     text = page.readme_with_ledger(TEXT)
-    assert text.startswith("# Title\n\n") and text.endswith("\n\nafter\n") and "old" not in text
+    assert text.startswith("# Title\n\n") and text.endswith("\n\nafter\n") and "@@@" not in text
     assert page.readme_with_ledger(text) == text
 
 

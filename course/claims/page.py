@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from course.claims import registry
-from course.claims.claim import NOT, PARTLY, REPRODUCED, UNTESTABLE
+from course.claims.claim import (
+    FAILS,
+    HOLDS,
+    NOT,
+    PARTLY,
+    REPRODUCED,
+    UNDECIDED,
+    UNTESTABLE,
+)
 from course.errors import ConfigError
 from course.paths import repository_root, write_whole
 
@@ -29,11 +37,21 @@ def counts() -> dict[str, int]:
     return {verdict: found.get(verdict, 0) for verdict in WORDS}
 
 
+def lines() -> dict[str, int]:
+    """Number of lines that decide, by outcome."""
+    found = Counter(registry.table()["outcome"])
+    return {outcome: found.get(outcome, 0) for outcome in (HOLDS, FAILS, UNDECIDED)}
+
+
 def headline() -> str:
-    """The ledger in one sentence."""
-    known = counts()
+    """The ledger in two sentences."""
+    known, deciding = counts(), lines()
     parts = [f"{n} {WORDS[verdict]}" for verdict, n in known.items() if n]
-    return f"Of {sum(known.values())} rows, {', '.join(parts[:-1])}, and {parts[-1]}."
+    return (
+        f"Of {sum(known.values())} rows, {', '.join(parts[:-1])}, and {parts[-1]}. Of the "
+        f"{sum(deciding.values())} lines that decide, {deciding[HOLDS]} hold, {deciding[FAILS]} "
+        f"fail and {deciding[UNDECIDED]} are undecided: their interval is too wide to tell."
+    )
 
 
 def markdown_table() -> str:

@@ -54,7 +54,7 @@ def system_loop() -> Figure:
         "combine": (7.55, 2.2, "combination\none score", "watch-time ranker"),
         "page": (10.0, 2.2, "page\nten cards here", "deep candidates"),
         "viewer": (10.0, 0.6, "viewer\nlooks, clicks,\nwatches", "truth"),
-        "bias": (5.1, 0.6, "position, device\n(used in training only)", "shallow tower"),
+        "bias": (5.1, 0.6, "position, device\n(in training only)", "shallow tower"),
     }
     for x, y, text, name in boxes.values():
         ax.add_patch(
