@@ -37,25 +37,25 @@ def test_table_has_a_line_for_each_claim_with_its_verdict():
 
 
 def test_only_the_place_between_the_markers_changes():
-    text = page.readme_with_ledger(TEXT)
+    text = page.readme_with_ledger(TEXT, lambda: "new")
     assert text.startswith("# Title\n\n") and text.endswith("\n\nafter\n") and "@@@" not in text
-    assert page.readme_with_ledger(text) == text
+    assert "\nnew\n" in text and page.readme_with_ledger(text, lambda: "new") == text
 
 
 @pytest.mark.parametrize("text", ["", TEXT + page.START, TEXT.replace(page.END, "")])
 def test_a_readme_without_a_place_is_refused(text):
     with pytest.raises(ConfigError, match="no place for the ledger"):
-        page.readme_with_ledger(text)
+        page.readme_with_ledger(text, lambda: "new")
 
 
 def test_write_makes_pictures_and_leaves_nothing_half(tmp_path):
     (tmp_path / "README.md").write_text(TEXT, encoding="utf-8")
-    files = page.write(tmp_path, {"a.png": Drawn})
+    files = page.write(tmp_path, {"a.png": Drawn}, lambda: "new")
     assert [f.name for f in files] == ["a.png", "README.md"]
     assert files[0].read_bytes() == b"picture"
     (tmp_path / "README.md").write_text("no markers", encoding="utf-8")
     with pytest.raises(ConfigError):
-        page.write(tmp_path, {"b.png": Drawn})
+        page.write(tmp_path, {"b.png": Drawn}, lambda: "new")
     assert not (tmp_path / "data" / "pictures" / "b.png").exists()
 
 

@@ -76,8 +76,12 @@ def section() -> str:
     )
 
 
-def readme_with_ledger(text: str) -> str:
+def readme_with_ledger(text: str, ledger: Callable[[], str] = section) -> str:
     """The text of a README with a fresh ledger between the two markers.
+
+    Parameters
+    ----------
+    ledger : function that returns what to write; for tests
 
     Raises
     ------
@@ -91,20 +95,25 @@ def readme_with_ledger(text: str) -> str:
             fix="put both back",
         )
     before, rest = text.split(START)
-    return f"{before}{START}\n{section()}\n{END}{rest.split(END)[1]}"
+    return f"{before}{START}\n{ledger()}\n{END}{rest.split(END)[1]}"
 
 
-def write(root: Path | None = None, pictures: Mapping[str, Callable] | None = None) -> list[Path]:
+def write(
+    root: Path | None = None,
+    pictures: Mapping[str, Callable] | None = None,
+    ledger: Callable[[], str] = section,
+) -> list[Path]:
     """Write the README's ledger and its pictures; return the files.
 
     Parameters
     ----------
     root : the repository; None = this one
     pictures : name of a file in ``data/pictures`` -> function that draws it
+    ledger : see `readme_with_ledger`
     """
     root = repository_root() if root is None else root
     readme, written = root / "README.md", []
-    text = readme_with_ledger(readme.read_text(encoding="utf-8"))
+    text = readme_with_ledger(readme.read_text(encoding="utf-8"), ledger)
     for name, draw in (_pictures() if pictures is None else pictures).items():
         target = root / "data" / "pictures" / name
         drawn = io.BytesIO()

@@ -103,12 +103,12 @@ def summary(*which: str) -> pd.DataFrame:
     """The ledger in short: one row for each claim, with its first deciding contrast."""
     rows = []
     for claim in _chosen(which):
-        ours, detectable = "", ""
+        ours, detectable, known = "", "", None
         if claim.trial:
             known = results(claim.trial)
             first = next(f for f in claim.findings(known) if f.expected)
             ours, detectable = f"{first.label}: {first.ours}", f"{first.detectable:.2g}"
-        verdict = claim.verdict(results(claim.trial) if claim.trial else None)
+        verdict = claim.verdict(known)
         rows.append((claim.id, claim.chapter, claim.title, claim.paper, ours, detectable, verdict))
     columns = ["claim", "chapter", "what the paper says", "paper", "ours", "detectable", "verdict"]
     return pd.DataFrame(rows, columns=columns)
