@@ -330,3 +330,12 @@ def test_an_empty_pool_row_is_never_shown(system, pages):
                 ("x",))  # fmt: skip
     scores = funnel_width.scored(system.recommender, few, pool)
     assert np.isneginf(scores[1, 1:]).all() and np.isfinite(scores[0]).all()
+
+
+def test_a_width_between_two_measured_ones_is_interpolated():
+    cards, minutes = np.array([10.0, 1_000.0]), np.array([2.0, 4.0])
+    titles = [plots.funnel_value(w, d, cards, minutes).axes[0].get_title("left")
+              for w, d in ((100, 0.0), (110, 0.0), (100, 50.0))]  # fmt: skip
+    assert titles[0] == "100 cards: 40 ms, 3.0 minutes"
+    assert len(set(titles)) == 3
+    assert titles[2].endswith("2.3 minutes")  # half leaves per 100 ms: 3 x 0.5 ** 0.4

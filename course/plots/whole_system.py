@@ -105,11 +105,13 @@ def _funnel(ax, cards, minutes, drop_off, width, fixed_ms, ms_per_card) -> None:
     ax.set_xticks([10, 100, 1_000], ["10", "100", "1,000"])
     ax.minorticks_off()
     if width is not None:
-        at = int(np.argmin(np.abs(cards - width)))
-        ax.axvline(cards[at], color=MUTED, lw=1.2, ls="--")
-        ms = fixed_ms + ms_per_card * cards[at]
-        ax.set_title(f"{cards[at]:.0f} cards: {ms:.0f} ms, {(minutes * left)[at]:.1f} minutes",
-                     fontsize=12)  # fmt: skip
+        ms = fixed_ms + ms_per_card * width
+        # Between two measured widths a straight line over the logarithm.
+        kept = np.interp(np.log(width), np.log(cards), minutes)
+        kept *= (1.0 - drop_off) ** (ms / 100.0)
+        ax.plot(width, kept, "o", ms=12, mfc="none", mew=2, color=MUTED)
+        ax.axvline(width, color=MUTED, lw=1.2, ls="--")
+        ax.set_title(f"{width:,} cards: {ms:.0f} ms, {kept:.1f} minutes", fontsize=12)
     else:
         ax.set_title(f"{drop_off:.0%} leave: best {cards[best]:,.0f}", fontsize=12)
 
@@ -127,7 +129,7 @@ def funnel_value(
 
     Parameters
     ----------
-    width : candidates to mark (the nearest measured width)
+    width : candidates to mark, at least 1
     drop_off : share of people who leave per 100 ms
     cards, minutes : (k,) candidates and expected minutes per page
     fixed_ms, ms_per_card : assumed waiting time
@@ -231,8 +233,8 @@ def offline_beside_live(
     for ax, (offline, live), texts in zip(np.atleast_1d(axes), pairs, named, strict=True):
         for name, row in found.iterrows():
             base = name.split(",")[0]
-            ax.plot(row[offline], row[live], marker=look(base)["marker"], ms=8, ls="",
-                    color=colour({"many objectives": "multitask"}.get(base, base)))  # fmt: skip
+            same = {"many objectives": "multitask", "watch ranker": "watch-time ranker"}
+            ax.plot(row[offline], row[live], ls="", ms=8, **look(same.get(base, base)))
             if name in texts:
                 ax.annotate(name, (row[offline], row[live]), xytext=texts[name], fontsize=9.5,
                             textcoords="offset points", color=MUTED,

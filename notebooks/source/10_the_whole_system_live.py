@@ -233,7 +233,7 @@ pd.DataFrame(shown, index=list(columns)).T.rename_axis("strength").round(2)
 dozen = sum(trial.dozen_table(row) for _, row in results.iterrows()) / len(results)
 left = {"many objectives, clicks": (-8, 8), "shallow tower, clicks": (-8, 6)}
 right = {"length": (8, -4), "watch ranker": (-9, -4), "click ranker": (9, -8)}
-both = {"popularity": (8, 0), "length": (8, -4)}
+both = {"popularity": (8, 0), "length": (8, -12)}
 pairs = [("auc", "clicks"), ("error", "watch_minutes")]
 plots.offline_beside_live(dozen, pairs, [left | both, right])
 
