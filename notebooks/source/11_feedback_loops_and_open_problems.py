@@ -10,7 +10,7 @@
 # %% [markdown]
 # # 11 · Feedback loops and open problems
 #
-# **Promise.** After this chapter you can let a recommender learn from its own pages and say what that does, search a log for a bias that nobody told you of, compress a ranker, and say which claims of the two papers came out in this course and which did not.
+# **Promise.** After this chapter you can let a recommender learn from its own pages, search a log for a bias that nobody told you of, compress a ranker, and say which claims of the two papers came out here.
 #
 # * **Papers.** Zhao et al. 2019 (P2), sections 4.3, 5.4 and 6; Chaney et al. 2018 (feedback loops); Tang et al. 2020 (PLE).
 # * **You should know.** Chapters 07 to 09.
@@ -38,7 +38,7 @@ print(world)
 # %% [markdown]
 # ## 1. The question
 #
-# A system shows pages, logs the clicks, learns from the log, and shows again. What it never showed it never learns about; what stood on top was clicked because it stood there. P2 calls this a *feedback loop*: the ranker feeds on the bias of its predecessor.
+# A system shows pages, logs the clicks, learns from the log, and shows again. What stood on top was clicked because it stood there; what was never shown was never clicked. P2 calls this a *feedback loop*.
 
 # %%
 guess = predict(
@@ -52,7 +52,7 @@ guess
 # %% [markdown]
 # ## 2. Serve, log, learn
 #
-# `run_rounds` gives each *arm* its own copy of the world. Before each round it hands the arm's rows so far to a function, the *learner*, and serves the policy that comes back; `None` recommends nothing. The smallest learner there is: clicks over showings of each video, counted on the arm's own pages.
+# `run_rounds` gives each *arm* its own copy of the world. Before each round it hands the arm's rows so far to a *learner* and serves the policy that comes back; `None` recommends nothing. The smallest learner: clicks over showings of each video, on the arm's own pages.
 
 
 # %%
@@ -76,12 +76,12 @@ columns = ["clicks", "gini", "coverage", "topics", "watched_gini"]
 found.table.set_index(["arm", "round"])[columns].round(2)
 
 # %% [markdown]
-# `gini` is the *Gini coefficient* of the showings over all videos: 0 = all are shown equally often, towards 1 = one takes all (exercise 1). `coverage` is the share of the videos that were shown at all. `topics` and `watched_gini` are about what people watch from anywhere, with or without us. Serving by click rate brings more clicks than chance at once and narrows what is shown. Is that too narrow? Only the oracle can say, and what people like *is* uneven.
+# `gini` is the *Gini coefficient* of the showings: 0 = all videos are shown equally often, towards 1 = one takes all (exercise 1). `coverage` is the share of the videos that were shown at all; `topics` and `watched_gini` are about what people watch from anywhere. Serving by click rate brings more clicks than chance and narrows what is shown. Too much? Only the oracle can say: what people like *is* uneven.
 
 # %% [markdown]
 # ## 3. Six rounds in five worlds
 #
-# Now chapter 09's click models, with all features, trained anew before each round on the last six days. From the third round on these days are all their own. Three arms: *naive* (no treatment of position), the *shallow tower*, and the shallow tower with *exploration*: one card in ten goes to a candidate drawn by chance. New videos are uploaded all the time.
+# Now chapter 09's click models, with all features, trained anew before each round on the last six days: from the third round on, all their own. Three arms: *naive* (no treatment of position), the *shallow tower*, and the tower with *exploration*: one card in ten goes to a candidate drawn by chance. New videos arrive all the time.
 
 # %%
 rounds = claims.results("feedback")
@@ -90,7 +90,9 @@ plots.loop_rounds(rounds)
 # %%
 clicks = {n: [100 * (rounds[f"open/{n}/{r}/clicks"] / rounds[f"open/oracle/{r}/clicks"]).mean()
               for r in (1, 6)] for n in ("naive", "shallow tower")}  # fmt: skip
-guess.beside("; ".join(f"{n}: {a:.0f}% to {b:.0f}% of the oracle's" for n, (a, b) in clicks.items()))
+guess.beside(
+    "; ".join(f"{n}: {a:.0f}% to {b:.0f}% of the oracle's" for n, (a, b) in clicks.items())
+)
 
 # %% [markdown]
 # *What to see:* **left**, no decay. In the first round, fed by the past ranking's pages, the naive ranker gets about half of the oracle's clicks; on its own pages it improves, to about 70%. The shallow tower starts several per cent ahead, because it does not take over the past ranking's bias; at the end the two are level. **Middle**, concentration does not grow, either. The naive ranker spreads its showings more unevenly than the oracle throughout, most at the start; the shallow tower less so on average, and with exploration less still. **Right**, nobody starves new uploads. Exploration costs about 6% of the clicks and does not earn them back in six rounds.
@@ -98,9 +100,9 @@ guess.beside("; ".join(f"{n}: {a:.0f}% to {b:.0f}% of the oracle's" for n, (a, b
 # %% [markdown]
 # ## 4. The switch: close the loop
 #
-# Why no decay? Three things keep the loop open here. The nominators draw from what is popular in the *outside* world: people search, browse and follow series; about six watches in ten do not come from our pages. The ranker's counters see those watches, too (P1 trains on all watches for this reason). And a video that was put on top by mistake is not clicked there, so the log holds the correction.
+# Why no decay? Three things keep the loop open. The nominators draw from what is popular *outside*: about six watches in ten do not come from our pages. The ranker's counters see those watches, too (why P1 trains on all watches). And what was put on top by mistake is not clicked there: the log holds the correction.
 #
-# We shut the first door. A first stage of our own learns from the log as well: of the 30 candidates it lets the 12 with the most clicks in the last six days through to the ranker.
+# We shut the first door: a first stage of our own lets only 12 of the 30 candidates through to the ranker, those with the most clicks in the last six days.
 
 # %%
 plots.loop_stages(rounds)
@@ -134,14 +136,14 @@ plots.bottle_loops(
 )
 
 # %% [markdown]
-# *What to see:* **open**, both rankers settle near 90% of the oracle. Nobody watches anything elsewhere here. **Closed**, clicks slide down over the rounds and new uploads fall below what chance would give them: the loop of the papers. **With exploration** new uploads come close to chance again; in clicks it pays for itself at best. Take the position bias away and the closed loop slides all the same: a first stage that believes in the past is enough.
+# *What to see:* **open**, both rankers settle near 90% of the oracle. Here nobody watches elsewhere. **Closed**, clicks slide down and new uploads fall below what chance would give them: the loop of the papers. **With exploration** new uploads come close to chance again; in clicks it pays for itself at best. Take the position bias away and the closed loop slides all the same: a first stage that believes in the past is enough.
 
 # %% [markdown]
 # ## 6. A bias that nobody told you of
 #
-# In the next world large thumbnails are clicked more, whatever the video (the dial `thumbnail_bias`). The size is logged, but no feature. A shallow tower that knows positions and devices cannot explain it. Could you have found out?
+# In the next world large thumbnails are clicked more, whatever the video (dial `thumbnail_bias`). The size is logged, but no model knows it. Could you have found out?
 #
-# A **residual test**. Take cards that trained nothing. For a group of them add up the clicks, $O$, and what the model expected, $E=\sum p$. If the model is right, the difference has variance $\sum p(1-p)$, and $z=(O-E)/\sqrt{\sum p(1-p)}$ is about standard normal. Try every column that the log has; the worst group speaks for its column.
+# A **residual test**. Take cards that trained nothing. For a group of them add up the clicks, $O$, and what the model expected, $E=\sum p$. If the model is right, $z=(O-E)/\sqrt{\sum p(1-p)}$ is about standard normal. Try every column of the log; the worst group speaks for its column.
 
 
 # %%
@@ -165,7 +167,7 @@ for name, column in columns.items():
 print("agrees with course.experiments.second_bias.residual_test")
 
 # %% [markdown]
-# Found, it goes where position went: into the shallow tower, crossed with position and device. Each cell becomes two, for small and for large. At serving all count as small.
+# Found, it goes where position went: into the shallow tower, crossed with position and device. At serving all count as small.
 
 # %%
 models["position and size"] = second_bias.fit_with(task, size=True, seed=7)
@@ -174,20 +176,22 @@ tests["position and size"] = second_bias.residual_test(clicked, p, columns)
 plots.suspects(tests)
 
 # %% [markdown]
-# *What to see:* **left**, the size sticks out, with |z| far above ten. A few innocent columns pass 2 (dotted) as well: no model is right everywhere, and ten columns are many guesses. So the test names suspects; the largest is looked at first. **Right**, with the size in the tower it is one column among others.
+# *What to see:* **left**, the size sticks out, with |z| above ten. A few innocent columns pass 2 (dotted) as well: no model is right everywhere. The test names suspects. **Right**, with the size in the tower it is one column among others.
 #
-# What did the bias cost? In this world the size is a coin toss, all videos have it equally often, and the order on the page hardly suffers. So we thin the training log out until large thumbnails stand mostly with popular videos, as if somebody had handed them out. Live, mean of five worlds:
+# What did it cost? Here the size is a coin toss, and the order on the page hardly suffers. So we also thin the log until large thumbnails stand mostly with popular videos. Live, mean of five worlds:
 
 # %%
 biases = claims.results("second_bias")
 for sizes in ("chance", "popularity"):
     live = [biases[f"live/{sizes}/{name}/clicks"] for name in models]
-    print(f"sizes by {sizes:10}: knowing the size is worth {100 * (live[1] / live[0] - 1).mean():+.1f}% clicks")
+    print(
+        f"sizes by {sizes:10}: knowing the size is worth {100 * (live[1] / live[0] - 1).mean():+.1f}% clicks"
+    )
 
 # %% [markdown]
 # ## 7. Who pays for sharing? PLE
 #
-# Chapter 08's experts are for everybody. If one task gains by sharing, another may pay: a *seesaw*. PLE (progressive layered extraction) gives each task $k$ experts of its own beside common ones, and the gate of $k$ cannot reach the others':
+# If one task gains by sharing experts, another may pay: a *seesaw*. PLE (progressive layered extraction) gives each task $k$ experts of its own beside common ones; its gate cannot reach the others':
 #
 # $$y_k = h^k\Big(\sum_i g^k_i\, f_i\Big), \qquad i \in \text{own experts of } k \;\cup\; \text{common experts}.$$
 
@@ -211,19 +215,19 @@ for k in (0, 1):
 print("agrees with course.models.ple")
 
 # %% [markdown]
-# The seven tasks of chapter 08, at about 19,000 multiplications each: MMoE, PLE, and seven small networks, one for each task (*alone*). *Captured* is the share of the truth that a model has learned (1 = all). Below, each task against itself alone:
+# The seven tasks of chapter 08, at about 19,000 multiplications each: MMoE, PLE, and seven small networks (*alone*). *Captured* is the share of the truth that was learned. Each task against itself alone:
 
 # %%
 shared = claims.results("seesaw")
 plots.winners_and_losers(shared)
 
 # %% [markdown]
-# *What to see:* sharing is expensive here. Likes and dismissals, which follow rules of their own, lose 15 points and more in both; what follows a click gains little. PLE captures about one point more than MMoE on average; fewer pairs of a winner and a loser cannot be shown (section 10). Most of the damage is done below the experts, in the common layer of 48 units that P2 puts there for its cost. With experts directly on the input, at no more multiplications, more than half of it is gone, for both.
+# *What to see:* sharing is expensive here. Likes and dismissals, which follow rules of their own, lose about 15 points or more in both; what follows a click gains little. PLE captures about one point more than MMoE on average; fewer pairs of a winner and a loser cannot be shown (section 10). Most of the damage is done below the experts, in the common layer of 48 units that P2 puts there for its cost. With experts directly on the input, at no more multiplications, about half of it is gone, for both.
 
 # %% [markdown]
 # ## 8. Cheaper rankers
 #
-# P2 ends with *model compression*. Two ways. **Distillation:** a large teacher, here the mean of four rankers of chapter 07, gives each card odds $o$, without the luck of a single click. A student learns from them: each card counts as clicked with the weight $o$ *and* as not clicked with the weight 1, so that the best answer is $e^z=o$.
+# **Distillation.** A teacher, here the mean of four rankers of chapter 07, gives each card odds $o$, free of the luck of a single click. For the student each card counts as clicked with the weight $o$ *and* as not clicked with the weight 1; the best answer is $e^z=o$.
 
 
 # %%
@@ -248,7 +252,7 @@ assert torch.allclose(taught(z, odds), compression.teach(odds)(z, torch.arange(3
 print("e^z =", z.exp().detach().numpy().round(2))
 
 # %% [markdown]
-# **Rounding:** a weight is stored as a whole number from −127 to 127 (8 bits) times one scale for each row, instead of 32 bits (exercise 3). We train a small ranker and round all of its tables and layers:
+# **Rounding.** A weight is stored as a whole number from −127 to 127 (8 bits instead of 32) times one scale for each row (exercise 3). All tables and layers of a small ranker, rounded:
 
 # %%
 small = compression.compression_task(seed=7, test_pages=300)
@@ -257,8 +261,6 @@ bits = (2, 3, 4, 5, 6, 8)
 scores = {b: compression.quantised(student, b).logits(small.test)[:1500] for b in bits}
 scores[0] = student.logits(small.test)[:1500]
 weight = student.tower.layers[0].linear.weight.detach().numpy()
-
-# %%
 sliders(
     plots.fewer_bits,
     fixed={"weight": weight, "scores": scores},
@@ -274,25 +276,25 @@ plots.fewer_bits_at(weight, scores)
 # %% [markdown]
 # *What to see:* at 8 bits nothing changes. At 4 bits the weights stand on a staircase, and the scores hardly notice. At 2 bits each weight is minus its row's scale, 0 or plus; even then most of the order is left.
 #
-# What is it worth live? The gain is watch minutes per page above the past ranking; 100% is that of the four teachers.
+# Live, the gain is watch minutes per page above the past ranking; 100% is that of the four teachers.
 
 # %%
 plots.price_of_quality(claims.results("compression"))
 
 # %% [markdown]
-# *What to see:* **right**, 8 bits are free, and even 2 or 3 keep the gain at less than an eighth of the bytes. **Left**, the taught student, with 4% of the multiplications, keeps about 96%. But so does a student that learned from the clicks alone: in worlds of this size four large rankers know no more than a small one (chapter 07 saw it coming), and a teacher who knows no more has nothing to hand down. On the two worlds on which the settings were chosen the teaching had paid.
+# *What to see:* **right**, 8 bits are free, and 3 keep the gain at an eighth of the bytes (the wide bars are the luck of the teachers, common to all). **Left**, the taught student, with 4% of the multiplications, keeps about 96%. But so does a student that learned from the clicks alone: in worlds of this size four large rankers know no more than a small one (chapter 07), and have nothing to hand down. On the two worlds on which the settings were chosen the teaching had paid.
 
 # %% [markdown]
 # ## 9. What the papers leave open, and where this course stands
 #
-# * **No ground truth** (P1). Nobody tells what people wanted; clicks and minutes are proxies. We had the truth, and chapter 07 showed how far a proxy leads away from it: many extra minutes were only longer videos.
-# * **Offline is not online** (P1, P2). Held-out metrics preferred the wrong label (chapter 05) and the biased ranker (chapter 09). P2 adds that simpler models generalise better online. Final word: a live test.
-# * **A corpus that is sparse and never ends** (P1, P2). Most videos have few clicks, and new ones none (chapters 01, 04). Features that generalise did more here than ids; our catalogue of thousands says little about one of billions.
-# * **Effectiveness against efficiency** (P2). A slower page costs what a better model wins (chapter 10). Section 8 shows how much of a ranker is spare.
-# * **Biases of the training data** (P2). Position is one. Section 6 finds one that stands in a logged column; a bias that no column holds stays invisible to every residual test.
-# * **Architectures do not carry over** (P2). Mixed features, many objectives and noisy labels resist what works on text or pictures. Not tested here: attention, transformers, semantic ids, and models that generate.
-# * **Stability and expressiveness** (P2). Section 7 tried one successor of MMoE. Trainings spread over many machines, where gates polarise most, we do not have.
-# * **Other people.** Our people do not change their taste because of what they are shown, beyond what they get tired of. Echo chambers, harm and fairness to creators cannot be studied in a world that does not have them.
+# * **No ground truth** (P1). Clicks and minutes are proxies. We had the truth, and chapter 07 showed a proxy leading away from it: many extra minutes were only longer videos.
+# * **Offline is not online** (P1, P2). Held-out metrics preferred the wrong label (chapter 05) and the biased ranker (chapter 09). The live test has the last word.
+# * **A corpus that is sparse and never ends** (P1, P2). Most videos have few clicks, new ones none (chapters 01, 04). Our thousands of videos say little about billions.
+# * **Effectiveness against efficiency** (P2). A slower page costs what a better model wins (chapter 10).
+# * **Biases of the training data** (P2). Section 6 finds one that stands in a logged column. One that no column holds stays invisible.
+# * **Architectures do not carry over** (P2). Mixed features, many objectives and noisy labels resist what works on text or pictures. Not tested here: attention, semantic ids, generating models.
+# * **Stability and expressiveness** (P2). Section 7 tried one successor of MMoE; training on many machines, where gates polarise most, we do not have.
+# * **People who change.** Ours tire of what they are shown, but do not come to like it. Echo chambers, harm and fairness to creators cannot be studied in a world without them.
 
 # %% [markdown]
 # ## 10. Truth check over five worlds
@@ -307,7 +309,7 @@ own
 #
 # ## 11. The whole ledger
 #
-# Every claim of the course, by chapter and verdict. *Reproduced*: all of its ranges hold over five worlds; *partly*: some; *not reproduced*: none. A failed row is a finding and stays.
+# Every claim of the course. *Reproduced*: all of its ranges hold over five worlds; *partly*: some; *not reproduced*: none.
 
 # %%
 plots.ledger_overview()
@@ -318,7 +320,7 @@ with pd.option_context("display.max_colwidth", None):
 HTML(f"<details><summary>All rows: claim, what came out first, verdict</summary>{rows}</details>")
 
 # %% [markdown]
-# *What to see:* most claims hold in part. Usually the direction is there and the size is not, or the direction holds until a strong rival is let in. The notes of each row say which.
+# *What to see:* most claims hold in part. A row that failed is a finding and stays.
 #
 # ## Exercises
 #
@@ -393,7 +395,7 @@ _ = check("11-int8", to_int8_and_back)
 #
 # 1. A ranker that learns from its own pages need not run away: what people do elsewhere, and the failures of what it promotes, correct it.
 # 2. The harm is done where the first stage knows nothing but its own clicks. Then the shallow tower cannot help; look at what is never offered.
-# 3. The shallow tower removes the bias of the *predecessor*, so it pays most in the first rounds. Exploration spreads showings and costs clicks.
+# 3. The shallow tower removes the bias of the *predecessor*, so it pays most at first. Exploration spreads showings and costs clicks.
 # 4. A residual test over all columns of the log names suspects; a bias that is found goes into the shallow tower.
 # 5. Ranking networks have room to spare: eight bits cost nothing, a small student little.
 #
