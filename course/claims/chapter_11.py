@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
-from course.experiments import compression, feedback, second_bias, seesaw
+from course.experiments import compression, feedback, first_stage, second_bias, seesaw
 
 TRIALS = (
     Trial("feedback", feedback.trial, minutes=1.7),
+    Trial("first_stage", first_stage.trial, minutes=0.5),
     Trial("second_bias", second_bias.trial, minutes=0.3),
     Trial("seesaw", seesaw.trial, minutes=0.4),
     Trial("compression", compression.trial, minutes=0.3),
@@ -53,6 +54,15 @@ def _arms(one: str, other: str, measure: str):
 def _stages(arm: str, measure: str):
     """Closed minus open, in the last rounds."""
     return _minus(_mean(arm, measure, LATE, "closed"), _mean(arm, measure, LATE))
+
+
+def _stage(name: str, measure: str):
+    """Mean over the last rounds behind a first stage."""
+    return lambda t: t[[f"{name}/{n}/{measure}" for n in LATE]].mean(axis=1)
+
+
+def _between(one: str, other: str, measure: str):
+    return _minus(_stage(one, measure), _stage(other, measure))
 
 
 def _gap(model: str, column: str = GUILTY):
@@ -171,6 +181,39 @@ CLAIMS = (
         "of the past ranking, and gets better on its own. With a first stage that knows "
         "nothing but the own clicks, a fifth of the clicks and half of the new uploads are lost at "
         "once; that does not grow over the rounds either.",
+    ),
+    Claim(
+        id="P2-C11b",
+        chapter="11",
+        title="A first stage that learns from nothing but its own pages shuts new uploads out; one "
+        "that sees what is watched elsewhere does so less, and serves people better",
+        paper="P1, section 3.4: trained on all watches, not only those of its own pages, or new "
+        "content hardly surfaces and the system exploits too much (no number)",
+        trial="first_stage",
+        contrasts=(
+            Contrast(
+                "12 of 30 by own clicks minus by chance, rounds 5-6: share of new uploads",
+                _between("own clicks", "chance", "new"),
+                high=0.0,
+            ),
+            Contrast("the same: Gini", _between("own clicks", "chance", "gini"), low=0.0),
+            Contrast(
+                "the same: clicks (%)",
+                _against(_stage("own clicks", "clicks"), _stage("chance", "clicks")),
+                high=0.0,
+            ),
+            Contrast(
+                "by all watches minus by own clicks: share of new uploads",
+                _between("all watches", "own clicks", "new"),
+                low=0.0,
+            ),
+            Contrast("the same: Gini", _between("all watches", "own clicks", "gini"), high=0.0),
+            Contrast(
+                "the same: clicks (%)",
+                _against(_stage("all watches", "clicks"), _stage("own clicks", "clicks")),
+                low=0.0,
+            ),
+        ),
     ),
     Claim(
         id="P2-C16",
