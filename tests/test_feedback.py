@@ -6,7 +6,7 @@ import pytest
 
 from course import plots, run_rounds, simulate
 from course.errors import ConfigError
-from course.experiments import feedback
+from course.experiments import feedback, first_stage
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Record
 from course.simulator.rounds import gini
@@ -136,4 +136,33 @@ def test_trial_and_its_figures():
     fig = plots.loop_rounds(table)
     assert plots.png(fig) and len(fig.axes) == 3
     assert fig.axes[0].get_ylim()[0] == 0
-    assert plots.png(plots.loop_stages(table, rounds=(1, 2)))
+    stages = pd.DataFrame({f"{s}/{n}/{m}": [0.4, 0.5] for s in first_stage.STAGES
+                           for n in (1, 2) for m in ("clicks", "gini", "new")})  # fmt: skip
+    drawn = plots.loop_stages(table, stages, rounds=(1, 2))
+    assert plots.png(drawn) and len(drawn.axes[0].get_yticks()) == 5
+
+
+def test_first_stages_know_what_they_say(world):
+    kinds = {}
+    for stage in first_stage.STAGES:
+        policy = first_stage.learner(world, stage, days_per_round=2)(Record(), world.engine)
+        kinds[stage] = policy
+        pages = run_rounds(
+            world, {stage: lambda record, engine, policy=policy: policy}, rounds=1, days_per_round=1
+        ).records[stage][0].table("impressions")  # fmt: skip
+        assert len(pages["video"]) > 0
+    logs = world.logs()
+    last = logs.watches["time"] >= logs.impressions["time"].max() - feedback.WINDOW_DAYS
+    counts = np.bincount(logs.watches["video_id"][last])
+    known = kinds["all watches"].clicks
+    assert np.array_equal(known[: len(counts)], counts)
+    own = logs.impressions[logs.impressions["time"] >= 12 - feedback.WINDOW_DAYS]
+    assert kinds["own clicks"].clicks.sum() == own["clicked"].sum() < known.sum()
+    with pytest.raises(ConfigError, match="own clicks"):
+        first_stage.learner(world, "nobody")
+
+
+def test_trial_of_the_first_stages():
+    one = first_stage.trial(3, rounds=1, size=SMALL)
+    assert {key.split("/")[0] for key in one} == set(first_stage.STAGES)
+    assert one["chance/1/gini"] < one["own clicks/1/gini"]

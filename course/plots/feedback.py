@@ -23,11 +23,13 @@ BOTTLE_SEEDS = (7, 11)
 GUILTY = "#b8340f"
 _BETWEEN = {"fontsize": 9.5, "ncols": 2, "loc": "center", "bbox_to_anchor": (0.5, 0.53)}
 STAGES = {
-    "naive": "naive",
-    "shallow tower": "shallow tower",
-    "naive + exploration": "naive + explor.",
-    "shallow + exploration": "shallow + explor.",
+    "all 30": ("open/naive", "naive"),
+    "12 by chance": ("chance", "naive"),
+    "12 by all watches": ("all watches", "naive"),
+    "12 by own clicks": ("own clicks", "naive"),
+    "the same, exploring": ("closed/naive + exploration", "naive + exploration"),
 }
+"""First stage -> columns of its results, and whose colour it has."""
 
 
 def _values(results: pd.DataFrame, stage: str, arm: str, measure: str) -> np.ndarray:
@@ -70,37 +72,37 @@ def loop_rounds(
 
 
 @styled
-def loop_stages(results: pd.DataFrame, rounds: Sequence[int] = (5, 6)) -> Figure:
-    """Draw the last rounds under an open and a closed first stage.
+def loop_stages(
+    results: pd.DataFrame, stages: pd.DataFrame, rounds: Sequence[int] = (5, 6)
+) -> Figure:
+    """Draw the last rounds of the naive ranker behind several first stages.
 
     Parameters
     ----------
-    results : as for `loop_rounds`
+    results : as for `loop_rounds`: without a first stage, and closed with exploration
+    stages : a row for each seed; columns ``<stage>/<round>/<measure>``
     rounds : over which the mean is taken
     """
-    fig, axes = figure(len(PANELS), height=3.3, sharey=True)
-    take = np.asarray(rounds) - 1
-    names = list(STAGES)[::-1]
+    fig, axes = figure(len(PANELS), height=3.4, sharey=True)
+
+    def mean_of(table, prefix, measure):
+        return table[[f"{prefix}/{n}/{measure}" for n in rounds]].mean(axis=1).to_numpy()
+
     for ax, (measure, title) in zip(axes, PANELS.items(), strict=True):
-        for y, arm in enumerate(names):
-            for stage, marker, up in (("open", "o", 0.13), ("closed", "X", -0.13)):
-                found = _values(results, stage, arm, measure)[:, take].mean(axis=1)
-                mean, half = interval(found)
-                tone = colour(arm) if stage == "open" else MUTED
-                ax.errorbar(mean, y + up, xerr=half, fmt=marker, ms=8, capsize=4, color=tone)
-        line = _values(results, "open", "oracle", measure)[:, take].mean()
-        ax.axvline(line, color=colour("oracle"), ls=(0, (5, 3)), lw=1.4)
+        oracle = mean_of(results, "open/oracle", measure)
+        factor = {"clicks": 100 / oracle, "new": 100.0}.get(measure, 1.0)
+        for y, (name, arm) in enumerate(STAGES.values()):
+            table = results if "/" in name else stages
+            mean, half = interval(factor * mean_of(table, name, measure))
+            style = {**look(arm), "ls": "", "ms": 8}
+            ax.errorbar(mean, len(STAGES) - 1 - y, xerr=half, capsize=4, **style)
+        line = (factor * oracle).mean()
+        ax.axvline(line, color=colour("oracle"), ls=(0, (5, 3)), lw=1.4, label="oracle")
         ax.set(title=title, xlabel="mean of the last rounds")
         ax.grid(axis="y", visible=False)
-        ax.set_ylim(-0.6, len(names) - 0.4)
-    axes[0].set_yticks(range(len(names)), [STAGES[name] for name in names])
-    marks = (("open first stage", "o", ""), ("closed first stage", "X", ""), ("oracle", None, "--"))
-    handles = [
-        axes[0].plot([], [], marker=marker, ls=line, label=label,
-                     color=colour("oracle") if label == "oracle" else MUTED)[0]
-        for label, marker, line in marks
-    ]  # fmt: skip
-    fig.legend(handles=handles, loc="outside lower center", ncols=3)
+        ax.set_ylim(-0.6, len(STAGES) - 0.4)
+    axes[0].set_yticks(range(len(STAGES)), list(STAGES)[::-1])
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center")
     return fig
 
 
