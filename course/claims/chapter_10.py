@@ -164,7 +164,8 @@ CLAIMS = (
             Contrast("minutes per page, system over random (times)",
                      _ratio("steps/+ shallow tower/watch_minutes/expected",
                             "steps/random/watch_minutes/expected"), low=1.0),
-            Contrast("a day of its own log: minutes per page over the past ranking (percent)",
+            Contrast("its ranker for a day, on the feed's candidates: minutes over the past "
+                     "ranking (percent)",
                      _percent("flow/new/system/watch_minutes", "flow/new/past/watch_minutes"),
                      low=0.0),
         ),

@@ -164,6 +164,7 @@ EXERCISES = (
         minutes=15,
         reference=_paired,
         cases=_paired_cases,
+        tolerance=1e-4,  # 1.96 is a rounded number
         mistakes=(
             Mistake(
                 _each_alone,
@@ -183,6 +184,12 @@ EXERCISES = (
                 lambda old, new, account: (-_paired(old, new, account)[0],
                                            _paired(old, new, account)[1]),
                 "The sign is turned: new minus old.",
+            ),
+            Mistake(
+                lambda old, new, account: (_paired(old, new, account)[0],
+                                           _paired(old, new, account)[1]
+                                           * np.sqrt(1 - 1 / len(np.unique(account)))),
+                "You left out the factor C / (C - 1).",
             ),
             Mistake(
                 _account_means,

@@ -12,7 +12,7 @@
 #
 # **Promise.** After this chapter you can put candidate sources, a ranker of several tasks and a combination into one system, say what each part is worth live and at what cost, and when a number from a log may be trusted instead.
 #
-# * **Papers.** Covington et al. 2016 (P1), Figure 2; Zhao et al. 2019 (P2), Figure 1, sections 3, 5 and 6. Also Dudík et al. 2011 (doubly robust) and Swaminathan and Joachims 2015 (self-normalised estimates).
+# * **Papers.** Covington et al. 2016 (P1), Figure 2; Zhao et al. 2019 (P2), Figure 1, sections 3, 5 and 6. Also Dudík et al. 2011 and Swaminathan and Joachims 2015 (estimates from logs).
 # * **You should know.** Chapters 04 (sequence model), 07 (watch time), 08 (many objectives), 09 (shallow tower).
 # * **Your time** about 100 minutes; **the machine's** about {{seconds}} seconds.
 
@@ -76,7 +76,7 @@ table_of_steps(first_look, ("watch_minutes",)).round(1)
 # %% [markdown]
 # ## 3. Several sources, one pool
 #
-# P2 nominates with several sources, each for another sense of "fits": *topic match* (what is watched a lot in the topics of the last watches), *co-watch* (what others watched beside them), the *sequence* model, and a *context* model (device, time of day, language, last watch) trained against all videos at once by Gramians. Their scores cannot be compared; the ranker decides. The pool keeps each video once, with the sources that named it.
+# P2 nominates with several sources, each for another sense of "fits": *topic match* (what is watched a lot in the topics of the last watches), *co-watch* (what others watched beside them), the *sequence* model, and a *context* model (device, time of day, language, last watch) trained against all videos at once. Their scores cannot be compared; the ranker decides. The pool keeps each video once, with the sources that named it.
 
 
 # %%
@@ -110,7 +110,7 @@ print(f"{np.mean([len(h) == 1 for h in hits]):.0%} named by one source only")
 plots.source_recall(results, ["topic match", "co-watch", "sequence", "context"])
 
 # %% [markdown]
-# *What to see:* every source finds something that no other does (dark). A pool must find more than its parts; but it still does when cut to the size of one source.
+# *What to see:* every source finds something that no other does (dark). A pool must find more than each part; and it does even when cut to the size of one source.
 
 # %% [markdown]
 # ## 4. How wide should the funnel be?
@@ -127,7 +127,7 @@ print(f"five worlds: {share.mean():.0%} of the corpus's minutes for {cost.mean()
 funnel[["cards", "watch_minutes", "satisfied", "clicks"]].round(2)
 
 # %% [markdown]
-# Two stages reach about what ranking everything does; in most of the five worlds they even pass it. How can fewer candidates be better? The ranker has learned from cards that somebody had nominated. In a trial world where the pool won, it expected 4.8 minutes of the cards that it took from outside the pool, and got 2.6; from inside it got more than it expected. The first stage saves time *and* keeps the ranker where it knows its way.
+# Two stages reach about what ranking everything does: less here, clearly more in three of the five worlds. How can fewer candidates be better? The ranker has learned from cards that somebody had nominated. In a trial world where the pool won, it expected 4.8 minutes of the cards that it took from outside the pool, and got 2.6. The first stage saves time, and there it kept the ranker where it knew its way.
 #
 # **Waiting.** P2 calls serving cost a limit on what may be built. We state an assumption and turn it: a page of a large service takes 20 ms and another 0.2 ms for each card, and a fixed share of the people leaves per 100 ms. (Our own numbers are in section 7.)
 
@@ -147,13 +147,13 @@ sliders(
 plots.funnel_value_at((0.0, 2.0, 10.0), **curve)
 
 # %% [markdown]
-# *What to see:* the more impatient people are, the narrower the best funnel (diamond). The same holds for the model. A ranker with eight times the multiplications, five worlds:
+# *What to see:* enough impatience (per cent per 100 ms) narrows the best funnel (diamond). The same holds for the model. A ranker with eight times the multiplications, five worlds:
 
 # %%
 claims.table("P2-C14")[["what", "ours", "outcome"]].set_index("what")
 
 # %% [markdown]
-# It is better offline, and live if nobody minds waiting. By our assumption it is worth its time only where fewer than about 2% leave per 100 ms (last line).
+# It is better offline, and live if nobody minds waiting. By our assumption it is worth its time only where fewer than 2% or so (± 1.5) leave per 100 ms.
 #
 # ## 5. From predictions to an order
 #
@@ -161,10 +161,11 @@ claims.table("P2-C14")[["what", "ours", "outcome"]].set_index("what")
 
 # %%
 closed = trial.flow(system)
-pd.Series(closed).round(2).to_frame("one turn of the loop")
+names = {"inputs": "input columns", "new inputs": "new rows"}
+pd.Series(closed).rename(names).round(2).to_frame("one turn of the loop")
 
 # %% [markdown]
-# Move all cards from the top to the end of the page, and no satisfaction head moves by anything (*satisfaction moved*), while the click's logit falls. Then the system serves a day, for more than twice the minutes of the past ranking, and its log becomes inputs again.
+# Move all cards from the top to the end of the page, and no satisfaction head moves by anything (*satisfaction moved*), while the click's logit moves. Then its ranker serves a day on the old nominations (hence fewer minutes than in section 2), for about twice the past ranking's, and its log becomes inputs again.
 #
 # One score comes from a weighted product, $\log s = \log p_{\text{click}} + w_t \log t + w_r \log r$, of the click, the watch time $t$ and the rating $r$. P2 sets the weights by hand. So do we, while looking at what they do live:
 
@@ -184,7 +185,7 @@ sliders(
 plots.combination_values([(0.0, 0.0), (1.0, 1.0), (1.0, 8.0)], sweep)
 
 # %% [markdown]
-# *What to see:* no setting is best at both. Without watch time there are few minutes. A large weight of the rating costs minutes and, beyond some point, satisfied watches, too, since fewer cards are clicked. Which is *right* is not in the data. (Chapter 08 compares models along such curves, and the product with a sum.)
+# *What to see:* dots are weights of the rating from 0 to 8. No setting is best at both. A large weight of the rating costs minutes and, beyond some point, satisfied watches, too. Half the weight on watch time would keep most minutes and bring more satisfied watches than our setting, 1 and 1 (middle). Which is *right* is not in the data.
 
 # %% [markdown]
 # ## 6. What each idea is worth
@@ -202,14 +203,14 @@ gains = worth["step (%)"].drop(["random", "popularity", "oracle"])
 guess.beside(f"The largest step: {gains.idxmax()}, {gains.max():+.0f}%.")
 
 # %% [markdown]
-# *What to see:* popularity lifts a page far above random. Matrix factorization brings *fewer* minutes than popularity, in each world, and deep candidates hardly more: they predict the next watch, not the worth of a showing. The ranker's target is what pays, as in chapter 07. Many objectives add a tenth to the minutes and a fifth to the satisfied watches; the shallow tower another tenth to the minutes, and no satisfied watches. Sixty percent of the way to the oracle are left.
+# *What to see:* popularity lifts a page far above random. Matrix factorization brings *fewer* minutes than popularity, in each world, and deep candidates a tenth more: both predict the next watch, not the worth of a showing. A target that fits pays: a click ranker on the same pool brings 7 (section 8). Many objectives add a tenth to the minutes and a fifth to the satisfied watches; the shallow tower another tenth to the minutes, and no satisfied watches. Sixty percent of the way to the oracle are left.
 #
-# A trap in the last step: both rankers got the same hand-set weights. In two trial worlds the untreated click head spread its log-probabilities 1.4 times as widely as the treated one. So with the tower, watch time decides more. Who changes a part must set the weights anew.
+# A trap in the last step: both rankers got the same hand-set weights. In two trial worlds the untreated click head spread its log-probabilities 1.4 times as widely as the treated one. Who changes a part must set the weights anew.
 
 # %% [markdown]
 # ## 7. What an answer costs
 #
-# P2 scores each card by itself, so that cost grows in a straight line. A list-wise choice looks at the page: each place goes to the highest $s_i - \lambda n_i$, with $s_i$ the log of the minutes and $n_i$ the number of videos of its topic above.
+# P2 scores each card by itself, so that cost grows in a straight line. A list-wise choice looks at the page: each place goes to the highest $m_i - \lambda n_i$, with $m_i$ the log of the minutes, $n_i$ the number of videos of its topic above, and $\lambda$ the *strength*.
 
 # %%
 lists = {s: f"list/{s:g}" for s in funnel_width.STRENGTHS}
@@ -223,22 +224,22 @@ print("candidates: core ms per page", time_of)
 pd.DataFrame(shown, index=list(columns)).T.rename_axis("strength").round(2)
 
 # %% [markdown]
-# More topics, a few minutes less. Choosing the list costs more than sorting, yet next to nothing beside the scoring. (A network that *scores* a card by its neighbours would cost more; we built none.) The first line is one request with 100,000 videos: random vectors beside the real ones, and everything behind the search is real. It takes about ten milliseconds.
+# More topics; up to a tenth fewer minutes and satisfied watches. Choosing the list costs more than sorting, yet next to nothing beside the scoring. (A network that *scores* a card by its neighbours would cost more; we built none.) The first line is one request with 100,000 videos: random vectors beside the real ones, and everything behind the search is real. It takes about ten milliseconds.
 #
 # ## 8. Would an offline test have told?
 #
-# Fourteen ways to order the same pool, judged offline on pages of the past ranking; then live. (For the squared error, each score is first turned into minutes by a rising curve.) Mean of five worlds:
+# Fourteen ways to order the same pool, judged offline on pages of the past ranking; then live. (For the squared error, each score is first turned into minutes by a rising curve.) Outcomes averaged over five worlds (one by one, more pairs turn: section 11):
 
 # %%
 dozen = sum(trial.dozen_table(row) for _, row in results.iterrows()) / len(results)
 left = {"many objectives, clicks": (-8, 8), "shallow tower, clicks": (-8, 6)}
-right = {"length": (8, -4), "watch ranker": (-9, -4), "click ranker": (9, -8)}
+right = {"length": (8, -4), "watch ranker": (-9, -4), "click ranker": (-9, -4)}
 both = {"popularity": (8, 0), "length": (8, -12)}
 pairs = [("auc", "clicks"), ("error", "watch_minutes")]
 plots.offline_beside_live(dozen, pairs, [left | both, right])
 
 # %% [markdown]
-# *What to see:* the measure must fit the goal: AUC says next to nothing about minutes (table). Even then pairs turn round (*turned*), and one of them matters: the shallow tower *lowers* the AUC on the biased log and *raises* live clicks, by about a seventh. With the positions given, as an input or through the tower, the AUC on the log is far higher than without (chapter 09's models; section 11), and yet the two differ live. Chapter 05 found the same for candidates.
+# *What to see:* the measure must fit the goal: AUC says next to nothing about minutes (table). Even then pairs turn round (*turned*), and one of them matters: the shallow tower, positions hidden, *lowers* the AUC on the biased log and *raises* live clicks, by about a seventh. With the positions given, as an input or through the tower, the AUC is 0.03 higher than without (section 11), and live the two differ. (Mere *length* brings three quarters of the watch ranker's minutes.)
 
 # %%
 pairs.append(("auc", "watch_minutes"))
@@ -248,7 +249,7 @@ pd.DataFrame(found).round(2)
 # %% [markdown]
 # ## 9. Without a live test: off-policy estimates
 #
-# A log can answer "what would the other policy have earned?" if the logging policy *drew* its choices and wrote down how likely they were. Pages of one card: the old policy draws by popularity, the new one by a click model. With reward $r$ (a click) and $w$ the new probability of the shown card over the old one: IPS is the mean of $wr$, SNIPS is $\sum wr/\sum w$. The *direct method* asks a model $\hat q$ for the new policy's reward; *doubly robust* (DR) adds the weighted errors of the model on the log.
+# A log can answer "what would the other policy have earned?" if the logging policy *drew* its choices and wrote down how likely they were. Pages of one card: the old policy draws by popularity, the new one by a click model. With reward $r$ (a click) and $w$ the new probability of the shown card over the old one: IPS (inverse propensity scores) is the mean of $wr$, SNIPS (self-normalised) is $\sum wr/\sum w$. The *direct method* asks a model $\hat q$ (here the click model, its level fitted on the log) for the new policy's reward; *doubly robust* (DR) adds the weighted errors of the model on the log.
 
 # %%
 bandit, popular = off_policy_bench.one_card(world)
@@ -277,7 +278,7 @@ titles = {"full": "Everything has a chance", "no support": "Half is never shown"
 plots.off_policy_errors(ope, off_policy_bench.SIZES, off_policy_bench.METHODS, titles)
 
 # %% [markdown]
-# *What to see:* **left**, IPS, SNIPS and DR close in on the truth as logs grow, slowly: with 300 pages each is off by a third or more. The direct method is best on small logs and then stops: its error is the model's. **Right**, the log lacks a part of what the new policy does, and more pages stop helping: IPS counts that part as nothing, SNIPS as being like the rest, DR trusts the model. Their intervals look as narrow as ever; DR's holds the truth in about a tenth of the large logs.
+# *What to see:* **left**, IPS, SNIPS and DR close in on the truth as logs grow, slowly: with 300 pages each is off by a third or more. The direct method is best on small logs and then stops: its error is the model's. **Right**, the log lacks a part of what the new policy does, and more pages soon help little: IPS counts that part as nothing, SNIPS as being like the rest, DR trusts the model. Their intervals look as narrow as ever; DR's holds the truth in about a tenth of the large logs.
 
 # %% [markdown]
 # ## 10. The switch: people who change
@@ -288,7 +289,7 @@ plots.off_policy_errors(ope, off_policy_bench.SIZES, off_policy_bench.METHODS, t
 plots.drift_gains(claims.results("drift"), drift.DRIFTS)
 
 # %% [markdown]
-# *What to see:* **right**, vectors of accounts keep taste in their weights. Without drift, old days (grey) teach as much of today's taste as equally many late days (blue); with drift they are left behind. **Left**, our ranker keeps taste in its *inputs*, the histories, which are up to date either way. Going on brings it about a fifth more minutes on average, in some worlds much less, but no more with drift than without.
+# *What to see:* **right**, vectors of accounts keep taste in their weights. Without drift, old days (grey) teach even a little more of today's taste than as many late ones (blue); with drift they are left behind. **Left**, our ranker keeps taste in its *inputs*, the histories, which are up to date either way. Going on brings it about a fifth more minutes on average (at a drift of 0.05 not surely), but no more with drift than without.
 
 # %% [markdown]
 # ## 11. Truth check over five worlds
@@ -302,14 +303,13 @@ HTML(claims.table("10").drop(columns="detectable").to_html(index=False))
 # What did not come out, and why, as far as we know:
 #
 # * *Matrix factorization* as a step upwards: section 6. *Satisfied watches* through the shallow tower: nothing sure; the weights changed their meaning.
-# * *The ranker's gain from sequential training does not grow with drift*: it reads taste from histories. That of vectors in the weights does (at equal amounts of data).
-# * *Doubly robust is not better than SNIPS*: our model was trained on pages of ten cards and corrects little.
-# * *Position as an input does not beat the shallow tower offline*; both beat the untreated model by as much.
-# * *Twice the candidates, twice the time*: our clock, on a busy machine, cannot tell within a fifth.
-#
+# * *The ranker's gain from sequential training* is not sure in the world as it is (18 ± 20%) and does not grow with drift. Nor, surely, does the vectors' (−21 ± 28 points); only late days against as many early ones gain.
+# * *Doubly robust is not better than SNIPS*: our model corrects little.
+# * *Position as an input does not beat the shallow tower offline*.
+# #
 # ## Exercises
 #
-# **Exercise 1 · Join two sources** (difficulty 1 of 3, 10 minutes). Given `a` and `b`, arrays of video ids, best first (-1 = none), and `watched` ids, return the candidates in turns: the best of a, the best of b, the second of a, and so on; each video once, no -1, nothing watched.
+# **Exercise 1 · Join two sources** (difficulty 1 of 3, 10 minutes). Given `a` and `b`, arrays of video ids, best first (-1 = none), and `watched` ids, return the candidates in turns: the best of a, the best of b, the second of a, and so on; each video once, no -1, nothing watched (a skipped video uses up its turn).
 #
 # <details><summary>Hint</summary>Walk through both lists together; skip what you took already, what was watched, and what is below 0.</details>
 
@@ -358,7 +358,7 @@ def self_normalised(reward, new, logged):
 _ = check("10-snips", self_normalised)
 
 # %% [markdown]
-# **Exercise 3 · An honest interval** (difficulty 3, 15 minutes). Two systems served the same n requests: `old` and `new` minutes (n,), and the `account` of each. Return the mean difference per page, new minus old, and the half width of its 95% interval when the pages of an account hang together: with $S_a$ the sum over the pages of account $a$ of (difference − mean difference), and $C$ accounts, the standard error is $\frac{1}{n}\sqrt{\frac{C}{C-1}\sum_a S_a^2}$.
+# **Exercise 3 · An honest interval** (difficulty 3, 15 minutes). Two systems served the same n requests: `old` and `new` minutes (n,), and the `account` of each. Return the mean difference per page, new minus old, and 1.96 standard errors when the pages of an account hang together: with $S_a$ the sum over the pages of account $a$ of (difference − mean difference), and $C$ accounts, the standard error is $\frac{1}{n}\sqrt{\frac{C}{C-1}\sum_a S_a^2}$.
 #
 # <details><summary>Hint 1</summary>First the difference of each page.</details>
 # <details><summary>Hint 2</summary>np.bincount with weights adds up within accounts; count only accounts that are there.</details>
@@ -388,10 +388,10 @@ _ = check("10-paired", paired_step)
 #
 # 1. Candidate sources for different senses of "fits" find more together than any alone, also with as many candidates.
 # 2. Two stages are worth about as much as ranking everything, for a fraction of the cost.
-# 3. In front of users, what the ranker is asked to predict is worth more than everything else in this course.
-# 4. How wide, how large, how to weigh: set by hand, while looking at live trade-offs, waiting included.
+# 3. In front of users, a ranker that predicts watch time brings more minutes than any other idea of the papers.
+# 4. How wide, how large, how to weigh: set by hand, looking at live trade-offs, waiting included.
 # 5. An offline measure is a hint. A log answers for another policy only with logged probabilities, and only for what the log contains.
 #
-# **What the papers say and we could not show.** That real people leave when they wait: our drop-off is an assumption. Serving at the size of YouTube. That sequential training matters more the more people drift, for a ranker like ours.
+# **What the papers say and we could not show.** That real people leave when they wait: our drop-off is an assumption. Serving at the size of YouTube. That sequential training answers drift.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Krichene et al., *Efficient Training on Very Large Corpora via Gramian Estimation*, 2018. Dudík, Langford, Li, *Doubly Robust Policy Evaluation and Learning*, ICML 2011. Swaminathan, Joachims, *The Self-Normalized Estimator for Counterfactual Learning*, NeurIPS 2015.
