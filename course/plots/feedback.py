@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import matplotlib.ticker
@@ -137,9 +138,18 @@ def bottle_loops(settings: Mapping[str, Mapping]) -> Figure:
     return fig
 
 
+@functools.lru_cache(maxsize=128)
+def _turn(name: str, bottle: feedback_bench.Bottle, seed: int) -> pd.DataFrame:
+    return feedback_bench.turn(name, bottle, seed=seed)
+
+
 def _bottle(axes, bottle: feedback_bench.Bottle) -> None:
+    plain = feedback_bench.Bottle(bottle.position_bias)  # oracle and random do not learn
     turned = {
-        name: [feedback_bench.turn(name, bottle, seed=seed) for seed in BOTTLE_SEEDS]
+        name: [
+            _turn(name, plain if name in ("oracle", "random") else bottle, seed)
+            for seed in BOTTLE_SEEDS
+        ]
         for name in ("naive", "corrected", "oracle", "random")
     }
     mean = {name: sum(runs) / len(runs) for name, runs in turned.items()}
