@@ -264,7 +264,7 @@ print(counts)
 page.round(1)
 
 # %% [markdown]
-# *What to see:* each source names about a hundred videos; many are named twice, so the pool is smaller than their sum. The ranker gives each a chance of a click, the minutes of a watch and its stars, and the page is ordered by a product of the three.
+# *What to see:* each source names about a hundred videos; many are named twice, so the pool is smaller than their sum. The ranker gives each a chance of a click, the minutes of a watch and its stars, and the page is ordered by chance × minutes × (stars − 1).
 
 # %%
 policies = {"popularity": popular, "two stages": system, "trained": trained, **ends}
@@ -272,7 +272,7 @@ result = ab_test(world, policies, n=1000, candidates="catalogue")
 plots.experiment(result, ceiling={"clicks": "oracle", "watch_minutes": "watch oracle"})
 
 # %% [markdown]
-# *What to see:* more than twice the watch time of section 4's system, with about as many clicks: it is trained for what comes after the click. Most of the gap to the oracle remains.
+# *What to see:* more than twice the watch time of section 4's system, with about as many clicks; it also counts what comes after the click. Most of the gap to the oracle remains.
 
 # %% [markdown]
 # ## 9. You are the recommender
@@ -309,7 +309,7 @@ HTML(text)
 plots.system_loop()
 
 # %% [markdown]
-# *What to see:* the upper row is what section 8 trained. The box in the lower middle is P2's way out of a trap, *position bias*: what stands at the top is clicked more because it stands there. Chapter 01 shows the trap, chapter 09 the way out.
+# *What to see:* the upper row is section 8's system. The box in the lower middle is P2's way out of a trap, *position bias*: what stands at the top is clicked more because it stands there. Chapter 01 shows the trap, chapter 09 the way out.
 
 # %% [markdown]
 # ## Exercises
@@ -387,8 +387,9 @@ _ = check("00-recall", recall)
 # 1. A request travels corpus → hundreds of candidates → a page of ten → on average less than one click.
 # 2. Random is the floor and an oracle the ceiling; results are shares of the gap between them.
 # 3. Popularity is hard to beat; two simple stages beat it, by nothing in one world and by more in others, partly because they know individual taste.
-# 4. With one taste for all that advantage shrinks: this is how we test explanations. A trained system more than doubles the watch time.
+# 4. With one taste for all that advantage shrinks: this is how we test explanations. In this world a trained system more than doubles the watch time.
 # 5. The system learns from logs that it made itself, which is why the next chapter looks hard at a log.
 #
-# **What the papers say and we could not show here.** Tens of milliseconds for millions of videos: our corpus is small enough to score whole. #
+# **What the papers say and we could not show here.** Tens of milliseconds for millions of videos: our corpus is small enough to score whole.
+#
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019.
