@@ -180,8 +180,8 @@ CLAIMS = (
     Claim(
         id="P2-C11b",
         chapter="11",
-        title="A first stage that learns from nothing but its own pages shuts new uploads out; one "
-        "that sees what is watched elsewhere does so less, and serves people better",
+        title="A first stage that learns from nothing but its own pages takes cards from new "
+        "uploads; one that sees what is watched elsewhere does so less, and serves people better",
         paper="P1, section 3.4: trained on all watches, not only those of its own pages, or new "
         "content hardly surfaces and the system exploits too much (no number)",
         trial="first_stage",
@@ -282,8 +282,8 @@ CLAIMS = (
                 lambda t: t["PLE on the input/mean"] - t["MMoE on the input/mean"],
             ),
         ),
-        note="Both lose most on likes and dismissals, in the common layer below the experts. The "
-        "number of pairs differs so much between worlds that five cannot tell.",
+        note="Both lose most on likes and dismissals, about half of it in the common layer below "
+        "the experts. The number of pairs differs so much between worlds that five cannot tell.",
     ),
     Claim(
         id="P2-C17",
@@ -317,8 +317,8 @@ CLAIMS = (
             Contrast("one teacher: share of the gain (%)", _gain("one teacher")),
             Contrast("one teacher, 3 bits: share of the gain (%)", _gain("one teacher, 3 bits")),
         ),
-        note="Four large rankers know no more here than one small one that learned from clicks, so "
-        "there is nothing to teach. On the two worlds on which the settings were chosen the "
-        "teaching paid.",
+        note="Five worlds do not show that four large rankers are worth more live than one small "
+        "one that learned from clicks; perhaps there is little to teach. On the two worlds on "
+        "which the settings were chosen the teaching paid.",
     ),
 )  # fmt: skip

@@ -69,7 +69,7 @@ EXERCISES = (
         mistakes=(
             Mistake(
                 lambda c: -gini(c),
-                "The sign is turned: sort from the least to the most shown.",
+                "The sign is turned: take the absolute value of the differences.",
             ),
             Mistake(
                 _mean_difference,
@@ -108,8 +108,12 @@ EXERCISES = (
         mistakes=(
             Mistake(
                 lambda c, p, g: -_z(c, p, g),
-                "The sign is turned: observed minus expected, so that more clicks than expected "
+                "Keep the sign of observed minus expected, so that more clicks than expected "
                 "are positive.",
+            ),
+            Mistake(
+                lambda c, p, g: _z(c, p * c.sum() / p.sum(), g),
+                "Do not rescale the probabilities here; the test is of the model as it is.",
             ),
             Mistake(
                 lambda c, p, g: float((c[g].sum() - p[g].sum()) / np.sqrt(p[g].sum())),

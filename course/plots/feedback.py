@@ -18,7 +18,7 @@ from course.plots.style import MUTED, Figure, band, figure, interval, styled
 PANELS = {
     "clicks": "Clicks (% of oracle)",
     "gini": "Gini of showings",
-    "new": "New uploads (%)",
+    "new": "New uploads, under 7 days (%)",
 }
 BOTTLE_SEEDS = (7, 11)
 GUILTY = "#b8340f"
