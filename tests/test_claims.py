@@ -124,6 +124,24 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cache):
     assert len(store.load("hand-made", cache)) == 3
 
 
+def test_a_first_look_stores_nothing_and_a_full_run_goes_on_from_it(cache):
+    ran = []
+
+    def counted(name, seed):
+        ran.append(seed)
+        return run_here(name, seed)
+
+    look = cache / "look"
+    options = {"jobs": 1, "run": counted, "progress": False}
+    reproduce.first_look([TRIAL], 2, folder=look, **options)
+    assert store.load("hand-made", look).index.tolist() == [1, 2]
+    assert not (cache / "hand-made.json").exists()
+    reproduce.run_trials([TRIAL], folder=cache, **options)
+    assert ran == [1, 2, 3] and len(store.load("hand-made", cache)) == 3
+    with pytest.raises(ConfigError, match="2 or more"):
+        reproduce.first_look([TRIAL], 1, folder=look)
+
+
 def test_fresh_forgets_and_a_broken_leftover_is_run_again(cache):
     kept = reproduce._kept_file(TRIAL, 2)
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import pkgutil
 import re
+from pathlib import Path
 
 import pandas as pd
 
@@ -61,9 +62,9 @@ def find(name: str) -> Claim:
     raise ConfigError(f"There is no claim {name!r}", allowed=", ".join(known), fix=fix)
 
 
-def results(trial: str) -> pd.DataFrame:
+def results(trial: str, folder: Path | None = None) -> pd.DataFrame:
     """Stored results of a trial: index seed, a column for each number."""
-    return store.load(trial)
+    return store.load(trial, folder)
 
 
 def verdict(claim: str) -> str:
@@ -72,12 +73,13 @@ def verdict(claim: str) -> str:
     return found.verdict(results(found.trial) if found.trial else None)
 
 
-def table(*which: str) -> pd.DataFrame:
+def table(*which: str, folder: Path | None = None) -> pd.DataFrame:
     """The ledger: one row for each contrast.
 
     Parameters
     ----------
     *which : chapters ("04") or ids of claims ("P1-F4"); everything if none is given
+    folder : of the results; None = the repository's
 
     Returns
     -------
@@ -88,7 +90,7 @@ def table(*which: str) -> pd.DataFrame:
         if claim.untestable:
             rows.append((claim.id, claim.untestable, "", "", "", "", claim.verdict(None)))
             continue
-        known = results(claim.trial)
+        known = results(claim.trial, folder)
         for i, f in enumerate(claim.findings(known)):
             verdict = claim.verdict(known) if i == 0 else ""
             rows.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import hashlib
 import importlib.metadata
 import inspect
@@ -61,6 +62,7 @@ def run_trials(
     folder: Path | None = None,
     run: Callable = run_seed,
     progress: bool = True,
+    keep: bool = False,
 ) -> list[Path]:
     """Run trials and store their results.
 
@@ -70,6 +72,7 @@ def run_trials(
     fresh : forget what an interrupted run has finished
     folder : where the results go (default: the repository's)
     run : function (trial's name, seed) -> (numbers, seconds); for tests
+    keep : leave the finished seeds in the cache, for a later run with more of them
 
     Returns
     -------
@@ -113,9 +116,34 @@ def run_trials(
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
-    for path in kept.values():
-        path.unlink(missing_ok=True)
+    if not keep:
+        for path in kept.values():
+            path.unlink(missing_ok=True)
     return written
+
+
+def first_look(
+    trials: Sequence[Trial], seeds: int, folder: Path | None = None, **options
+) -> list[Path]:
+    """Run trials over their first few seeds; the stored results stay as they are.
+
+    The seeds are kept: a full run goes on from them.
+
+    Parameters
+    ----------
+    seeds : how many, 2 or more
+    folder : where the results go; None = a folder in the cache
+    **options : of `run_trials`
+    """
+    if seeds < 2:
+        raise ConfigError(f"seeds={seeds}", allowed="2 or more: one says nothing about chance")
+    short = [dataclasses.replace(t, seeds=t.seeds[:seeds]) for t in trials]
+    folder = _first_look_folder() if folder is None else folder
+    return run_trials(short, folder=folder, keep=True, **options)
+
+
+def _first_look_folder() -> Path:
+    return cache_dir() / "reproduce" / "first look"
 
 
 def _kept_file(trial: Trial, seed: int) -> Path:
@@ -164,7 +192,8 @@ def listing() -> str:
             state = "not run yet"
         minutes = trial.minutes * len(trial.seeds)
         lines.append(f"{trial.name:<24} {minutes:5.1f} core min  {', '.join(ids):<40} {state}")
-    return "\n".join(lines)
+    total = sum(trial.minutes * len(trial.seeds) for trial in registry.trials().values())
+    return "\n".join([*lines, f"{'all':<24} {total:5.0f} core min"])
 
 
 def main(argv: Sequence[str]) -> int:
@@ -178,6 +207,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     parser.add_argument("--list", action="store_true", help="only list the trials")
     parser.add_argument("--table", action="store_true", help="only print the stored ledger")
+    parser.add_argument("--seeds", type=int, help="a first look: so many seeds, nothing is stored")
     parser.add_argument("--readme", action="store_true", help="only write the README's ledger")
     options = parser.parse_args(list(argv))
     if options.readme:
@@ -187,10 +217,13 @@ def main(argv: Sequence[str]) -> int:
     if options.list:
         print(listing())
         return 0
-    trials = chosen(options.names)
-    if not options.table:
+    trials, folder = chosen(options.names), None
+    if options.seeds:
+        folder = _first_look_folder()
+        first_look(trials, options.seeds, jobs=options.jobs, fresh=options.fresh)
+    elif not options.table:
         run_trials(trials, jobs=options.jobs, fresh=options.fresh)
     names = {trial.name for trial in trials}
     ids = [c.id for c in registry.claims().values() if c.trial in names or not options.names]
-    print(registry.table(*ids).to_string(index=False), file=sys.stdout)
+    print(registry.table(*ids, folder=folder).to_string(index=False), file=sys.stdout)
     return 0
