@@ -18,7 +18,7 @@ from course.plots.style import MUTED, Figure, band, figure, interval, styled
 PANELS = {
     "clicks": "Clicks (% of oracle)",
     "gini": "Gini of showings",
-    "new": "New uploads, under 7 days (%)",
+    "new": "New uploads (%)",
 }
 BOTTLE_SEEDS = (7, 11)
 GUILTY = "#b8340f"
@@ -100,6 +100,7 @@ def loop_stages(
         line = (factor * oracle).mean()
         ax.axvline(line, color=colour("oracle"), ls=(0, (5, 3)), lw=1.4, label="oracle")
         ax.set(title=title, xlabel="mean of the last rounds")
+        ax.margins(x=0.12)  # keeps the outer ticks of two panels apart
         ax.grid(axis="y", visible=False)
         ax.set_ylim(-0.6, len(STAGES) - 0.4)
     axes[0].set_yticks(range(len(STAGES)), list(STAGES)[::-1])
