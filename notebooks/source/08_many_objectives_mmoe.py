@@ -59,8 +59,7 @@ plots.label_counts(counts, seven_tasks.relation(data))
 
 # %%
 guess = predict(
-    "08-who-wins",
-    "Four networks with equally many multiplications. Which predicts our seven tasks best?",
+    "08-who-wins", "Four networks with equally many multiplications. Which predicts best?",
     ["shared layers only", "shared layers that read device and format", "experts, one gate",
      "experts, a gate for each task"],
 )  # fmt: skip
@@ -206,11 +205,9 @@ plots.experts_at([(8, -1.0), (8, 0.0), (8, 1.0)])
 # %%
 rankers |= multitask.contest(data, ["eight experts"], seed=7)
 group = ["engagement/captured", "satisfaction/captured"]
-captured = {
-    name: pd.Series(seven_tasks.measure(data.truth, r.predict(data.test, data.test_context)))[group]
-    for name, r in rankers.items()
-}
-pd.DataFrame(captured).T.round(3)
+captured = {name: seven_tasks.measure(data.truth, r.predict(data.test, data.test_context))
+            for name, r in rankers.items()}  # fmt: skip
+pd.DataFrame(captured).T[group].round(3)
 
 # %% [markdown]
 # Here are five other worlds, a million impressions each, with fair rivals of the same cost. Gates may **read the context** (format, device, part of the day) instead of $s$; **one gate** does, the same for all tasks. Or a shared bottom knows the context: **FiLM** turns its units up and down by it, **crosses** feed products of numbers and context.
@@ -261,8 +258,7 @@ table1
 # Conflict and context are dials of our world: `task_conflict=0` lets satisfaction follow the rule of the click, `task_context=0` makes rules the same in all contexts. All four corners, five worlds each, mean of both groups of tasks:
 
 # %%
-chosen = {n: names[n] for n in ("gates on the context", "film")}
-panels = {}
+panels, chosen = {}, {n: names[n] for n in ("gates on the context", "film")}
 for corner in multitask.CORNERS:
     prefix = "" if corner == multitask.MAIN else f"{corner}/"
     both = [against("shared bottom", chosen, g, prefix) for g in groups]
