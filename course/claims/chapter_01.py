@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, difference
 from course.experiments import sparsity
 
 TRIALS = (Trial("sparsity", sparsity.trial, minutes=0.3),)
 
 LEAST, MOST = 0, sparsity.GROUPS - 1
-
-
-def _column(name: str):
-    return lambda t: t[name]
-
-
-def _minus(one: str, other: str):
-    return lambda t: t[one] - t[other]
 
 
 CLAIMS = (
@@ -28,15 +21,15 @@ CLAIMS = (
         contrasts=(
             Contrast("clicks / impressions: median relative error, tenth of the videos that is "
                      "shown least minus tenth that is shown most",
-                     _minus(f"counted/{LEAST}", f"counted/{MOST}"), low=0.0),
+                     difference(f"counted/{LEAST}", f"counted/{MOST}"), low=0.0),
             Contrast("a trained ranker on fresh cards: median relative error, the same difference",
-                     _minus(f"ranker/{LEAST}", f"ranker/{MOST}"), low=0.0),
+                     difference(f"ranker/{LEAST}", f"ranker/{MOST}"), low=0.0),
             Contrast("clicks / impressions: error in the least shown tenth",
-                     _column(f"counted/{LEAST}")),
+                     column(f"counted/{LEAST}")),
             Contrast("clicks / impressions: error in the most shown tenth",
-                     _column(f"counted/{MOST}")),
-            Contrast("ranker: error in the least shown tenth", _column(f"ranker/{LEAST}")),
-            Contrast("ranker: error in the most shown tenth", _column(f"ranker/{MOST}")),
+                     column(f"counted/{MOST}")),
+            Contrast("ranker: error in the least shown tenth", column(f"ranker/{LEAST}")),
+            Contrast("ranker: error in the most shown tenth", column(f"ranker/{MOST}")),
         ),
         note="Counting knows nothing of the tail. A ranker lets similar videos help each other "
         "through their features: card by card it is no further off in the tail than in the head "

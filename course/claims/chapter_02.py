@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pandas as pd
-
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import Values, difference, percent
 from course.experiments import factorization
 
 TRIALS = (Trial("factorization", factorization.trial, minutes=1.3),)
@@ -16,13 +13,13 @@ SIMILAR = 10.0
 age, at depth 0); two systems that differ by more than 10 % are not called very similar there."""
 
 
-def _gain(method: str, over: str, metric: str = "mrr") -> Callable[[pd.DataFrame], pd.Series]:
+def _gain(method: str, over: str, metric: str = "mrr") -> Values:
     """Function of the results: gain of one method over another, in per cent."""
-    return lambda t: 100 * (t[f"{method}/{metric}"] / t[f"{over}/{metric}"] - 1)
+    return percent(f"{method}/{metric}", f"{over}/{metric}")
 
 
-def _minus(method: str, other: str, metric: str = "mrr") -> Callable[[pd.DataFrame], pd.Series]:
-    return lambda t: t[f"{method}/{metric}"] - t[f"{other}/{metric}"]
+def _minus(method: str, other: str, metric: str = "mrr") -> Values:
+    return difference(f"{method}/{metric}", f"{other}/{metric}")
 
 
 CLAIMS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, percent, ratio
 from course.experiments import retrieval, softmax_laws, step_cost
 
 TRIALS = (
@@ -23,7 +24,7 @@ pages in each arm would just see such a difference."""
 
 def _relative(one: str, other: str):
     """Percent by which one result is larger than another."""
-    return lambda t: 100 * (t[one] / t[other] - 1)
+    return percent(one, other)
 
 
 CLAIMS = (
@@ -42,17 +43,17 @@ CLAIMS = (
                 "clicks of the ten best, HNSW (ef 200) against exact (%)",
                 _relative("hnsw 200/clicks", "flat/clicks"), low=-_SAME, high=_SAME,
             ),
-            Contrast("share of the exact 200 found, IVF", lambda t: t["ivf 16/recall@k"], low=0.9),
+            Contrast("share of the exact 200 found, IVF", column("ivf 16/recall@k"), low=0.9),
             Contrast(
-                "share of the exact 200 found, HNSW", lambda t: t["hnsw 200/recall@k"], low=0.9
+                "share of the exact 200 found, HNSW", column("hnsw 200/recall@k"), low=0.9
             ),
             Contrast(
                 "time of the exact search / IVF's",
-                lambda t: t["flat/ms"] / t["ivf 16/ms"], low=3.0,
+                ratio("flat/ms", "ivf 16/ms"), low=3.0,
             ),
             Contrast(
                 "time of the exact search / HNSW's",
-                lambda t: t["flat/ms"] / t["hnsw 200/ms"], low=3.0,
+                ratio("flat/ms", "hnsw 200/ms"), low=3.0,
             ),
             Contrast(
                 "clicks of the ten best, HNSW on vectors of unequal length against exact (%)",
@@ -60,7 +61,7 @@ CLAIMS = (
             ),
             Contrast(
                 "share of the exact 200 found, HNSW on vectors of unequal length",
-                lambda t: t["raw hnsw 200/recall@k"],
+                column("raw hnsw 200/recall@k"),
             ),
         ),
         note="The pages are worth the same once the vectors are made equally long. On the raw "
@@ -119,11 +120,11 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "full / sampled with sparse updates, 200,000 videos",
-                lambda t: t["full/200000"] / t["sampled, sparse/200000"], low=10.0,
+                ratio("full/200000", "sampled, sparse/200000"), low=10.0,
             ),
             Contrast(
                 "the same ratio at 2,000 videos",
-                lambda t: t["full/2000"] / t["sampled, sparse/2000"],
+                ratio("full/2000", "sampled, sparse/2000"),
             ),
         ),
         note="The ratio grows with the catalogue. Ours ends at 200,000 videos, 200 times the "
@@ -189,19 +190,19 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "widest ratio of a layer to the one below",
-                lambda t: t["ratio of neighbouring widths, largest"], low=0.499, high=0.501,
+                column("ratio of neighbouring widths, largest"), low=0.499, high=0.501,
             ),
             Contrast(
                 "narrowest ratio of a layer to the one below",
-                lambda t: t["ratio of neighbouring widths, smallest"], low=0.499, high=0.501,
+                column("ratio of neighbouring widths, smallest"), low=0.499, high=0.501,
             ),
-            Contrast("units of the last ReLU layer", lambda t: t["last ReLU layer"], 255.5, 256.5),
+            Contrast("units of the last ReLU layer", column("last ReLU layer"), 255.5, 256.5),
             Contrast(
                 "output table moves with the input table",
-                lambda t: t["output follows input table"], low=-0.5, high=0.5,
+                column("output follows input table"), low=-0.5, high=0.5,
             ),
             Contrast(
-                "largest error of the squared age", lambda t: t["age squared"],
+                "largest error of the squared age", column("age squared"),
                 low=-1e-5, high=1e-5,
             ),
         ),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, difference
 from course.experiments import depth, signals
 
 TRIALS = (
@@ -14,14 +15,6 @@ TRIALS = (
     Trial("depth_context", depth.context_trial, minutes=1.5),
     Trial("depth_switch", depth.switch_trial, minutes=1.5),
 )
-
-
-def _difference(one: str, other: str):
-    return lambda t: t[one] - t[other]
-
-
-def _column(name: str):
-    return lambda t: t[name]
 
 
 def _smallest_step(upper: str, lower: str, measure: str = "mrr"):
@@ -54,17 +47,17 @@ def _first_step_over_second(name: str, measure: str):
 
 
 def _gain(group: str):
-    column = f"history {group}/mrr"
-    return lambda t: t[f"all/{column}"] - t[f"no demographics/{column}"]
+    measure = f"history {group}/mrr"
+    return difference(f"all/{measure}", f"no demographics/{measure}")
 
 
 def _dose(one: str, other: str, strength: str, measure: str = "nats"):
     prefix = f"context {strength}"
-    return lambda t: t[f"{prefix}/{one}/{measure}"] - t[f"{prefix}/{other}/{measure}"]
+    return difference(f"{prefix}/{one}/{measure}", f"{prefix}/{other}/{measure}")
 
 
 def _one_layer(world: str, measure: str = "nats"):
-    return lambda t: t[f"{world}/depth 1/{measure}"] - t[f"{world}/depth 0/{measure}"]
+    return difference(f"{world}/depth 1/{measure}", f"{world}/depth 0/{measure}")
 
 
 CLAIMS = (
@@ -78,19 +71,19 @@ CLAIMS = (
         trial="signals",
         contrasts=(
             Contrast("with age: correlation with the empirical curve",
-                     _column("all/of the day/correlation"), low=0.9),
+                     column("all/of the day/correlation"), low=0.9),
             Contrast("with age: height of the peak over the empirical one",
-                     _column("all/of the day/peak"), low=0.6, high=1.0),
+                     column("all/of the day/peak"), low=0.6, high=1.0),
             Contrast("with age: days by which the peak is late",
-                     _column("all/of the day/delay"), low=-2.0, high=2.0),
+                     column("all/of the day/delay"), low=-2.0, high=2.0),
             Contrast("with age: mean before the upload over mean after it",
-                     _column("all/of the day/before"), high=0.2),
-            Contrast("without age: correlation", _column("no age/of the day/correlation"),
+                     column("all/of the day/before"), high=0.2),
+            Contrast("without age: correlation", column("no age/of the day/correlation"),
                      high=0.4),
             Contrast("without age and without history: correlation",
-                     _column("no history, no age/of the day/correlation")),
+                     column("no history, no age/of the day/correlation")),
             Contrast("with age, nothing but the age changes: correlation",
-                     _column("all/fixed/correlation")),
+                     column("all/fixed/correlation")),
         ),
         note="The model without the age is not blind: the last watches of an account say what day "
         "it is. Without watches it is. Single videos have few watches a day here, which holds the "
@@ -104,21 +97,21 @@ CLAIMS = (
         paper="MAP + 0.6 to 0.9 points; a dramatic rise of watch time on new videos live",
         trial="signals",
         contrasts=(
-            Contrast("MRR, all signals minus all without age", _difference("all/mrr",
+            Contrast("MRR, all signals minus all without age", difference("all/mrr",
                      "no age/mrr"), low=0.0),
             Contrast("videos under 5 days old among the first 20, with minus without age",
-                     _difference("all/fresh share", "no age/fresh share"), low=0.0),
+                     difference("all/fresh share", "no age/fresh share"), low=0.0),
             Contrast("live clicks per page, with minus without age",
-                     _difference("live/example age/clicks", "live/no clock/clicks"), low=0.0),
+                     difference("live/example age/clicks", "live/no clock/clicks"), low=0.0),
             Contrast("live watch minutes per page, with minus without age",
-                     _difference("live/example age/watch_minutes",
+                     difference("live/example age/watch_minutes",
                                  "live/no clock/watch_minutes"), low=0.0),
             Contrast("MRR, served at the mean age minus served at 0",
-                     _difference("served at the mean age/mrr", "all/mrr"), high=0.0),
+                     difference("served at the mean age/mrr", "all/mrr"), high=0.0),
             Contrast("MRR, age of the video minus age of the example",
-                     _difference("age of the video/mrr", "all/mrr"), high=0.0),
+                     difference("age of the video/mrr", "all/mrr"), high=0.0),
             Contrast("live clicks per page, age of the video minus age of the example",
-                     _difference("live/age of the video/clicks", "live/example age/clicks"),
+                     difference("live/age of the video/clicks", "live/example age/clicks"),
                      high=0.0),
         ),
     ),
@@ -131,7 +124,7 @@ CLAIMS = (
         contrasts=(
             Contrast("MRR gain by demographics, accounts without a watch", _gain("none"), low=0.0),
             Contrast("gain without a watch minus gain from 20 watches on",
-                     lambda t: _gain("none")(t) - _gain("20 or more")(t), low=0.0),
+                     difference(_gain("none"), _gain("20 or more")), low=0.0),
             Contrast("MRR gain by demographics, accounts with 20 or more watches",
                      _gain("20 or more")),
         ),
@@ -159,8 +152,8 @@ CLAIMS = (
             Contrast("all: depth 1 to 4 minus depth 0, inside the window (nats)",
                      _depth_gain("all", "inside/nats"), high=0.0),
             Contrast("depth gain in nats, all minus searches (the more signals, the more gain)",
-                     lambda t: _depth_gain("all", "nats")(t)
-                     - _depth_gain("+ searches", "nats")(t), high=0.0),
+                     difference(_depth_gain("all", "nats"),
+                                _depth_gain("+ searches", "nats")), high=0.0),
             Contrast("all: gain by the first layer minus gain by the second (nats)",
                      _first_step_over_second("all", "nats"), low=0.0),
             Contrast("all: depth 1 to 4 minus depth 0, without next episodes (MRR)",
@@ -177,8 +170,8 @@ CLAIMS = (
             Contrast("one layer minus linear where the moment matters twofold (nats)",
                      _dose("depth 1", "depth 0", "2"), high=0.0),
             Contrast("that gain minus the gain where the moment does not matter (nats)",
-                     lambda t: _dose("depth 1", "depth 0", "2")(t)
-                     - _dose("depth 1", "depth 0", "0")(t), high=0.0),
+                     difference(_dose("depth 1", "depth 0", "2"),
+                                _dose("depth 1", "depth 0", "0")), high=0.0),
             Contrast("hand-made cross minus linear, moment twofold (nats)",
                      _dose("cross", "depth 0", "2"), high=0.0),
             Contrast("one layer minus linear trained twice as long, moment twofold (nats)",
@@ -199,9 +192,9 @@ CLAIMS = (
             Contrast("one layer minus linear, as it is, days after (nats)",
                      _one_layer("as it is"), high=0.0),
             Contrast("that gain minus the gain in a world without time (nats)",
-                     lambda t: _one_layer("as it is")(t) - _one_layer("no time")(t), high=0.0),
+                     difference(_one_layer("as it is"), _one_layer("no time")), high=0.0),
             Contrast("that gain minus the gain in a world where the moment does not matter (nats)",
-                     lambda t: _one_layer("as it is")(t) - _one_layer("no moment")(t), high=0.0),
+                     difference(_one_layer("as it is"), _one_layer("no moment")), high=0.0),
             Contrast("one layer minus linear with all off, days after (nats): within 0.02 of 0",
                      _one_layer("all off"), low=-0.02, high=0.02),
             Contrast("one layer minus linear with all off, inside the window (nats)",

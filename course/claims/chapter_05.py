@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import Values, column, difference, percent
 from course.experiments import asymmetry, labels
 from course.experiments.agreement import rank_correlation, reversed_pairs
 
@@ -16,22 +15,21 @@ TRIALS = (
     Trial("errands", labels.errands_trial, minutes=1.0),
 )
 
-Value = Callable[[pd.DataFrame], pd.Series]
 SAME = 3.0
 """Per cent. A loss below this is less than half of the smallest step between two sets of signals
 in the paper's Figure 6 (7 %), so it would not be called a difference there."""
 
 
-def _gain(name: str, over: str, metric: str) -> Value:
+def _gain(name: str, over: str, metric: str) -> Values:
     """Gain of one variant over another, in per cent, seed by seed."""
-    return lambda t: 100 * (t[f"{name}/{metric}"] / t[f"{over}/{metric}"] - 1)
+    return percent(f"{name}/{metric}", f"{over}/{metric}")
 
 
-def _minus(name: str, other: str, metric: str) -> Value:
-    return lambda t: t[f"{name}/{metric}"] - t[f"{other}/{metric}"]
+def _minus(name: str, other: str, metric: str) -> Values:
+    return difference(f"{name}/{metric}", f"{other}/{metric}")
 
 
-def _light_minus_heavy(name: str, over: str) -> Value:
+def _light_minus_heavy(name: str, over: str) -> Values:
     """Gain in the two lightest fifths less that in the heaviest, in percentage points."""
 
     def value(t: pd.DataFrame) -> pd.Series:
@@ -64,12 +62,12 @@ CLAIMS = (
             Contrast(
                 "held-out watches: held-out model (both sides, rivals never watched) minus "
                 "next-watch model (past only, not watched before) (MRR)",
-                lambda t: t[f"as it is/{HELD}/{OWN_TEST}"] - t[f"as it is/{NEXT}/{HONEST_TEST}"],
+                difference(f"as it is/{HELD}/{OWN_TEST}", f"as it is/{NEXT}/{HONEST_TEST}"),
                 low=0.0,
             ),
             Contrast(
                 "the next watch: next minus held-out (MRR)",
-                lambda t: t[f"as it is/{NEXT}/mrr"] - t[f"as it is/{HELD}/mrr"],
+                difference(f"as it is/{NEXT}/mrr", f"as it is/{HELD}/mrr"),
                 low=0.0,
             ),
             Contrast(
@@ -79,23 +77,23 @@ CLAIMS = (
             ),
             Contrast(
                 "loss on the next watch, dials at 2 minus dials at 0 (points)",
-                lambda t: t["dials at 2/gap"] - t["dials at 0/gap"],
+                difference("dials at 2/gap", "dials at 0/gap"),
                 low=0.0,
             ),
             Contrast(
                 "leak through the context, dials at 2 minus dials at 0 (points)",
-                lambda t: t["dials at 2/leak"] - t["dials at 0/leak"],
+                difference("dials at 2/leak", "dials at 0/leak"),
                 low=0.0,
             ),
             Contrast(
                 "loss on the next watch when watches are shuffled, best of 1 to 3 passes (%)",
-                lambda t: t["shuffled/gap at best passes"],
+                column("shuffled/gap at best passes"),
                 low=-SAME,
                 high=SAME,
             ),
             Contrast(
                 "the same after three passes, as in all other tests (%)",
-                lambda t: t["shuffled/gap"],
+                column("shuffled/gap"),
             ),
             Contrast(
                 "live: next against held-out (watch minutes, %)",
@@ -192,19 +190,17 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "nearly all errands minus none: change in MRR of watches from home (points)",
-                lambda t: (
-                    _gain(f"nearly all errands/{QUERY}", f"nearly all errands/{NEXT}", "mrr home")(
-                        t
-                    )
-                    - _gain(f"no errands/{QUERY}", f"no errands/{NEXT}", "mrr home")(t)
+                difference(
+                    _gain(f"nearly all errands/{QUERY}", f"nearly all errands/{NEXT}", "mrr home"),
+                    _gain(f"no errands/{QUERY}", f"no errands/{NEXT}", "mrr home"),
                 ),
                 high=0.0,
             ),
             Contrast(
                 "nearly all errands minus none: change in clicks (points)",
-                lambda t: (
-                    _gain(f"nearly all errands/{QUERY}", f"nearly all errands/{NEXT}", "clicks")(t)
-                    - _gain(f"no errands/{QUERY}", f"no errands/{NEXT}", "clicks")(t)
+                difference(
+                    _gain(f"nearly all errands/{QUERY}", f"nearly all errands/{NEXT}", "clicks"),
+                    _gain(f"no errands/{QUERY}", f"no errands/{NEXT}", "clicks"),
                 ),
                 high=0.0,
             ),
@@ -323,7 +319,7 @@ CLAIMS = (
             ),
             Contrast(
                 "held-out watch on its own test minus next watch on the standard one (MRR)",
-                lambda t: t[f"{HELD}/{OWN_TEST}"] - t[f"{NEXT}/mrr"],
+                difference(f"{HELD}/{OWN_TEST}", f"{NEXT}/mrr"),
                 low=0.0,
             ),
             Contrast(

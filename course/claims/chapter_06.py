@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, difference, ratio
 from course.experiments import churn, importance, nomination, ranking_inputs
 from course.experiments.importance import GROUPS, LAW_GROUPS, PAST
 
@@ -14,14 +15,6 @@ TRIALS = (
     Trial("ranking_importance", importance.trial, minutes=0.7),
     Trial("ranking_nomination", nomination.trial, minutes=0.9),
 )
-
-
-def _column(name: str):
-    return lambda t: t[name]
-
-
-def _difference(one: str, other: str):
-    return lambda t: t[one] - t[other]
 
 
 def _above_all_others(objective: str, kind: str, name: str, names) -> object:
@@ -35,7 +28,7 @@ def _above_all_others(objective: str, kind: str, name: str, names) -> object:
 
 
 def _repeats(measure: str, fatigue: str = "1"):
-    return _difference(f"fatigue {fatigue}/with/{measure}", f"fatigue {fatigue}/without/{measure}")
+    return difference(f"fatigue {fatigue}/with/{measure}", f"fatigue {fatigue}/without/{measure}")
 
 
 CLAIMS = (
@@ -49,18 +42,18 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "largest difference between the layer and a concatenation by hand",
-                _column("shape/largest difference"),
+                column("shape/largest difference"),
                 high=1e-4,
             ),
             Contrast(
                 "features that enter through the table of videos",
-                _column("shape/entries of the video table"),
+                column("shape/entries of the video table"),
                 low=3.0,
             ),
-            Contrast("ReLU layers", _column("shape/ReLU layers"), low=2.5, high=3.5),
+            Contrast("ReLU layers", column("shape/ReLU layers"), low=2.5, high=3.5),
             Contrast(
                 "what is served over the exponential of the logit",
-                _column("shape/served over exp(logit)"),
+                column("shape/served over exp(logit)"),
                 low=0.999,
                 high=1.001,
             ),
@@ -86,12 +79,12 @@ CLAIMS = (
             ),
             Contrast(
                 "watch ranker trained without the past minus with it (points of loss)",
-                _difference("watch/loss/without the past", "watch/loss/ranker"),
+                difference("watch/loss/without the past", "watch/loss/ranker"),
                 low=0.0,
             ),
             Contrast(
                 "click ranker trained without the past minus with it (points of loss)",
-                _difference("click/loss/without the past", "click/loss/ranker"),
+                difference("click/loss/without the past", "click/loss/ranker"),
                 low=0.0,
             ),
             Contrast(
@@ -116,36 +109,36 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "few features, watch loss: with nomination minus without (points)",
-                _difference("few + nomination/watch", "few/watch"),
+                difference("few + nomination/watch", "few/watch"),
                 high=0.0,
             ),
             Contrast(
                 "few features, click loss",
-                _difference("few + nomination/click", "few/click"),
+                difference("few + nomination/click", "few/click"),
                 high=0.0,
             ),
             Contrast(
                 "all other features, watch loss",
-                _difference("all + nomination/watch", "all/watch"),
+                difference("all + nomination/watch", "all/watch"),
                 high=0.0,
             ),
             Contrast(
                 "all other features, click loss",
-                _difference("all + nomination/click", "all/click"),
+                difference("all + nomination/click", "all/click"),
                 high=0.0,
             ),
             Contrast(
                 "the score alone, generator of last night: watch loss (%)",
-                _column("score alone/0 days old/watch"),
+                column("score alone/0 days old/watch"),
                 high=50.0,
             ),
             Contrast(
                 "the score alone, generator ten days old: watch loss (%)",
-                _column("score alone/10 days old/watch"),
+                column("score alone/10 days old/watch"),
             ),
             Contrast(
                 "cards that a generator ten days old knows (share)",
-                _column("score alone/10 days old/known"),
+                column("score alone/10 days old/known"),
             ),
         ),
         note="Worth a point beside few other features, and a third of one beside all. The "
@@ -175,7 +168,7 @@ CLAIMS = (
             ),
             Contrast(
                 "change of the logit when a card was shown five times, not never",
-                _column("fatigue 1/with/five times"),
+                column("fatigue 1/with/five times"),
                 high=0.0,
             ),
             Contrast("watch minutes per page, with minus without", _repeats("watch_minutes")),
@@ -199,41 +192,37 @@ CLAIMS = (
             # Two trainings that differ by the seed alone are up to .4 points apart.
             Contrast(
                 "loss, dimensions by the logarithm minus 32 for all (points)",
-                _difference("by the logarithm/loss", "32 for all/loss"),
+                difference("by the logarithm/loss", "32 for all/loss"),
                 low=-0.4,
                 high=0.4,
             ),
             Contrast(
                 "parameters in tables, by the logarithm over 32 for all",
-                lambda t: (
-                    t["by the logarithm/parameters, tables"] / t["32 for all/parameters, tables"]
-                ),
+                ratio("by the logarithm/parameters, tables", "32 for all/parameters, tables"),
                 high=0.6,
             ),
             Contrast(
                 "loss, shared minus unshared tables (points)",
-                _difference("by the logarithm/loss", "unshared/loss"),
+                difference("by the logarithm/loss", "unshared/loss"),
                 high=0.4,
             ),
             Contrast(
                 "training loss of the first epoch, shared minus unshared",
-                _difference("by the logarithm/first epoch", "unshared/first epoch"),
+                difference("by the logarithm/first epoch", "unshared/first epoch"),
                 high=0.0,
             ),
             Contrast(
                 "share of all parameters that are in tables",
-                lambda t: (
-                    t["by the logarithm/parameters, tables"] / t["by the logarithm/parameters, all"]
-                ),
+                ratio("by the logarithm/parameters, tables", "by the logarithm/parameters, all"),
                 low=0.5,
             ),
             Contrast(
                 "loss, a quarter of the video ids minus all (points)",
-                _difference("quarter of the videos/loss", "by the logarithm/loss"),
+                difference("quarter of the videos/loss", "by the logarithm/loss"),
             ),
             Contrast(
                 "cards whose video is then unknown (share)",
-                _column("quarter of the videos/unknown"),
+                column("quarter of the videos/unknown"),
             ),
         ),
         note="With 2,000 videos the tables hold a little less than half of the parameters; they "
@@ -248,23 +237,23 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "training loss at the end, raw minus quantiles",
-                _difference("raw/training loss at the end", "quantiles/training loss at the end"),
+                difference("raw/training loss at the end", "quantiles/training loss at the end"),
                 low=0.0,
             ),
             Contrast(
                 "loss on fresh pages, raw minus quantiles (points)",
-                _difference("raw/loss", "quantiles/loss"),
+                difference("raw/loss", "quantiles/loss"),
                 low=0.0,
             ),
             Contrast(
                 "trees: loss on fresh pages, raw minus quantiles (points)",
-                _difference("trees, raw/loss", "trees, quantiles/loss"),
+                difference("trees, raw/loss", "trees, quantiles/loss"),
                 low=-0.4,
                 high=0.4,
             ),
             Contrast(
                 "loss on fresh pages, standardised minus quantiles, both without powers (points)",
-                _difference("standardised/loss", "quantiles/loss"),
+                difference("standardised/loss", "quantiles/loss"),
             ),
         ),
         note="It is an even scale that counts: minus the mean, over the standard deviation, does "
@@ -279,17 +268,17 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "linear model: loss without powers minus with (points)",
-                _difference("linear/no powers/loss", "linear/powers/loss"),
+                difference("linear/no powers/loss", "linear/powers/loss"),
                 low=0.0,
             ),
             Contrast(
                 "one layer of 32: loss without powers minus with (points)",
-                _difference("32/no powers/loss", "32/powers/loss"),
+                difference("32/no powers/loss", "32/powers/loss"),
                 low=0.0,
             ),
             Contrast(
                 "128-64-32: loss without powers minus with (points)",
-                _difference("128-64-32/no powers/loss", "128-64-32/powers/loss"),
+                difference("128-64-32/no powers/loss", "128-64-32/powers/loss"),
             ),
         ),
     ),

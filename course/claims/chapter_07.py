@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import difference, percent, ratio
 from course.experiments import watch_time
 
 TRIALS = (
@@ -17,12 +18,8 @@ TRIALS = (
 BEST = "128-64-32"
 
 
-def _difference(one: str, other: str):
-    return lambda t: t[one] - t[other]
-
-
 def _loss(one: str, other: str, measure: str = "loss"):
-    return _difference(f"{one}/{measure}", f"{other}/{measure}")
+    return difference(f"{one}/{measure}", f"{other}/{measure}")
 
 
 def _groups(rate: str, served: str, true: str):
@@ -38,7 +35,7 @@ def _groups(rate: str, served: str, true: str):
 
 def _top(rate: str, served: str, true: str):
     """Served over true in the highest of the ten groups."""
-    return lambda t: t[f"rate {rate}/9/{served}"] / t[f"rate {rate}/9/{true}"]
+    return ratio(f"rate {rate}/9/{served}", f"rate {rate}/9/{true}")
 
 
 def _slope(rate: str, served: str):
@@ -64,11 +61,11 @@ def _gain(t: pd.DataFrame, dose: str, one: str = "watch", metric: str = "watch_m
 
 def _live(metric: str, dose: str = "1", scale: float = 1.0):
     live = f"clickbait {dose}/live"
-    return lambda t: scale * (t[f"{live}/watch/{metric}"] - t[f"{live}/click/{metric}"])
+    return difference(f"{live}/watch/{metric}", f"{live}/click/{metric}", scale)
 
 
 def _equal_weights(dose: str):
-    return _difference(f"clickbait {dose}/click/loss", f"clickbait {dose}/watch/loss")
+    return difference(f"clickbait {dose}/click/loss", f"clickbait {dose}/watch/loss")
 
 
 CLAIMS = (
@@ -125,7 +122,7 @@ CLAIMS = (
             Contrast("fall of the loss from none to 128-64-32 (percent)",
                      lambda t: 100 * (1 - t[f"{BEST}/loss"] / t["None/loss"])),
             Contrast("core seconds, 128-64-32 over none",
-                     lambda t: t[f"{BEST}/seconds"] / t["None/seconds"]),
+                     ratio(f"{BEST}/seconds", "None/seconds")),
         ),
         note="The first layer and its width help; further layers add nothing that five worlds "
         "could show. Less than a million examples, widths an eighth of the paper's.",
@@ -153,7 +150,7 @@ CLAIMS = (
             Contrast("128-64-32: equal weights minus watch time (points)",
                      _loss("equal weights", BEST), low=0.0),
             Contrast("the same, minus the effect of the powers (points)",
-                     lambda t: t["equal weights/loss"] - t["no powers/loss"], low=0.0),
+                     difference("equal weights/loss", "no powers/loss"), low=0.0),
             Contrast("each account counts alike: equal weights minus watch time (points)",
                      _loss("equal weights", BEST, "per user")),
         ),
@@ -168,7 +165,7 @@ CLAIMS = (
             Contrast("equal weights minus watch time, clickbait doubled (points)",
                      _equal_weights("2"), low=0.0),
             Contrast("that, minus the same without clickbait (points)",
-                     lambda t: _equal_weights("2")(t) - _equal_weights("0")(t), low=0.0),
+                     difference(_equal_weights("2"), _equal_weights("0")), low=0.0),
             Contrast("equal weights minus watch time, without clickbait (points)",
                      _equal_weights("0")),
         ),
@@ -231,8 +228,7 @@ CLAIMS = (
             Contrast("trees minus 128-64-32 that sees what trees see (points)",
                      _loss("trees", "no ids")),
             Contrast("live minutes per page, deep over linear (percent)",
-                     lambda t: 100 * (t["live/watch/watch_minutes"]
-                                      / t["live/linear/watch_minutes"] - 1)),
+                     percent("live/watch/watch_minutes", "live/linear/watch_minutes")),
         ),
         note="Trees win in some worlds and lose in others; averaged over accounts they win.",
     ),
@@ -245,20 +241,19 @@ CLAIMS = (
         trial="watch_ladder",
         contrasts=(
             Contrast("XAUC within groups of equal length, D2Q minus minutes by least squares",
-                     _difference("xauc/share, mapped back/within", "xauc/minutes/within"),
+                     difference("xauc/share, mapped back/within", "xauc/minutes/within"),
                      low=0.0),
             Contrast("XAUC of all pairs, D2Q minus minutes by least squares",
-                     _difference("xauc/share, mapped back/overall", "xauc/minutes/overall"),
+                     difference("xauc/share, mapped back/overall", "xauc/minutes/overall"),
                      low=0.0),
             Contrast("long videos on the page, ranked by share minus by minutes (points)",
-                     lambda t: 100 * (t["length/share/long"] - t["length/minutes/long"]),
+                     difference("length/share/long", "length/minutes/long", 100),
                      high=0.0),
             Contrast("live minutes per page, D2Q mapped back over minutes (percent)",
-                     lambda t: 100 * (t["length/share, mapped back/watch_minutes"]
-                                      / t["length/minutes/watch_minutes"] - 1), low=0.0),
+                     percent("length/share, mapped back/watch_minutes",
+                             "length/minutes/watch_minutes"), low=0.0),
             Contrast("live minutes per page, ranked by share over minutes (percent)",
-                     lambda t: 100 * (t["length/share/watch_minutes"]
-                                      / t["length/minutes/watch_minutes"] - 1)),
+                     percent("length/share/watch_minutes", "length/minutes/watch_minutes")),
         ),
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, difference, percent
 from course.experiments import multitask, two_tasks
 from course.experiments.live_pages import RATING_WEIGHTS
 from course.plots import paper_multitask as paper
@@ -19,24 +20,16 @@ TRIALS = (
 )
 
 
-def _column(name: str):
-    return lambda t: t[name]
-
-
-def _difference(one: str, other: str):
-    return lambda t: t[one] - t[other]
-
-
 def _loss(name: str, p: str):
-    return lambda t: t[f"{name}/{p}/loss"]
+    return column(f"{name}/{p}/loss")
 
 
 def _gap(one: str, other: str, p: str):
-    return lambda t: _loss(one, p)(t) - _loss(other, p)(t)
+    return difference(_loss(one, p), _loss(other, p))
 
 
 def _growth(one: str, other: str):
-    return lambda t: _gap(one, other, "0.5")(t) - _gap(one, other, "1")(t)
+    return difference(_gap(one, other, "0.5"), _gap(one, other, "1"))
 
 
 def _furthest_from_the_paper(t: pd.DataFrame) -> pd.Series:
@@ -49,14 +42,12 @@ HAND = f"{multitask.HAND_WEIGHT:g}"
 
 def live_change(one: str, other: str, metric: str, weight: str = HAND):
     """Per cent by which a live metric differs at one weight of the rating."""
-    return lambda t: (
-        100 * (t[f"{one}/live/{metric}/{weight}"] / t[f"{other}/live/{metric}/{weight}"] - 1)
-    )
+    return percent(f"{one}/live/{metric}/{weight}", f"{other}/live/{metric}/{weight}")
 
 
 def captured(one: str, other: str, group: str, corner: str = ""):
     """Difference of the captured share of a group of tasks, in a corner ("" = the main one)."""
-    return lambda t: t[f"{corner}{one}/{group}/captured"] - t[f"{corner}{other}/{group}/captured"]
+    return difference(f"{corner}{one}/{group}/captured", f"{corner}{other}/{group}/captured")
 
 
 def _both(one: str, other: str, corner: str = ""):
@@ -65,7 +56,7 @@ def _both(one: str, other: str, corner: str = ""):
 
 
 def _gate(key: str, name: str = "eight experts", state: str = "trained", corner: str = ""):
-    return lambda t: t[f"{corner}{name}/{state}/{key}"]
+    return column(f"{corner}{name}/{state}/{key}")
 
 
 def _apart(name: str, state: str = "trained", corner: str = ""):
@@ -118,9 +109,9 @@ CLAIMS = (
         paper="Figure 2: .075 at p = .5, .31 at .9, .66 at .98 (digitised)",
         trial="two_tasks",
         contrasts=(
-            Contrast("label correlation at p = .9", _column("label correlation/0.9"),
+            Contrast("label correlation at p = .9", column("label correlation/0.9"),
                      low=0.25, high=0.37),
-            Contrast("label correlation at p = .5", _column("label correlation/0.5"), high=0.15),
+            Contrast("label correlation at p = .5", column("label correlation/0.5"), high=0.15),
             Contrast("largest distance from the paper's curve", _furthest_from_the_paper,
                      high=0.05),
         ),
@@ -135,12 +126,12 @@ CLAIMS = (
         paper="equations of section 4.2, Figure 2",
         trial="multitask_layout",
         contrasts=(
-            Contrast("largest distance of a gate's sum from 1", _column("gate sums off by"),
+            Contrast("largest distance of a gate's sum from 1", column("gate sums off by"),
                      low=-1.0, high=1e-5),
             Contrast("largest difference of one expert from a shared bottom",
-                     _column("one expert off by"), low=-1.0, high=1e-5),
+                     column("one expert off by"), low=-1.0, high=1e-5),
             Contrast("multiplications, experts on the input over experts on a shared layer",
-                     _column("on the input over on a shared layer"), low=1.2),
+                     column("on the input over on a shared layer"), low=1.2),
         ),
     ),
     Claim(
@@ -165,7 +156,7 @@ CLAIMS = (
             Contrast("growth of that gap from p = 1 to p = .5",
                      _growth("one gate", "multitask"), low=0.0),
             Contrast("overlap of the two gates, p = 1 minus p = .5",
-                     _difference("multitask/1/overlap", "multitask/0.5/overlap")),
+                     difference("multitask/1/overlap", "multitask/0.5/overlap")),
         ),
         note="The paper does not count the gates' multiplications; our second shared bottom has "
         "them in its width.",
@@ -179,20 +170,20 @@ CLAIMS = (
         trial="two_tasks_needs",
         contrasts=(
             Contrast("loss, shared bottom minus MMoE at p = 0 (different needs)",
-                     _difference("0/shared bottom/loss", "0/multitask/loss"), low=0.0),
+                     difference("0/shared bottom/loss", "0/multitask/loss"), low=0.0),
             Contrast("that gap minus the gap at p = -1 (same needs, unrelated labels)",
                      lambda t: t["0/shared bottom/loss"] - t["0/multitask/loss"]
                      - t["-1/shared bottom/loss"] + t["-1/multitask/loss"], low=0.0),
             Contrast("loss of the shared bottom, p = 0 minus p = -1",
-                     _difference("0/shared bottom/loss", "-1/shared bottom/loss"), low=0.0),
+                     difference("0/shared bottom/loss", "-1/shared bottom/loss"), low=0.0),
             Contrast("label correlation at p = 0: within .2 of 0",
-                     _column("0/label correlation"), low=-0.2, high=0.2),
+                     column("0/label correlation"), low=-0.2, high=0.2),
             Contrast("label correlation at p = -1: within .2 of 0",
-                     _column("-1/label correlation"), low=-0.2, high=0.2),
+                     column("-1/label correlation"), low=-0.2, high=0.2),
             Contrast("loss, shared bottom minus MMoE at p = -1",
-                     _difference("-1/shared bottom/loss", "-1/multitask/loss")),
+                     difference("-1/shared bottom/loss", "-1/multitask/loss")),
             Contrast("loss, a shared bottom four times as wide minus MMoE at p = 0",
-                     _difference("0/shared bottom, four times/loss", "0/multitask/loss")),
+                     difference("0/shared bottom, four times/loss", "0/multitask/loss")),
         ),
     ),
     Claim(
@@ -221,8 +212,7 @@ CLAIMS = (
             Contrast("captured satisfaction, eight experts minus large shared bottom",
                      captured(M8, BOTTOM, "satisfaction"), low=0.0),
             Contrast("live minutes at the shared bottom's stars, eight experts (%)",
-                     lambda t: 100 * (t[f"{M8}/minutes at equal stars"]
-                                      / t[f"{BOTTOM}/minutes at equal stars"] - 1)),
+                     percent(f"{M8}/minutes at equal stars", f"{BOTTOM}/minutes at equal stars")),
         ),
     ),
     Claim(
@@ -236,11 +226,11 @@ CLAIMS = (
             Contrast("captured (all tasks), gates on the context minus shared bottom",
                      _both(CONTEXT, BOTTOM), low=0.0),
             Contrast("that gain minus the gain where tasks agree and context does not matter",
-                     lambda t: _both(CONTEXT, BOTTOM)(t) - _both(CONTEXT, BOTTOM, "neither/")(t),
+                     difference(_both(CONTEXT, BOTTOM), _both(CONTEXT, BOTTOM, "neither/")),
                      low=0.0),
             Contrast("that gain minus the gain where tasks agree",
-                     lambda t: _both(CONTEXT, BOTTOM)(t)
-                     - _both(CONTEXT, BOTTOM, "context only/")(t), low=0.0),
+                     difference(_both(CONTEXT, BOTTOM),
+                                _both(CONTEXT, BOTTOM, "context only/")), low=0.0),
             Contrast("captured, gates on the context minus one gate on it",
                      _both(CONTEXT, "one gate"), low=0.0),
             Contrast("captured, gates on the context minus a shared bottom with FiLM",
@@ -280,20 +270,19 @@ CLAIMS = (
         trial="multitask",
         contrasts=(
             Contrast("effective experts, engagement minus satisfaction",
-                     lambda t: _gate("effective experts/engagement")(t)
-                     - _gate("effective experts/satisfaction")(t), low=0.0),
+                     difference(_gate("effective experts/engagement"),
+                                _gate("effective experts/satisfaction")), low=0.0),
             Contrast("overlap within engagement minus between the groups",
-                     lambda t: _gate("overlap/engagement")(t) - _gate("overlap/between")(t),
+                     difference(_gate("overlap/engagement"), _gate("overlap/between")),
                      low=0.0),
             Contrast("overlap within satisfaction minus between the groups",
-                     lambda t: _gate("overlap/satisfaction")(t) - _gate("overlap/between")(t)),
+                     difference(_gate("overlap/satisfaction"), _gate("overlap/between"))),
             Contrast("within minus between, trained minus untrained",
-                     lambda t: _apart(M8)(t) - _apart(M8, "untrained")(t), low=0.0),
+                     difference(_apart(M8), _apart(M8, "untrained")), low=0.0),
             Contrast("within minus between, conflict minus no conflict",
-                     lambda t: _apart(M8)(t) - _apart(M8, corner="context only/")(t), low=0.0),
+                     difference(_apart(M8), _apart(M8, corner="context only/")), low=0.0),
             Contrast("gates on the context: within minus between, conflict minus no conflict",
-                     lambda t: _apart(CONTEXT)(t)
-                     - _apart(CONTEXT, corner="context only/")(t)),
+                     difference(_apart(CONTEXT), _apart(CONTEXT, corner="context only/"))),
         ),
     ),
     Claim(
@@ -303,26 +292,26 @@ CLAIMS = (
         paper="20 % of the runs on many machines; none with drop-out; polarised gates harm",
         trial="polarisation",
         contrasts=(
-            Contrast("share of polarised runs, sane", _column("sane/polarised below 1.5"),
+            Contrast("share of polarised runs, sane", column("sane/polarised below 1.5"),
                      low=0.02),
-            Contrast("share of polarised runs, stressed", _column("stressed/polarised below 1.5"),
+            Contrast("share of polarised runs, stressed", column("stressed/polarised below 1.5"),
                      low=0.02),
             Contrast("share of polarised runs, sane, with drop-out minus without",
-                     _difference("sane, drop-out/polarised below 1.5",
+                     difference("sane, drop-out/polarised below 1.5",
                                  "sane/polarised below 1.5"), high=0.0),
             Contrast("share of polarised runs, stressed, with drop-out minus without",
-                     _difference("stressed, drop-out/polarised below 1.5",
+                     difference("stressed, drop-out/polarised below 1.5",
                                  "stressed/polarised below 1.5"), high=0.0),
             Contrast("share of polarised runs, sane, with drop-out: at most one in fifty",
-                     _column("sane, drop-out/polarised below 1.5"), high=0.02),
+                     column("sane, drop-out/polarised below 1.5"), high=0.02),
             Contrast("share of polarised runs, stressed, with drop-out: at most one in fifty",
-                     _column("stressed, drop-out/polarised below 1.5"), high=0.02),
+                     column("stressed, drop-out/polarised below 1.5"), high=0.02),
             Contrast("held-out loss, stressed, polarised minus other runs", _harm("stressed"),
                      low=0.0),
             Contrast("held-out loss, stressed, with drop-out minus without",
-                     _difference("stressed, drop-out/loss", "stressed/loss")),
+                     difference("stressed, drop-out/loss", "stressed/loss")),
             Contrast("held-out loss, sane, with drop-out minus without",
-                     _difference("sane, drop-out/loss", "sane/loss")),
+                     difference("sane, drop-out/loss", "sane/loss")),
         ),
         note="Polarised: a gate uses fewer than 1.5 effective experts of 8. The threshold is ours "
         "and moves the share.",
@@ -335,14 +324,13 @@ CLAIMS = (
         trial="multitask",
         contrasts=(
             Contrast("live stars, rating weight 2 over 0 (%), shared bottom",
-                     lambda t: 100 * (t[f"{BOTTOM}/live/stars/2"]
-                                      / t[f"{BOTTOM}/live/stars/0"] - 1), low=0.0),
+                     percent(f"{BOTTOM}/live/stars/2", f"{BOTTOM}/live/stars/0"), low=0.0),
             Contrast("live minutes, rating weight 12 over 0 (%), shared bottom",
-                     lambda t: 100 * (t[f"{BOTTOM}/live/watch_minutes/12"]
-                                      / t[f"{BOTTOM}/live/watch_minutes/0"] - 1), high=0.0),
+                     percent(f"{BOTTOM}/live/watch_minutes/12",
+                             f"{BOTTOM}/live/watch_minutes/0"), high=0.0),
             Contrast("the same for a ranker that knows the truth",
-                     lambda t: 100 * (t["oracle/live/watch_minutes/12"]
-                                      / t["oracle/live/watch_minutes/0"] - 1), high=0.0),
+                     percent("oracle/live/watch_minutes/12",
+                             "oracle/live/watch_minutes/0"), high=0.0),
         ),
     ),
     Claim(

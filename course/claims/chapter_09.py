@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, difference, percent, ratio
 from course.experiments import bias_bench, position_bias, shallow_layout
 from course.simulator.names import DEVICES
 
@@ -31,10 +32,6 @@ def _lift(name: str, other: str = "none", metric: str = "clicks", world: str = "
     return value
 
 
-def _column(name: str):
-    return lambda t: t[name]
-
-
 def _steps(prefix: str, t: pd.DataFrame) -> np.ndarray:
     """Falls from each position to the next (seeds, 8), on the scale of the columns."""
     return -np.diff(t[[f"{prefix}/{k}" for k in POSITIONS]].to_numpy(), axis=1)
@@ -58,16 +55,12 @@ def _miscalibration(name: str):
     return value
 
 
-def _minus(one, other):
-    return lambda t: one(t) - other(t)
-
-
 def _mean_slope(name: str):
     return lambda t: sum(t[f"{name}/slope/{d}"] for d in DEVICES) / len(DEVICES)
 
 
 def _span(device: str):
-    return lambda t: t[f"curve/learned/{device}/1"] - t[f"curve/learned/{device}/9"]
+    return difference(f"curve/learned/{device}/1", f"curve/learned/{device}/9")
 
 
 LEARNED = "curve/learned/phone"
@@ -81,17 +74,10 @@ CLAIMS = (
         "(digitised)",
         trial="position_bias",
         contrasts=(
-            Contrast(
-                "rate at position 1 over rate at position 9",
-                lambda t: t["ctr/1"] / t["ctr/9"],
-                low=5.0,
-                high=25.0,
-            ),
-            Contrast(
-                "smallest fall from a position to the next (logarithm)",
-                lambda t: _series(_log_rate_steps(t).min(axis=1), t),
-                low=0.0,
-            ),
+            Contrast("rate at position 1 over rate at position 9",
+                     ratio("ctr/1", "ctr/9"), low=5.0, high=25.0),
+            Contrast("smallest fall from a position to the next (logarithm)",
+                     lambda t: _series(_log_rate_steps(t).min(axis=1), t), low=0.0),
             Contrast(
                 "fall from 1 to 2 minus the largest of the others (logarithm)",
                 lambda t: _series(
@@ -117,29 +103,14 @@ CLAIMS = (
         paper="Figure 3 and section 4.3",
         trial="shallow_layout",
         contrasts=(
-            Contrast(
-                "largest distance of the output from main logit plus shallow logit",
-                _column("logit off by"),
-                low=-1.0,
-                high=1e-5,
-            ),
-            Contrast(
-                "served: sd of what is added to the cards of one device",
-                _column("serving shifts by more than a constant"),
-                low=-1.0,
-                high=1e-5,
-            ),
-            Contrast(
-                "share of positions hidden in training",
-                _column("share of hidden positions"),
-                low=0.08,
-                high=0.12,
-            ),
-            Contrast(
-                "mean distance from a product of two probabilities",
-                _column("a product of probabilities is off by"),
-                low=0.05,
-            ),
+            Contrast("largest distance of the output from main logit plus shallow logit",
+                     column("logit off by"), low=-1.0, high=1e-5),
+            Contrast("served: sd of what is added to the cards of one device",
+                     column("serving shifts by more than a constant"), low=-1.0, high=1e-5),
+            Contrast("share of positions hidden in training",
+                     column("share of hidden positions"), low=0.08, high=0.12),
+            Contrast("mean distance from a product of two probabilities",
+                     column("a product of probabilities is off by"), low=0.05),
         ),
     ),
     Claim(
@@ -151,39 +122,23 @@ CLAIMS = (
         "fall of the log click rate of 2.43 (digitised)",
         trial="position_bias",
         contrasts=(
-            Contrast(
-                "phone: smallest fall from a position to the next",
-                lambda t: _series(_steps(LEARNED, t).min(axis=1), t),
-                low=0.0,
-            ),
-            Contrast(
-                "phone: first fall minus last fall",
-                lambda t: _series(_steps(LEARNED, t)[:, 0] - _steps(LEARNED, t)[:, -1], t),
-                low=0.0,
-            ),
-            Contrast(
-                "phone: span of the learned bias minus span of the log click rate",
-                lambda t: _span("phone")(t) - np.log(t["ctr/1"] / t["ctr/9"]),
-                high=0.0,
-            ),
+            Contrast("phone: smallest fall from a position to the next",
+                     lambda t: _series(_steps(LEARNED, t).min(axis=1), t), low=0.0),
+            Contrast("phone: first fall minus last fall",
+                     lambda t: _series(_steps(LEARNED, t)[:, 0] - _steps(LEARNED, t)[:, -1], t),
+                     low=0.0),
+            Contrast("phone: span of the learned bias minus span of the log click rate",
+                     lambda t: _span("phone")(t) - np.log(t["ctr/1"] / t["ctr/9"]), high=0.0),
             # A position misjudged by less than a quarter (0.22 in logarithm).
-            Contrast(
-                "phone: largest error against the truth",
-                _column("shallow tower/max_error/phone"),
-                high=0.22,
-            ),
-            Contrast(
-                "phone: slope over the truth",
-                _column("shallow tower/slope/phone"),
-                low=0.9,
-                high=1.1,
-            ),
-            Contrast(
-                "desktop: largest error", _column("shallow tower/max_error/desktop"), high=0.22
-            ),
-            Contrast("desktop: slope", _column("shallow tower/slope/desktop"), low=0.9, high=1.1),
-            Contrast("TV: largest error", _column("shallow tower/max_error/tv")),
-            Contrast("TV: slope", _column("shallow tower/slope/tv"), low=0.9, high=1.1),
+            Contrast("phone: largest error against the truth",
+                     column("shallow tower/max_error/phone"), high=0.22),
+            Contrast("phone: slope over the truth",
+                     column("shallow tower/slope/phone"), low=0.9, high=1.1),
+            Contrast("desktop: largest error",
+                     column("shallow tower/max_error/desktop"), high=0.22),
+            Contrast("desktop: slope", column("shallow tower/slope/desktop"), low=0.9, high=1.1),
+            Contrast("TV: largest error", column("shallow tower/max_error/tv")),
+            Contrast("TV: slope", column("shallow tower/slope/tv"), low=0.9, high=1.1),
         ),
         note="The form comes out. The learned bias is about 7 % too steep on the phone and 12 % on "
         "the desktop: what the main tower has not learned yet is taken for bias. On the TV single "
@@ -199,17 +154,10 @@ CLAIMS = (
             contrast
             for device in ("phone", "desktop")
             for contrast in (
-                Contrast(
-                    f"{device}: largest error against the truth",
-                    _column(f"shallow tower/max_error/{device}"),
-                    high=0.22,
-                ),
-                Contrast(
-                    f"{device}: slope over the truth",
-                    _column(f"shallow tower/slope/{device}"),
-                    low=0.9,
-                    high=1.1,
-                ),
+                Contrast(f"{device}: largest error against the truth",
+                         column(f"shallow tower/max_error/{device}"), high=0.22),
+                Contrast(f"{device}: slope over the truth",
+                         column(f"shallow tower/slope/{device}"), low=0.9, high=1.1),
             )
         ),
         note="Here the slope is right on the mean; single positions are off by what a few hundred "
@@ -223,43 +171,23 @@ CLAIMS = (
         paper="Table 2: engagement -0.07 % (input), +0.01 % (adversarial), +0.24 % (shallow)",
         trial="position_bias",
         contrasts=(
-            Contrast(
-                "clicks, shallow tower against no treatment (%)", _lift("shallow tower"), low=0.0
-            ),
-            Contrast(
-                "clicks, shallow tower minus adversarial (% of no treatment)",
-                _lift("shallow tower", "adversarial"),
-                low=0.0,
-            ),
-            Contrast(
-                "clicks, shallow tower minus input served as missing",
-                _lift("shallow tower", "input, missing"),
-                low=0.0,
-            ),
-            Contrast(
-                "clicks, shallow tower minus input served as first",
-                _lift("shallow tower", "input, first"),
-                low=0.0,
-            ),
-            Contrast(
-                "clicks, adversarial minus input served as missing",
-                _lift("adversarial", "input, missing"),
-                low=0.0,
-            ),
-            Contrast(
-                "clicks, input served as missing, against no treatment (%)",
-                _lift("input, missing"),
-                high=0.5,
-            ),
+            Contrast("clicks, shallow tower against no treatment (%)",
+                     _lift("shallow tower"), low=0.0),
+            Contrast("clicks, shallow tower minus adversarial (% of no treatment)",
+                     _lift("shallow tower", "adversarial"), low=0.0),
+            Contrast("clicks, shallow tower minus input served as missing",
+                     _lift("shallow tower", "input, missing"), low=0.0),
+            Contrast("clicks, shallow tower minus input served as first",
+                     _lift("shallow tower", "input, first"), low=0.0),
+            Contrast("clicks, adversarial minus input served as missing",
+                     _lift("adversarial", "input, missing"), low=0.0),
+            Contrast("clicks, input served as missing, against no treatment (%)",
+                     _lift("input, missing"), high=0.5),
             Contrast("clicks, adversarial against no treatment (%)", _lift("adversarial")),
-            Contrast(
-                "watch time, shallow tower against no treatment (%)",
-                _lift("shallow tower", metric="watch_minutes"),
-            ),
-            Contrast(
-                "satisfied watches, shallow tower against no treatment (%)",
-                _lift("shallow tower", metric="satisfied"),
-            ),
+            Contrast("watch time, shallow tower against no treatment (%)",
+                     _lift("shallow tower", metric="watch_minutes")),
+            Contrast("satisfied watches, shallow tower against no treatment (%)",
+                     _lift("shallow tower", metric="satisfied")),
         ),
         note="As in the paper, the shallow tower is ahead of the adversarial loss and of the input "
         "served as missing, and the adversarial loss brings about nothing. Unlike in the paper, "
@@ -275,32 +203,21 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "miscalibration of what is served, without minus with drop-out (logarithm)",
-                _minus(_miscalibration("shallow, no drop-out"), _miscalibration("shallow tower")),
+                difference(
+                    _miscalibration("shallow, no drop-out"), _miscalibration("shallow tower")
+                ),
                 low=0.0,
             ),
-            Contrast(
-                "mean slope of the learned bias, without minus with drop-out",
-                _minus(_mean_slope("shallow, no drop-out"), _mean_slope("shallow tower")),
-                low=0.0,
-            ),
-            Contrast(
-                "clicks, with minus without drop-out (% of no treatment)",
-                _lift("shallow tower", "shallow, no drop-out"),
-                low=0.0,
-            ),
+            Contrast("mean slope of the learned bias, without minus with drop-out",
+                     difference(_mean_slope("shallow, no drop-out"), _mean_slope("shallow tower")),
+                     low=0.0),
+            Contrast("clicks, with minus without drop-out (% of no treatment)",
+                     _lift("shallow tower", "shallow, no drop-out"), low=0.0),
             # Equal: within one per cent, a third of what the treatment itself is worth.
-            Contrast(
-                "clicks, 5 % minus 10 % drop-out",
-                _lift("drop-out 5 %", "shallow tower"),
-                low=-1.0,
-                high=1.0,
-            ),
-            Contrast(
-                "clicks, 20 % minus 10 % drop-out",
-                _lift("drop-out 20 %", "shallow tower"),
-                low=-1.0,
-                high=1.0,
-            ),
+            Contrast("clicks, 5 % minus 10 % drop-out",
+                     _lift("drop-out 5 %", "shallow tower"), low=-1.0, high=1.0),
+            Contrast("clicks, 20 % minus 10 % drop-out",
+                     _lift("drop-out 20 %", "shallow tower"), low=-1.0, high=1.0),
         ),
         note="Drop-out makes the missing value fit and the curve less steep. In this world it "
         "seems to cost clicks: the more positions are hidden, the nearer the model is to no "
@@ -313,22 +230,16 @@ CLAIMS = (
         paper="stated, no numbers",
         trial="position_bias",
         contrasts=(
-            Contrast(
-                "learned span over nine positions, TV minus phone",
-                _minus(_span("tv"), _span("phone")),
-                low=0.0,
-            ),
-            Contrast(
-                "learned span, phone minus desktop",
-                _minus(_span("phone"), _span("desktop")),
-                low=0.0,
-            ),
+            Contrast("learned span over nine positions, TV minus phone",
+                     difference(_span("tv"), _span("phone")), low=0.0),
+            Contrast("learned span, phone minus desktop",
+                     difference(_span("phone"), _span("desktop")), low=0.0),
             *(
                 Contrast(
                     f"{device}: largest error, one curve for all minus crossed",
-                    _minus(
-                        _column(f"without the device cross/max_error/{device}"),
-                        _column(f"shallow tower/max_error/{device}"),
+                    difference(
+                        column(f"without the device cross/max_error/{device}"),
+                        column(f"shallow tower/max_error/{device}"),
                     ),
                     low=0.0,
                 )
@@ -336,20 +247,11 @@ CLAIMS = (
             ),
             Contrast(
                 "clicks of TV viewers, crossed minus one curve for all (%)",
-                lambda t: (
-                    100
-                    * (
-                        t["live/shallow tower/clicks/tv"]
-                        / t["live/without the device cross/clicks/tv"]
-                        - 1
-                    )
-                ),
+                percent("live/shallow tower/clicks/tv", "live/without the device cross/clicks/tv"),
                 low=0.0,
             ),
-            Contrast(
-                "clicks, crossed minus one curve for all (% of no treatment)",
-                _lift("shallow tower", "without the device cross"),
-            ),
+            Contrast("clicks, crossed minus one curve for all (% of no treatment)",
+                     _lift("shallow tower", "without the device cross")),
         ),
         note="The curves need the cross; what it is worth live in a world of this size is within "
         "the noise between worlds and trainings.",
@@ -361,32 +263,16 @@ CLAIMS = (
         paper="stated as the advantage over inverse propensity weighting",
         trial="position_orders",
         contrasts=(
-            Contrast(
-                "past ranking by incumbency and chance: clicks against no treatment (%)",
-                _lift("shallow tower", world="incumbency/"),
-                low=0.0,
-            ),
-            Contrast(
-                "past ranking by incumbency and chance: mean slope",
-                _mean_slope("incumbency/shallow tower"),
-                low=0.9,
-                high=1.1,
-            ),
-            Contrast(
-                "past ranking by relevance alone: clicks against no treatment (%)",
-                _lift("shallow tower", world="relevance/"),
-                low=0.0,
-            ),
-            Contrast(
-                "past ranking by relevance alone: mean slope",
-                _mean_slope("relevance/shallow tower"),
-                low=0.9,
-                high=1.1,
-            ),
-            Contrast(
-                "past ranking by relevance alone: mean slope without drop-out",
-                _mean_slope("relevance/shallow, no drop-out"),
-            ),
+            Contrast("past ranking by incumbency and chance: clicks against no treatment (%)",
+                     _lift("shallow tower", world="incumbency/"), low=0.0),
+            Contrast("past ranking by incumbency and chance: mean slope",
+                     _mean_slope("incumbency/shallow tower"), low=0.9, high=1.1),
+            Contrast("past ranking by relevance alone: clicks against no treatment (%)",
+                     _lift("shallow tower", world="relevance/"), low=0.0),
+            Contrast("past ranking by relevance alone: mean slope",
+                     _mean_slope("relevance/shallow tower"), low=0.9, high=1.1),
+            Contrast("past ranking by relevance alone: mean slope without drop-out",
+                     _mean_slope("relevance/shallow, no drop-out")),
         ),
         note="The bias is found without random pages, best where cards stand where they do for "
         "reasons other than relevance. Where relevance alone decided, there is next to nothing to "
@@ -400,49 +286,29 @@ CLAIMS = (
         paper="not in the paper; known from later work on additive towers",
         trial="position_limits",
         contrasts=(
-            Contrast(
-                "cards move, nothing is hidden: clicks against no treatment (%)",
-                _lift("shallow tower", world="cards move/"),
-                low=0.0,
-            ),
-            Contrast(
-                "ranking knows more: mean slope of the learned bias",
-                _mean_slope("ranking knows more/shallow tower"),
-                low=1.5,
-            ),
-            Contrast(
-                "ranking knows more: clicks against no treatment (%)",
-                _lift("shallow tower", world="ranking knows more/"),
-                high=0.0,
-            ),
-            Contrast(
-                "the same without drop-out, minus with it",
-                _lift("shallow, no drop-out", "shallow tower", world="ranking knows more/"),
-                high=0.0,
-            ),
-            Contrast(
-                "the same, regression-EM against no treatment",
-                _lift("regression-EM", world="ranking knows more/"),
-                high=0.0,
-            ),
+            Contrast("cards move, nothing is hidden: clicks against no treatment (%)",
+                     _lift("shallow tower", world="cards move/"), low=0.0),
+            Contrast("ranking knows more: mean slope of the learned bias",
+                     _mean_slope("ranking knows more/shallow tower"), low=1.5),
+            Contrast("ranking knows more: clicks against no treatment (%)",
+                     _lift("shallow tower", world="ranking knows more/"), high=0.0),
+            Contrast("the same without drop-out, minus with it",
+                     _lift("shallow, no drop-out", "shallow tower", world="ranking knows more/"),
+                     high=0.0),
+            Contrast("the same, regression-EM against no treatment",
+                     _lift("regression-EM", world="ranking knows more/"), high=0.0),
             Contrast(
                 "repaired by more chance: mean slope, minus the slope without",
-                _minus(
+                difference(
                     _mean_slope("knows more, chance/shallow tower"),
                     _mean_slope("ranking knows more/shallow tower"),
                 ),
                 high=0.0,
             ),
-            Contrast(
-                "repaired by a table from random pages: clicks against no treatment (%)",
-                _lift("shallow, given", world="ranking knows more/"),
-                low=0.0,
-            ),
-            Contrast(
-                "repaired by inverse propensities from random pages",
-                _lift("inverse propensity", world="ranking knows more/"),
-                low=0.0,
-            ),
+            Contrast("repaired by a table from random pages: clicks against no treatment (%)",
+                     _lift("shallow, given", world="ranking knows more/"), low=0.0),
+            Contrast("repaired by inverse propensities from random pages",
+                     _lift("inverse propensity", world="ranking knows more/"), low=0.0),
         ),
     ),
     Claim(
@@ -454,17 +320,12 @@ CLAIMS = (
         trial="position_bias",
         contrasts=(
             Contrast("clicks, PAL against no treatment (%)", _lift("PAL"), low=0.0),
-            Contrast(
-                "clicks, PAL minus shallow tower (% of no treatment)",
-                _lift("PAL", "shallow tower"),
-                low=0.0,
-            ),
-            Contrast(
-                "clicks, PAL minus input served as missing", _lift("PAL", "input, missing"), low=0.0
-            ),
-            Contrast(
-                "clicks, PAL minus input served as first", _lift("PAL", "input, first"), low=0.0
-            ),
+            Contrast("clicks, PAL minus shallow tower (% of no treatment)",
+                     _lift("PAL", "shallow tower"), low=0.0),
+            Contrast("clicks, PAL minus input served as missing",
+                     _lift("PAL", "input, missing"), low=0.0),
+            Contrast("clicks, PAL minus input served as first",
+                     _lift("PAL", "input, first"), low=0.0),
             Contrast("clicks, regression-EM minus PAL", _lift("regression-EM", "PAL")),
         ),
         note="PAL is ahead of the sum by about 2 points on average, with an interval that holds 0.",
@@ -476,17 +337,13 @@ CLAIMS = (
         paper="expected from the form of the two models",
         trial="position_bias_additive",
         contrasts=(
-            Contrast(
-                "clicks, shallow tower against no treatment (%)", _lift("shallow tower"), low=0.0
-            ),
-            Contrast(
-                "clicks, shallow tower minus PAL (% of no treatment)",
-                _lift("shallow tower", "PAL"),
-                low=0.0,
-            ),
+            Contrast("clicks, shallow tower against no treatment (%)",
+                     _lift("shallow tower"), low=0.0),
+            Contrast("clicks, shallow tower minus PAL (% of no treatment)",
+                     _lift("shallow tower", "PAL"), low=0.0),
             Contrast(
                 "phone: largest error of the bias, PAL minus shallow tower",
-                _minus(_column("PAL/max_error/phone"), _column("shallow tower/max_error/phone")),
+                difference(column("PAL/max_error/phone"), column("shallow tower/max_error/phone")),
                 low=0.0,
             ),
         ),
@@ -501,14 +358,11 @@ CLAIMS = (
         trial="position_limits",
         contrasts=(
             *(
-                Contrast(
-                    f"{device}: mean relative error of P(seen)",
-                    _column(f"swaps/regression-EM/error/{device}"),
-                    high=0.1,
-                )
+                Contrast(f"{device}: mean relative error of P(seen)",
+                         column(f"swaps/regression-EM/error/{device}"), high=0.1)
                 for device in ("phone", "desktop")
             ),
-            Contrast("tv: mean relative error of P(seen)", _column("swaps/regression-EM/error/tv")),
+            Contrast("tv: mean relative error of P(seen)", column("swaps/regression-EM/error/tv")),
         ),
     ),
-)
+)  # fmt: skip

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import Values, column, difference, percent, ratio
 from course.experiments import drift, funnel_width, off_policy_bench, request_speed, system_trial
 from course.experiments.offline_live import agreement
 from course.experiments.whole_system import STEPS
@@ -18,27 +17,13 @@ TRIALS = (
     Trial("request_speed", request_speed.trial, minutes=0.2),
 )
 
-Values = Callable[[pd.DataFrame], pd.Series]
 SOURCES = ("topic match", "co-watch", "sequence", "context")
-
-
-def _difference(one: str, other: str, scale: float = 1.0) -> Values:
-    return lambda t: scale * (t[one] - t[other])
-
-
-def _percent(one: str, other: str) -> Values:
-    """Percent by which one is above another."""
-    return lambda t: 100 * (t[one] / t[other] - 1)
-
-
-def _ratio(one: str, other: str) -> Values:
-    return lambda t: t[one] / t[other]
 
 
 def _step(name: str, metric: str = "watch_minutes") -> Values:
     """Percent by which a step's expected outcome is above the step before."""
     before = STEPS[STEPS.index(name) - 1]
-    return _percent(f"steps/{name}/{metric}/expected", f"steps/{before}/{metric}/expected")
+    return percent(f"steps/{name}/{metric}/expected", f"steps/{before}/{metric}/expected")
 
 
 def _way_to_oracle(name: str) -> Values:
@@ -100,7 +85,7 @@ def _break_even(t: pd.DataFrame) -> pd.Series:
 
 
 def _sequential(dial: str, key: str = "ranker", metric: str = "minutes") -> Values:
-    return _percent(f"drift {dial}/{key}/on/{metric}", f"drift {dial}/{key}/once/{metric}")
+    return percent(f"drift {dial}/{key}/on/{metric}", f"drift {dial}/{key}/once/{metric}")
 
 
 def _stale(t: pd.DataFrame, dial: str) -> pd.Series:
@@ -110,8 +95,8 @@ def _stale(t: pd.DataFrame, dial: str) -> pd.Series:
 
 def _estimate(key: str, other: str | None = None) -> Values:
     if other is None:
-        return lambda t: t[key]
-    return lambda t: t[key] - t[other]
+        return column(key)
+    return difference(key, other)
 
 
 def _straight(t: pd.DataFrame) -> pd.Series:
@@ -160,13 +145,13 @@ CLAIMS = (
             Contrast("change of the click's logit when all cards change place",
                      _estimate("flow/engagement moved"), low=0.5),
             Contrast("cards that the system showed in one day and that are inputs again (share)",
-                     _ratio("flow/new inputs", "flow/new impressions"), low=0.999, high=1.001),
+                     ratio("flow/new inputs", "flow/new impressions"), low=0.999, high=1.001),
             Contrast("minutes per page, system over random (times)",
-                     _ratio("steps/+ shallow tower/watch_minutes/expected",
+                     ratio("steps/+ shallow tower/watch_minutes/expected",
                             "steps/random/watch_minutes/expected"), low=1.0),
             Contrast("its ranker for a day, on the feed's candidates: minutes over the past "
                      "ranking (percent)",
-                     _percent("flow/new/system/watch_minutes", "flow/new/past/watch_minutes"),
+                     percent("flow/new/system/watch_minutes", "flow/new/past/watch_minutes"),
                      low=0.0),
         ),
     ),
@@ -179,17 +164,17 @@ CLAIMS = (
         trial="whole_system",
         contrasts=(
             Contrast("minutes of two stages over those of ranking the whole corpus (share)",
-                     _ratio("funnel/pool/watch_minutes", "funnel/corpus/watch_minutes"), low=0.85),
+                     ratio("funnel/pool/watch_minutes", "funnel/corpus/watch_minutes"), low=0.85),
             Contrast("cards that are ranked (share of the corpus)",
-                     _ratio("funnel/pool/cards", "funnel/corpus/cards"), high=0.25),
+                     ratio("funnel/pool/cards", "funnel/corpus/cards"), high=0.25),
             Contrast("core time per page (share)",
-                     _ratio("funnel/pool/core_ms", "funnel/corpus/core_ms"), high=0.5),
+                     ratio("funnel/pool/core_ms", "funnel/corpus/core_ms"), high=0.5),
             Contrast("recall of the first 160 candidates over random ones (times)",
-                     _ratio("recall/160", "recall/160/random"), low=3.0),
+                     ratio("recall/160", "recall/160/random"), low=3.0),
             Contrast("recall of merged sources over the best one, as many candidates (points)",
                      _over_best_source("pool, as many"), low=0.0),
             Contrast("satisfied watches of two stages over ranking the corpus (share)",
-                     _ratio("funnel/pool/satisfied", "funnel/corpus/satisfied")),
+                     ratio("funnel/pool/satisfied", "funnel/corpus/satisfied")),
         ),
     ),
     Claim(
@@ -202,7 +187,7 @@ CLAIMS = (
             Contrast("one request, core milliseconds (median)", _estimate("request"), high=100.0),
             Contrast("the slowest tenth of the requests take more than (core milliseconds)",
                      _estimate("slowest"), high=100.0),
-            Contrast("share of the sources", _ratio("sources", "request")),
+            Contrast("share of the sources", ratio("sources", "request")),
         ),
         note="100,000 vectors, most of them random; the candidates behind the search are real.",
     ),
@@ -237,15 +222,15 @@ CLAIMS = (
             Contrast("share of the cost that a straight line in the candidates explains",
                      _straight, low=0.95),
             Contrast("cost of scoring 800 candidates over that of 400 (times)",
-                     _ratio("cost/800/score", "cost/400/score"), low=1.6, high=2.4),
+                     ratio("cost/800/score", "cost/400/score"), low=1.6, high=2.4),
             Contrast("choosing 10 of 400: list-wise over point-wise (times)",
-                     _ratio("cost/400/list", "cost/400/point"), low=1.0),
+                     ratio("cost/400/list", "cost/400/point"), low=1.0),
             Contrast("topics on the page, list-wise minus point-wise",
-                     _difference("list/1/topics", "list/0/topics"), low=0.0),
+                     difference("list/1/topics", "list/0/topics"), low=0.0),
             Contrast("minutes, list-wise over point-wise (percent)",
-                     _percent("list/1/watch_minutes", "list/0/watch_minutes")),
+                     percent("list/1/watch_minutes", "list/0/watch_minutes")),
             Contrast("list-wise choosing as a share of scoring, 400 candidates",
-                     _ratio("cost/400/list", "cost/400/score")),
+                     ratio("cost/400/list", "cost/400/score")),
         ),
         note="Seconds were taken on a busy machine; the line is straight all the same.",
     ),
@@ -260,7 +245,7 @@ CLAIMS = (
             Contrast("ranker, world as it is: live minutes, sequential over once (percent)",
                      _sequential("0.05"), low=0.0),
             Contrast("ranker: the same with much drift minus without drift (points)",
-                     lambda t: _sequential("0.2")(t) - _sequential("0")(t), low=0.0),
+                     difference(_sequential("0.2"), _sequential("0")), low=0.0),
             Contrast("vectors, world as it is: reciprocal rank, sequential over once (percent)",
                      _sequential("0.05", "factors", "mrr"), low=0.0),
             Contrast("vectors of the last days know more taste than of as many first days: with "
@@ -270,8 +255,8 @@ CLAIMS = (
                      _sequential("0")),
             Contrast("vectors: reciprocal rank, sequential over once, much drift minus none "
                      "(points)",
-                     lambda t: _sequential("0.2", "factors", "mrr")(t)
-                     - _sequential("0", "factors", "mrr")(t)),
+                     difference(_sequential("0.2", "factors", "mrr"),
+                                _sequential("0", "factors", "mrr"))),
         ),
         note="The ranker reads taste from histories, which are up to date either way; vectors keep "
         "it in the weights.",
@@ -288,10 +273,10 @@ CLAIMS = (
             Contrast("pairs turned round, squared error against live minutes (percent)",
                      _turned("error", "watch_minutes"), low=1.0),
             Contrast("AUC, no position bias treated minus shallow tower",
-                     _difference("dozen/many objectives, clicks/auc",
+                     difference("dozen/many objectives, clicks/auc",
                                  "dozen/shallow tower, clicks/auc"), low=0.0),
             Contrast("live clicks, no position bias treated over shallow tower (percent)",
-                     _percent("dozen/many objectives, clicks/clicks",
+                     percent("dozen/many objectives, clicks/clicks",
                               "dozen/shallow tower, clicks/clicks"), high=0.0),
             Contrast("rank correlation of AUC and live clicks", _turned("auc", "clicks", "rho")),
             Contrast("rank correlation of AUC and live minutes",
@@ -308,13 +293,13 @@ CLAIMS = (
         trial="position_bias",
         contrasts=(
             Contrast("AUC where the cards stood, position as input minus no treatment",
-                     _difference("input, missing/auc at its place", "none/auc at its place"),
+                     difference("input, missing/auc at its place", "none/auc at its place"),
                      low=0.0),
             Contrast("AUC where the cards stood, position as input minus shallow tower",
-                     _difference("input, missing/auc at its place",
+                     difference("input, missing/auc at its place",
                                  "shallow tower/auc at its place"), low=0.0),
             Contrast("live clicks, position as input over shallow tower (percent)",
-                     _percent("live/input, missing/clicks", "live/shallow tower/clicks"),
+                     percent("live/input, missing/clicks", "live/shallow tower/clicks"),
                      high=0.0),
         ),
         note="Offline, with the positions given, the two are level.",
@@ -328,11 +313,11 @@ CLAIMS = (
         trial="whole_system",
         contrasts=(
             Contrast("weighted per-user loss, large minus usual (points)",
-                     _difference("slow/wide/loss", "slow/usual/loss"), high=0.0),
-            Contrast("AUC, large minus usual", _difference("slow/wide/auc", "slow/usual/auc"),
+                     difference("slow/wide/loss", "slow/usual/loss"), high=0.0),
+            Contrast("AUC, large minus usual", difference("slow/wide/auc", "slow/usual/auc"),
                      low=0.0),
             Contrast("live minutes without waiting, large over usual (percent)",
-                     _percent("slow/wide/watch_minutes", "slow/usual/watch_minutes")),
+                     percent("slow/wide/watch_minutes", "slow/usual/watch_minutes")),
             Contrast("5 % leave per 100 ms: live minutes, large over usual (percent)",
                      _wide_after_waiting, high=0.0),
             Contrast("5 % leave per 100 ms: live minutes, whole corpus over pool (percent)",

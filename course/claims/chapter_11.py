@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from course.claims.claim import Claim, Contrast, Trial
+from course.claims.values import column, difference, percent, ratio
 from course.experiments import compression, feedback, first_stage, second_bias, seesaw
 
 TRIALS = (
@@ -30,17 +31,8 @@ def _mean(arm: str, measure: str, rounds=ALL, stage: str = "open"):
     return lambda t: t[[f"{stage}/{arm}/{n}/{measure}" for n in rounds]].mean(axis=1)
 
 
-def _minus(one, other):
-    return lambda t: one(t) - other(t)
-
-
-def _against(one, other):
-    """Difference in per cent of the other."""
-    return lambda t: 100 * (one(t) / other(t) - 1)
-
-
 def _growth(arm: str, measure: str):
-    return _minus(_mean(arm, measure, LATE), _mean(arm, measure, EARLY))
+    return difference(_mean(arm, measure, LATE), _mean(arm, measure, EARLY))
 
 
 def _share_of_oracle(arm: str, rounds):
@@ -48,12 +40,12 @@ def _share_of_oracle(arm: str, rounds):
 
 
 def _arms(one: str, other: str, measure: str):
-    return _minus(_mean(one, measure), _mean(other, measure))
+    return difference(_mean(one, measure), _mean(other, measure))
 
 
 def _stages(arm: str, measure: str):
     """Closed minus open, in the last rounds."""
-    return _minus(_mean(arm, measure, LATE, "closed"), _mean(arm, measure, LATE))
+    return difference(_mean(arm, measure, LATE, "closed"), _mean(arm, measure, LATE))
 
 
 def _stage(name: str, measure: str):
@@ -62,11 +54,11 @@ def _stage(name: str, measure: str):
 
 
 def _between(one: str, other: str, measure: str):
-    return _minus(_stage(one, measure), _stage(other, measure))
+    return difference(_stage(one, measure), _stage(other, measure))
 
 
-def _gap(model: str, column: str = GUILTY):
-    return lambda t: t[f"{model}/gap/{column}"]
+def _gap(model: str, of: str = GUILTY):
+    return column(f"{model}/gap/{of}")
 
 
 def _innocent(model: str, t: pd.DataFrame) -> pd.Series:
@@ -82,9 +74,7 @@ def _lead(model: str):
 
 
 def _live(sizes: str):
-    return lambda t: (
-        100 * (t[f"live/{sizes}/position and size/clicks"] / t[f"live/{sizes}/position/clicks"] - 1)
-    )
+    return percent(f"live/{sizes}/position and size/clicks", f"live/{sizes}/position/clicks")
 
 
 def _gain(name: str):
@@ -100,12 +90,8 @@ def _cost(name: str, cost: str):
     return lambda t: 100 * t[f"{name}/{cost}"] / t[f"teachers/{cost}"]
 
 
-def _column(name: str):
-    return lambda t: t[name]
-
-
 def _counted(key: str):
-    return lambda t: t[f"MMoE/{key}"] - t[f"PLE/{key}"]
+    return difference(f"MMoE/{key}", f"PLE/{key}")
 
 
 EXPLORING = "shallow + exploration"
@@ -122,12 +108,12 @@ CLAIMS = (
         contrasts=(
             Contrast(
                 "naive: Gini of what is shown, rounds 5-6 minus 1-2, minus the oracle's",
-                _minus(_growth("naive", "gini"), _growth("oracle", "gini")),
+                difference(_growth("naive", "gini"), _growth("oracle", "gini")),
                 low=0.0,
             ),
             Contrast(
                 "naive: clicks in per cent of the oracle's, rounds 5-6 minus 1-2",
-                _minus(_share_of_oracle("naive", LATE), _share_of_oracle("naive", EARLY)),
+                difference(_share_of_oracle("naive", LATE), _share_of_oracle("naive", EARLY)),
                 high=0.0,
             ),
             Contrast("naive minus oracle: Gini", _arms("naive", "oracle", "gini"), low=0.0),
@@ -136,7 +122,7 @@ CLAIMS = (
             ),
             Contrast(
                 "shallow tower against naive: clicks (%)",
-                _against(_mean("shallow tower", "clicks"), _mean("naive", "clicks")),
+                percent(_mean("shallow tower", "clicks"), _mean("naive", "clicks")),
                 low=0.0,
             ),
             Contrast(
@@ -151,7 +137,7 @@ CLAIMS = (
             ),
             Contrast(
                 "closed first stage against open, naive, rounds 5-6: clicks (%)",
-                _against(_mean("naive", "clicks", LATE, "closed"), _mean("naive", "clicks", LATE)),
+                percent(_mean("naive", "clicks", LATE, "closed"), _mean("naive", "clicks", LATE)),
             ),
             Contrast("closed minus open, naive, rounds 5-6: Gini", _stages("naive", "gini")),
             Contrast(
@@ -160,12 +146,12 @@ CLAIMS = (
             ),
             Contrast(
                 "closed, exploration against none (shallow), rounds 5-6: clicks (%)",
-                _against(_mean(EXPLORING, "clicks", LATE, "closed"),
+                percent(_mean(EXPLORING, "clicks", LATE, "closed"),
                          _mean("shallow tower", "clicks", LATE, "closed")),
             ),
             Contrast(
                 "exploration against none (shallow), rounds 5-6: clicks (%)",
-                _against(_mean(EXPLORING, "clicks", LATE), _mean("shallow tower", "clicks", LATE)),
+                percent(_mean(EXPLORING, "clicks", LATE), _mean("shallow tower", "clicks", LATE)),
             ),
             Contrast(
                 "naive minus nothing recommended: topics watched per account",
@@ -194,7 +180,7 @@ CLAIMS = (
             Contrast("the same: Gini", _between("own clicks", "chance", "gini"), low=0.0),
             Contrast(
                 "the same: clicks (%)",
-                _against(_stage("own clicks", "clicks"), _stage("chance", "clicks")),
+                percent(_stage("own clicks", "clicks"), _stage("chance", "clicks")),
                 high=0.0,
             ),
             Contrast(
@@ -205,7 +191,7 @@ CLAIMS = (
             Contrast("the same: Gini", _between("all watches", "own clicks", "gini"), high=0.0),
             Contrast(
                 "the same: clicks (%)",
-                _against(_stage("all watches", "clicks"), _stage("own clicks", "clicks")),
+                percent(_stage("all watches", "clicks"), _stage("own clicks", "clicks")),
                 low=0.0,
             ),
         ),
@@ -234,8 +220,7 @@ CLAIMS = (
             ),
             Contrast(
                 "position and size: share of it that is left",
-                lambda t: t[f"chance/position and size/gap/{GUILTY}"]
-                / t[f"chance/position/gap/{GUILTY}"],
+                ratio(f"chance/position and size/gap/{GUILTY}", f"chance/position/gap/{GUILTY}"),
                 high=0.25,
             ),
             Contrast(
@@ -244,7 +229,7 @@ CLAIMS = (
                 low=0.0,
             ),
             Contrast("sizes by chance: clicks, with against without (%)", _live("chance")),
-            Contrast("the true gap", _column("truth/gap")),
+            Contrast("the true gap", column("truth/gap")),
             Contrast(
                 "no such bias: |z| of the size minus largest innocent", _lead("no bias/position")
             ),
@@ -269,17 +254,17 @@ CLAIMS = (
             ),
             Contrast(
                 "captured share, mean of seven tasks, PLE minus MMoE",
-                lambda t: t["PLE/mean"] - t["MMoE/mean"],
+                difference("PLE/mean", "MMoE/mean"),
                 low=0.0,
             ),
-            Contrast("pairs, MMoE", _column("MMoE/seesaw")),
-            Contrast("pairs, alone from other first weights", _column("alone, again/seesaw")),
+            Contrast("pairs, MMoE", column("MMoE/seesaw")),
+            Contrast("pairs, alone from other first weights", column("alone, again/seesaw")),
             Contrast(
-                "captured share, alone minus MMoE", lambda t: t["alone/mean"] - t["MMoE/mean"]
+                "captured share, alone minus MMoE", difference("alone/mean", "MMoE/mean")
             ),
             Contrast(
                 "captured share, PLE minus MMoE, both on the input",
-                lambda t: t["PLE on the input/mean"] - t["MMoE on the input/mean"],
+                difference("PLE on the input/mean", "MMoE on the input/mean"),
             ),
         ),
         note="Both lose most on likes and dismissals, about half of it in the common layer below "
@@ -299,12 +284,12 @@ CLAIMS = (
             ),
             Contrast(
                 "taught minus not taught (points of the gain)",
-                _minus(_gain("student, taught"), _gain("student, clicks")),
+                difference(_gain("student, taught"), _gain("student, clicks")),
                 low=0.0,
             ),
             Contrast(
                 "one teacher, 8 bits minus 32 bits (points of the gain)",
-                _minus(_gain("one teacher, 8 bits"), _gain("one teacher")),
+                difference(_gain("one teacher, 8 bits"), _gain("one teacher")),
                 low=-POINT,
                 high=POINT,
             ),
