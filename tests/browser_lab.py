@@ -1,8 +1,9 @@
 """Opens JupyterLab in a real headless browser and works in it as a reader would.
 
-Used by `test_browser.py`. JupyterLab gets folders, a port and a kernel of its own, so nothing
-that somebody has configured on this machine plays a part; the browser refuses every request that
-leaves the machine and remembers it.
+Used by `test_browser.py` and `test_browser_ranking.py`, which share the chapters between them so
+that two cores can work at a time. JupyterLab gets folders, a port and a kernel of its own, so
+nothing that somebody has configured on this machine plays a part; the browser refuses every
+request that leaves the machine and remembers it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,17 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+#: Chapters that show things of single accounts, which a smaller world does not have.
+WHOLE = ("02", "05")
+
+#: Set this to a folder to look at what the reader sees.
+SCREENSHOTS = os.environ.get("COURSE_SCREENSHOTS")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -69,6 +81,40 @@ def find_browser() -> str | None:
         if path:
             return path
     return None
+
+
+def marks() -> list:
+    """Return the marks of a module of browser tests; they are skipped without a browser."""
+    missing = "the browser test needs Chromium (on Debian: apt-get install chromium)"
+    return [
+        pytest.mark.browser,
+        pytest.mark.slow,
+        pytest.mark.skipif(find_browser() is None, reason=missing),
+    ]
+
+
+def with_fewer_users(chapter: Path) -> str:
+    """Return the text of a chapter on a smaller world: the page is tested here, not the numbers.
+
+    nbval runs the chapters as they are.
+    """
+    text = chapter.read_text(encoding="utf-8")
+    if chapter.stem.startswith(WHOLE):
+        return text
+    return text.replace('simulate(\\"small\\", seed=7', 'simulate(\\"small\\", seed=7, users=800')
+
+
+def copy_chapters(folder: Path, chapters: list[Path]) -> None:
+    """Copy chapters, so that nothing is ever saved over the chapter itself."""
+    for chapter in chapters:
+        (folder / chapter.name).write_text(with_fewer_users(chapter), encoding="utf-8")
+
+
+@contextmanager
+def lab_on(folder: Path, home: Path):
+    """Start JupyterLab on a folder and a reader at a browser; yield the reader; stop both."""
+    with jupyterlab(folder, home) as address, reader(address, find_browser()) as found:
+        yield found
 
 
 def _free_port() -> int:
@@ -221,6 +267,48 @@ class Reader:
         handle.focus()
         self.page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
         return before, self.wait_for_new_picture(image, before)
+
+    def change(self, control) -> tuple[str, str]:
+        """Choose another value of a choice, or turn a switch; return both pictures."""
+        control.scroll_into_view_if_needed()
+        image = self.beside(control)
+        before = self.wait_for_new_picture(image, "")
+        other = control.locator("button:not(.mod-active), input[type=checkbox]").first
+        other.focus()
+        self.page.keyboard.press("Space")
+        return before, self.wait_for_new_picture(image, before)
+
+    def screenshot(self, name: str) -> None:
+        """Keep what the reader sees, if a folder was named for it."""
+        if SCREENSHOTS:
+            folder = Path(SCREENSHOTS)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=folder / f"{name}.png")
+
+    def work_through(self, chapter: Path) -> None:
+        """Run a chapter, touch every control of it and play its game; assert that all works."""
+        cells = self.run_notebook(chapter.name, seconds=300)
+        self.screenshot(chapter.stem)
+        assert self.errors() == []
+        assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
+
+        handles, games = self.page.locator(".noUi-handle"), self.page.locator(".widget-gridbox")
+        assert handles.count() + games.count() > 0, "nothing to touch in this chapter"
+        for number in range(handles.count()):
+            before, after = self.move_slider(handles.nth(number))
+            assert after != before, f"slider {number} changes nothing"
+            self.screenshot(f"{chapter.stem}-slider-{number}")
+        choices = self.page.locator(".widget-toggle-buttons, .widget-checkbox")
+        for number in range(choices.count()):
+            before, after = self.change(choices.nth(number))
+            assert after != before, f"choice {number} changes nothing"
+            self.screenshot(f"{chapter.stem}-choice-{number}")
+        if games.count():
+            game = games.first.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][last()]")
+            assert self.play(game)
+            self.screenshot(f"{chapter.stem}-game")
+        assert self.errors() == []
+        assert self.outside == []
 
     def play(self, game) -> str:
         """Fill a page by keyboard, press Recommend; return the picture of the result."""

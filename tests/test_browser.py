@@ -5,7 +5,6 @@ Needs a Chromium of the machine; is skipped where there is none.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import browser_lab
@@ -15,24 +14,8 @@ import pytest
 pytest.importorskip("playwright", reason="the browser test needs the package playwright")
 pytest.importorskip("jupyterlab", reason="the browser test needs JupyterLab")
 
-BROWSER = browser_lab.find_browser()
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        BROWSER is None,
-        reason="the browser test needs Chromium (on Debian: apt-get install chromium)",
-    ),
-]
-
-ROOT = Path(__file__).resolve().parent.parent
-CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-#: Chapters that show things of single accounts, which a smaller world does not have.
-WHOLE = ("02", "05")
-
-#: Set this to a folder to look at what the reader sees.
-SCREENSHOTS = os.environ.get("COURSE_SCREENSHOTS")
+pytestmark = browser_lab.marks()
+CHAPTERS = browser_lab.CHAPTERS[:6]
 
 CELLS = [
     "import numpy as np\n"
@@ -95,20 +78,11 @@ def write_notebook(path: Path, sources: list[str]) -> Path:
     return path
 
 
-def with_fewer_users(chapter: Path) -> str:
-    """The text of a chapter on a smaller world, since here the page is tested, not the numbers.
-
-    nbval runs the chapters as they are.
-    """
-    text = chapter.read_text(encoding="utf-8")
-    if chapter.stem.startswith(WHOLE):
-        return text
-    return text.replace('simulate(\\"small\\", seed=7', 'simulate(\\"small\\", seed=7, users=800')
-
-
 def test_most_chapters_get_a_smaller_world():
-    smaller = [c.stem for c in CHAPTERS if "users=800" in with_fewer_users(c)]
-    assert len(smaller) >= len(CHAPTERS) - len(WHOLE) - 1  # chapter 11 makes a world of its own
+    chapters = browser_lab.CHAPTERS
+    smaller = [c for c in chapters if "users=800" in browser_lab.with_fewer_users(c)]
+    # Chapter 11 makes a world of its own.
+    assert len(smaller) >= len(chapters) - len(browser_lab.WHOLE) - 1
 
 
 @pytest.fixture(scope="module")
@@ -117,22 +91,9 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     write_notebook(folder / "demo.ipynb", CELLS)
     write_notebook(folder / "bad.ipynb", BAD_CELLS)
-    for chapter in CHAPTERS:
-        # A copy, so that nothing is ever saved over the chapter itself.
-        (folder / chapter.name).write_text(with_fewer_users(chapter), encoding="utf-8")
-    home = tmp_path_factory.mktemp("jupyter")
-    with (
-        browser_lab.jupyterlab(folder, home) as address,
-        browser_lab.reader(address, BROWSER) as reader,
-    ):
+    browser_lab.copy_chapters(folder, CHAPTERS)
+    with browser_lab.lab_on(folder, tmp_path_factory.mktemp("jupyter")) as reader:
         yield reader
-
-
-def screenshot(lab, name: str) -> None:
-    if SCREENSHOTS:
-        folder = Path(SCREENSHOTS)
-        folder.mkdir(parents=True, exist_ok=True)
-        lab.page.screenshot(path=folder / f"{name}.png")
 
 
 def test_every_kind_of_widget_works_by_keyboard(lab):
@@ -147,14 +108,14 @@ def test_every_kind_of_widget_works_by_keyboard(lab):
     image = page.locator("img.widget-image, .widget-image img").first
     readout = page.locator(".widget-readout").first
     before, value = lab.wait_for_new_picture(image, ""), readout.inner_text()
-    screenshot(lab, "slider-before")
+    lab.screenshot("slider-before")
     handle.focus()
     page.keyboard.press("ArrowRight")
     after = lab.wait_for_new_picture(image, before)
     assert (value, readout.inner_text()) == ("3", "4")
     page.keyboard.press("ArrowLeft")
     assert lab.wait_for_new_picture(image, after) == before, "the same value, the same picture"
-    screenshot(lab, "slider-after")
+    lab.screenshot("slider-after")
 
     # The choice and the switch, by keyboard.
     page.locator(".widget-toggle-buttons button", has_text="square").focus()
@@ -170,13 +131,13 @@ def test_every_kind_of_widget_works_by_keyboard(lab):
     page.keyboard.press("Space")
     page.get_by_text("You will see it again").wait_for()
     assert answer.inner_text() == "● fewer waves"
-    screenshot(lab, "prediction")
+    lab.screenshot("prediction")
 
     # A round of the game, by keyboard alone.
     picks = page.locator(".widget-gridbox button.widget-toggle-button")
     assert picks.count() == 12
     picks.first.scroll_into_view_if_needed()
-    screenshot(lab, "game-start")
+    lab.screenshot("game-start")
     recommend = page.locator("button.widget-button", has_text="Recommend")
     assert recommend.is_disabled()
     for number in (11, 10, 9, 4):
@@ -184,7 +145,7 @@ def test_every_kind_of_widget_works_by_keyboard(lab):
         page.keyboard.press("Space")
         page.wait_for_timeout(100)
     page.get_by_text("Your page is full").wait_for()
-    screenshot(lab, "game-full")
+    lab.screenshot("game-full")
     recommend.focus()
     page.keyboard.press("Enter")
     page.get_by_text("You stand at 34.").wait_for()
@@ -192,11 +153,11 @@ def test_every_kind_of_widget_works_by_keyboard(lab):
     seen = lab.wait_for_new_picture(result, "")
     result.scroll_into_view_if_needed()
     assert result.bounding_box()["height"] > 100
-    screenshot(lab, "game-result")
+    lab.screenshot("game-result")
     page.locator("button.widget-button", has_text="Another viewer").press("Enter")
     page.get_by_text("Viewer 1").wait_for()
     result.wait_for(state="hidden")
-    screenshot(lab, "game-next")
+    lab.screenshot("game-next")
 
     assert seen and lab.errors() == []
     assert lab.outside == []
@@ -210,26 +171,10 @@ def test_what_goes_wrong_on_the_page_is_noticed(lab):
     handle.focus()
     lab.page.keyboard.press("ArrowRight")
     lab.page.locator("[role=alert].course-error").first.wait_for()
-    screenshot(lab, "error")
+    lab.screenshot("error")
     assert len(lab.errors()) == 2 and "ValueError" in lab.errors()[1]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_a_reader_works_through_a_chapter(lab, chapter):
-    cells = lab.run_notebook(chapter.name, seconds=300)
-    screenshot(lab, chapter.stem)
-    assert lab.errors() == []
-    assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
-
-    handles, games = lab.page.locator(".noUi-handle"), lab.page.locator(".widget-gridbox")
-    assert handles.count() + games.count() > 0, "nothing to touch in this chapter"
-    for number in range(handles.count()):
-        before, after = lab.move_slider(handles.nth(number))
-        assert after != before, f"slider {number} changes nothing"
-        screenshot(lab, f"{chapter.stem}-slider-{number}")
-    if games.count():
-        game = games.first.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][last()]")
-        assert lab.play(game)
-        screenshot(lab, f"{chapter.stem}-game")
-    assert lab.errors() == []
-    assert lab.outside == []
+    lab.work_through(chapter)

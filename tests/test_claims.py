@@ -233,3 +233,21 @@ def test_ledger_as_table_and_in_short():
         "", "reproduced", "partly", "not reproduced", "cannot be tested here"
     }  # fmt: skip
     json.dumps(short.to_dict("records"))
+
+
+def test_a_plain_run_leaves_the_further_questions_out():
+    further = {t.name for t in registry.trials().values() if t.further}
+    papers = {t.name for t in reproduce.chosen([])}
+    assert further and papers.isdisjoint(further)
+    assert {t.name for t in reproduce.chosen([], further=True)} == papers | further
+    # No row of the papers hangs on them.
+    own = {c.id for c in registry.claims().values() if further.intersection(c.trials)}
+    assert all(not name[-1].isdigit() for name in own), own
+
+
+def test_a_claim_may_read_two_trials():
+    claim = registry.claims()["P2-T1b"]
+    assert {t.name for t in reproduce.chosen(["P2-T1b"])} == set(claim.trials)
+    assert len(claim.trials) == 2
+    both = registry.results_of(claim)
+    assert set(both) == {c for name in claim.trials for c in registry.results(name)}

@@ -150,7 +150,10 @@ def test_figures_draw():
             pd.DataFrame({"age": [0, 9], "mrr": [0.1, 0.05], "fresh": [0.3, 0]}), 0.3
         ),
         plots.gain_by_history({"none": seeds[0], "1 to 4": seeds[1]}),
-        plots.depth_grid(dict.fromkeys(signals.FEATURE_SETS, seeds), {("all", 2): 0.5}),
+        plots.depth_grid(
+            {**dict.fromkeys(signals.FEATURE_SETS, seeds), "watches": seeds[:, :1]},
+            {("all", 2): 0.5},
+        ),
         plots.depth_by_measure({"MRR": {"all": seeds}, "nats": {"all": seeds}}),
         plots.what_depth_is_for(
             {"as it is": seeds[0], "no time": seeds[1]}, (0, 2), {"one layer": seeds[:, :2]}

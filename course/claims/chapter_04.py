@@ -12,8 +12,8 @@ from course.experiments import depth, signals
 TRIALS = (
     Trial("signals", signals.trial, minutes=2.0),
     Trial("depth_grid", depth.grid_trial, minutes=5.0),
-    Trial("depth_context", depth.context_trial, minutes=1.5),
-    Trial("depth_switch", depth.switch_trial, minutes=1.5),
+    Trial("depth_context", depth.context_trial, minutes=1.5, further=True),
+    Trial("depth_switch", depth.switch_trial, minutes=1.5, further=True),
 )
 
 
@@ -21,9 +21,8 @@ def _smallest_step(upper: str, lower: str, measure: str = "mrr"):
     """The smallest advantage of a feature set over the one before, over all depths."""
 
     def value(t: pd.DataFrame) -> pd.Series:
-        table = depth.grid(t, measure)
-        low = table[lower][:, :1] if lower == "watches" else table[lower]
-        return pd.Series((table[upper] - low).min(axis=1), t.index)
+        table = depth.grid(t, measure)  # "watches" has one depth, compared with all
+        return pd.Series((table[upper] - table[lower]).min(axis=1), t.index)
 
     return value
 

@@ -13,7 +13,7 @@ TRIALS = (
     Trial("ranking_inputs", ranking_inputs.trial, minutes=0.8),
     Trial("ranking_churn", churn.trial, minutes=0.7),
     Trial("ranking_importance", importance.trial, minutes=0.7),
-    Trial("ranking_nomination", nomination.trial, minutes=0.9),
+    Trial("ranking_nomination", nomination.trial, minutes=0.9, further=True),
 )
 
 

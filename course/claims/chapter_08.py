@@ -13,8 +13,9 @@ from course.plots import paper_multitask as paper
 
 TRIALS = (
     Trial("two_tasks", two_tasks.trial, minutes=1.0),
-    Trial("two_tasks_needs", two_tasks.needs_trial, minutes=0.5),
-    Trial("multitask", multitask.trial, minutes=6.0),
+    Trial("two_tasks_needs", two_tasks.needs_trial, minutes=0.5, further=True),
+    Trial("multitask", multitask.trial, minutes=2.0),
+    Trial("multitask_context", multitask.context_trial, minutes=4.0, further=True),
     Trial("polarisation", multitask.polarisation_trial, minutes=1.5),
     Trial("multitask_layout", multitask.layout_trial, minutes=0.01, cheap=True),
 )
@@ -221,7 +222,8 @@ CLAIMS = (
         title="A gate for each task pays where tasks conflict and their rules depend on what the "
         "gate can see",
         paper="given as the reason for MMoE (section 4.2); not tested apart",
-        trial="multitask",
+        trial="multitask_context",
+        beside="multitask",
         contrasts=(
             Contrast("captured (all tasks), gates on the context minus shared bottom",
                      _both(CONTEXT, BOTTOM), low=0.0),
@@ -279,6 +281,16 @@ CLAIMS = (
                      difference(_gate("overlap/satisfaction"), _gate("overlap/between"))),
             Contrast("within minus between, trained minus untrained",
                      difference(_apart(M8), _apart(M8, "untrained")), low=0.0),
+        ),
+    ),
+    Claim(
+        id="P2-F5b",
+        chapter="08",
+        title="What is common to the gates of one group comes from the conflict of the groups",
+        paper="not in the paper; a control for Figure 5",
+        trial="multitask_context",
+        beside="multitask",
+        contrasts=(
             Contrast("within minus between, conflict minus no conflict",
                      difference(_apart(M8), _apart(M8, corner="context only/")), low=0.0),
             Contrast("gates on the context: within minus between, conflict minus no conflict",

@@ -12,7 +12,7 @@ from course.simulator.names import DEVICES
 
 TRIALS = (
     Trial("position_bias", position_bias.trial, minutes=2.2),
-    Trial("position_bias_additive", position_bias.trial_additive, minutes=1.5),
+    Trial("position_bias_additive", position_bias.trial_additive, minutes=1.5, further=True),
     Trial("position_orders", position_bias.trial_orders, minutes=1.5),
     Trial("position_limits", bias_bench.limit_trial, minutes=0.4),
     Trial("shallow_layout", shallow_layout.trial, minutes=0.01, cheap=True),

@@ -38,6 +38,8 @@ class Trial:
     minutes : float, minutes of one core for one seed, as measured
     seeds : at least two different whole numbers
     cheap : takes seconds; the tests run one seed of it again and compare
+    further : answers questions of the course that go beyond the papers; a plain ``reproduce``
+        leaves it out
     """
 
     name: str
@@ -45,6 +47,7 @@ class Trial:
     minutes: float = 1.0
     seeds: tuple[int, ...] = SEEDS
     cheap: bool = False
+    further: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.seeds)) < max(2, len(self.seeds)):
@@ -162,6 +165,7 @@ class Claim:
     title : what the paper claims, in one plain sentence
     paper : what the paper reports
     trial : name of the trial; empty if it cannot be tested here
+    beside : name of a second trial over the same seeds, whose numbers are read, too
     contrasts : what is looked at
     note : in plain words, what came out, and why where it differs from the paper
     untestable : why it cannot be tested here; empty if it can
@@ -172,6 +176,7 @@ class Claim:
     title: str
     paper: str
     trial: str = ""
+    beside: str = ""
     contrasts: tuple[Contrast, ...] = field(default=())
     note: str = ""
     untestable: str = ""
@@ -183,6 +188,11 @@ class Claim:
                 f"Claim {self.id} has trial {self.trial!r} and untestable {self.untestable!r}",
                 allowed="either a trial with a contrast that has a range, or why there is none",
             )
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Names of the trials whose numbers are read."""
+        return tuple(name for name in (self.trial, self.beside) if name)
 
     def findings(self, results: pd.DataFrame) -> list[Finding]:
         """What came out of each contrast."""

@@ -34,8 +34,9 @@ def claims() -> dict[str, Claim]:
     found = [claim for module in _modules() for claim in module.CLAIMS]
     known = trials()
     for claim in found:
-        if claim.trial and claim.trial not in known:
-            raise ConfigError(f"Claim {claim.id} needs a trial {claim.trial!r}, which is not there")
+        for name in claim.trials:
+            if name not in known:
+                raise ConfigError(f"Claim {claim.id} needs a trial {name!r}, which is not there")
     return _by([claim.id for claim in found], found)
 
 
@@ -67,10 +68,18 @@ def results(trial: str, folder: Path | None = None) -> pd.DataFrame:
     return store.load(trial, folder)
 
 
+def results_of(claim: Claim, folder: Path | None = None) -> pd.DataFrame | None:
+    """What a claim reads: the results of its trials side by side; None if it has none."""
+    if not claim.trials:
+        return None
+    first, *others = (results(name, folder) for name in claim.trials)
+    return first.join(others) if others else first
+
+
 def verdict(claim: str) -> str:
     """The verdict on a claim, from the stored results."""
     found = find(claim)
-    return found.verdict(results(found.trial) if found.trial else None)
+    return found.verdict(results_of(found))
 
 
 def table(*which: str, folder: Path | None = None) -> pd.DataFrame:
@@ -90,7 +99,7 @@ def table(*which: str, folder: Path | None = None) -> pd.DataFrame:
         if claim.untestable:
             rows.append((claim.id, claim.untestable, "", "", "", "", claim.verdict(None)))
             continue
-        known = results(claim.trial, folder)
+        known = results_of(claim, folder)
         for i, f in enumerate(claim.findings(known)):
             verdict = claim.verdict(known) if i == 0 else ""
             rows.append(
@@ -105,9 +114,8 @@ def summary(*which: str) -> pd.DataFrame:
     """The ledger in short: one row for each claim, with its first deciding contrast."""
     rows = []
     for claim in _chosen(which):
-        ours, detectable, known = "", "", None
-        if claim.trial:
-            known = results(claim.trial)
+        ours, detectable, known = "", "", results_of(claim)
+        if known is not None:
             first = next(f for f in claim.findings(known) if f.expected)
             ours, detectable = f"{first.label}: {first.ours}", f"{first.detectable:.2g}"
         verdict = claim.verdict(known)

@@ -1,8 +1,9 @@
 """Run trials again, over all their seeds, and store what comes out.
 
-``python3 -m course reproduce [ID ...]``. Seeds run beside each other, one on each core. Each
-finished seed is kept in the cache until the whole command is through, so an interrupted run goes
-on where it stopped.
+``python3 -m course reproduce [ID ...]``; without an id every trial that a row of the papers needs,
+with ``--all`` also those of the course's own further questions. Seeds run beside each other, one on
+each core. Each finished seed is kept in the cache until the whole command is through, so an
+interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -164,19 +165,23 @@ def _about(trial: Trial) -> dict:
                                                      **versions}}  # fmt: skip
 
 
-def chosen(names: Sequence[str]) -> list[Trial]:
-    """Trials by their own names or by the ids of claims; all if none is given."""
+def chosen(names: Sequence[str], further: bool = False) -> list[Trial]:
+    """Trials by their own names or by the ids of claims.
+
+    If none is given, those that the rows of the papers need, and with ``further`` the others, too.
+    """
     known, claims = registry.trials(), registry.claims()
     if not names:
-        return list(known.values())
+        return [trial for trial in known.values() if further or not trial.further]
     picked = {}
     for name in names:
         if name not in known:
             claim = claims.get(name) or registry.find(name)
             if not claim.trial:
                 raise ConfigError(f"{name} cannot be tested here: {claim.untestable}")
-            name = claim.trial
-        picked[name] = known[name]
+            picked |= {trial: known[trial] for trial in claim.trials}
+        else:
+            picked[name] = known[name]
     return list(picked.values())
 
 
@@ -184,16 +189,28 @@ def listing() -> str:
     """One line for each trial: cost, claims, whether its results are there and of this code."""
     lines = []
     for trial in registry.trials().values():
-        ids = [claim.id for claim in registry.claims().values() if claim.trial == trial.name]
+        ids = [claim.id for claim in registry.claims().values() if trial.name in claim.trials]
         try:
             same = store.load(trial.name).attrs.get("code") == fingerprint(trial)
             state = "stored" if same else "stored, but the trial's code has changed since"
         except CacheError:
             state = "not run yet"
-        minutes = trial.minutes * len(trial.seeds)
-        lines.append(f"{trial.name:<24} {minutes:5.1f} core min  {', '.join(ids):<40} {state}")
-    total = sum(trial.minutes * len(trial.seeds) for trial in registry.trials().values())
-    return "\n".join([*lines, f"{'all':<24} {total:5.0f} core min"])
+        state += "; only with --all" if trial.further else ""
+        cost = f"{_minutes([trial]):5.1f} core min"
+        lines.append(f"{trial.name:<24} {cost}  {', '.join(ids):<40} {state}")
+    for name, further in (("rows of the papers", False), ("with --all", True)):
+        lines.append(f"{name:<24} {_minutes(chosen([], further)):5.0f} core min")
+    return "\n".join(lines)
+
+
+def _judged(names: set[str], everything: bool) -> list[str]:
+    """Ids of the claims that these trials can judge; also of those that need none."""
+    known = registry.claims().values()
+    return [c.id for c in known if (c.trials or everything) and names.issuperset(c.trials)]
+
+
+def _minutes(trials: Sequence[Trial]) -> float:
+    return sum(trial.minutes * len(trial.seeds) for trial in trials)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -202,9 +219,13 @@ def main(argv: Sequence[str]) -> int:
         prog="python3 -m course reproduce",
         description="Run the claims of the papers again and judge them.",
     )
-    parser.add_argument("names", nargs="*", metavar="ID", help="claims (P1-F4) or trials; all")
+    parser.add_argument(
+        "names", nargs="*", metavar="ID",
+        help="claims (P1-F4) or trials; none: all that the papers' rows need",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, help="seeds at a time; one for each core")
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
+    parser.add_argument("--all", action="store_true", help="the further questions, too")
     parser.add_argument("--list", action="store_true", help="only list the trials")
     parser.add_argument("--table", action="store_true", help="only print the stored ledger")
     parser.add_argument("--seeds", type=int, help="a first look: so many seeds, nothing is stored")
@@ -217,13 +238,12 @@ def main(argv: Sequence[str]) -> int:
     if options.list:
         print(listing())
         return 0
-    trials, folder = chosen(options.names), None
+    trials, folder = chosen(options.names, options.all or options.table), None
     if options.seeds:
         folder = _first_look_folder()
         first_look(trials, options.seeds, jobs=options.jobs, fresh=options.fresh)
     elif not options.table:
         run_trials(trials, jobs=options.jobs, fresh=options.fresh)
-    names = {trial.name for trial in trials}
-    ids = [c.id for c in registry.claims().values() if c.trial in names or not options.names]
+    ids = _judged({trial.name for trial in trials}, everything=not options.names)
     print(registry.table(*ids, folder=folder).to_string(index=False), file=sys.stdout)
     return 0

@@ -94,6 +94,12 @@ CONTESTANTS = {
 experts" are P2's layout: gates on the shared layer. "gates on the input" has the same widths and
 pays for its gates. "one gate" reads the context, too."""
 
+PAPERS = ("shared bottom, small", "four experts", BASE, "eight experts", "gates on the input")
+"""What P2 compares."""
+
+READERS = tuple(name for name in CONTESTANTS if name not in PAPERS)
+"""Those that know the context by itself: our further question."""
+
 CORNER_CONTESTANTS = (BASE, "gates on the context", "film")
 AGREEING = "context only"
 """The corner that serves as control for the gates: the context matters, and the tasks agree."""
@@ -187,24 +193,12 @@ def train_nothing(data: SevenTasks, contestant: Contestant, seed: int = 0) -> Mu
 
 
 def trial(seed: int) -> dict[str, float]:
-    """All contestants where tasks conflict and depend on the context; four in all corners.
+    """P2's contestants where tasks conflict and depend on the context.
 
-    Offline, live, and what the gates do. Names of the other corners begin with the corner.
+    Offline, live, and what the gates do.
     """
-    out = _main_corner(seed)
-    for name in CORNERS:
-        if name != MAIN:
-            data = corner(name, seed)
-            more = ("eight experts",) if name == AGREEING else ()
-            rankers = contest(data, CORNER_CONTESTANTS + more, seed)
-            found = _measured(data, rankers) | _gates(data, rankers, seed)
-            out |= {f"{name}/{key}": value for key, value in found.items()}
-    return out
-
-
-def _main_corner(seed: int) -> dict[str, float]:
     data = corner(MAIN, seed)
-    rankers = contest(data, seed=seed)
+    rankers = contest(data, PAPERS, seed)
     out = {"impressions": float(len(data.labels)), **_measured(data, rankers)}
     out |= {f"known/{t.name}": float((~np.isnan(data.labels[:, k].numpy())).sum())
             for k, t in enumerate(TASKS)}  # fmt: skip
@@ -223,6 +217,25 @@ def _main_corner(seed: int) -> dict[str, float]:
             found, "watch_minutes", base["watch_minutes"], "stars"
         )
     return out | _gates(data, rankers, seed)
+
+
+def context_trial(seed: int) -> dict[str, float]:
+    """Contestants that know the context, offline, and the other corners.
+
+    Names of the other corners begin with the corner. The main corner's own contestants are those
+    of `trial`, trained on the same world by the same recipe.
+    """
+    data = corner(MAIN, seed)
+    rankers = contest(data, READERS, seed)
+    out = _measured(data, rankers) | _gates(data, rankers, seed)
+    for name in CORNERS:
+        if name != MAIN:
+            data = corner(name, seed)
+            more = ("eight experts",) if name == AGREEING else ()
+            rankers = contest(data, CORNER_CONTESTANTS + more, seed)
+            found = _measured(data, rankers) | _gates(data, rankers, seed)
+            out |= {f"{name}/{key}": value for key, value in found.items()}
+    return out
 
 
 def polarisation_trial(seed: int) -> dict[str, float]:

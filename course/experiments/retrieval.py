@@ -24,7 +24,7 @@ from course.simulator.policies import top
 from course.simulator.truth import value
 from course.world import World, ab_test, simulate
 
-LARGE = {"users": 20_000, "videos": 200_000, "days": 30, "future_days": 1}
+LARGE = {"users": 12_000, "videos": 200_000, "days": 30, "future_days": 1}
 CANDIDATES = 200
 REQUESTS = 1_000
 SINGLE = 200

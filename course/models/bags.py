@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,8 +16,8 @@ BAGS = ("mean", "sum", "max")
 class _BagSum(torch.autograd.Function):
     """Sum of table rows for each bag; the same as an EmbeddingBag, several times faster on a CPU.
 
-    The gradient of row i is the sum of the gradients of the bags that hold i: the transpose of
-    the (bags x rows) table of counts, times the gradients. No sorting is needed for that.
+    The gradient of row i is the sum of the gradients of the bags that hold i: the (rows x bags)
+    table of counts times the gradients. No sorting is needed for that.
     """
 
     @staticmethod
@@ -30,8 +30,8 @@ class _BagSum(torch.autograd.Function):
         n, length = ctx.ids.shape
         ends = np.arange(0, n * length + 1, length)
         ones = np.ones(n * length, np.float32)
-        counts = csr_matrix((ones, ctx.ids.numpy().ravel(), ends), shape=(n, ctx.rows))
-        out = torch.from_numpy(counts.T @ gradient.contiguous().numpy())
+        holds = csc_matrix((ones, ctx.ids.numpy().ravel(), ends), shape=(ctx.rows, n))
+        out = torch.from_numpy(holds @ gradient.contiguous().numpy())
         out[-1] = 0.0  # the padding row stays the zero vector
         return out, None
 

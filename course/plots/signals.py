@@ -187,18 +187,21 @@ def depth_grid(
 
     Parameters
     ----------
-    ours : feature set -> (seeds, depths)
+    ours : feature set -> (seeds, depths), or (seeds, 1) for a dashed line
     live : (feature set, depth) -> value of models trained just now
     """
     fig, axes = figure(2, height=4.4)
+    x = np.arange(max(values.shape[1] for values in ours.values()))
+    dashed = {"ls": "--", "marker": ""}
     for i, (name, values) in enumerate(ours.items()):
-        x = np.arange(values.shape[1])
+        line = values.shape[1] == 1
         # Side by side: four bands on top of each other cannot be told apart.
         mean, half = interval(values)
-        aside = x + 0.11 * (i - (len(ours) - 1) / 2)
+        aside = x[: values.shape[1]] + 0.11 * (i - (len(ours) - 1) / 2)
         axes[0].errorbar(aside, mean, yerr=half, capsize=2, elinewidth=1, **look(name))
-        dashed = {"ls": "--", "marker": ""} if name == "watches" else {}
-        axes[1].plot(x, paper.FIG6[name], label=name, **{**look(name), **dashed})
+        if line:
+            axes[0].plot(x, np.full(len(x), mean[0]), **{**look(name), **dashed})
+        axes[1].plot(x, paper.FIG6[name], label=name, **{**look(name), **(dashed if line else {})})
     for (name, depth), value in (live or {}).items():
         axes[0].plot(depth, value, "*", ms=16, mfc=colour(name), mec=colour("truth"), mew=1.2,
                      ls="", zorder=5, label=f"{name}, depth {depth}, just now")  # fmt: skip

@@ -213,7 +213,7 @@ pd.DataFrame(captured).T[group].round(3)
 # Here are five other worlds, a million impressions each, with fair rivals of the same cost. Gates may **read the context** (format, device, part of the day) instead of $s$; **one gate** does, the same for all tasks. Or a shared bottom knows the context: **FiLM** turns its units up and down by it, **crosses** feed products of numbers and context.
 
 # %%
-five = claims.results("multitask")
+five = claims.results("multitask").join(claims.results("multitask_context"))
 names = {
     "eight experts": "eight experts (P2)",
     "gates on the context": "gates read the context",
