@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from course import claims
-from course.claims import reproduce, store
+from course.claims import registry, reproduce, store
 from course.claims.claim import Claim, Contrast, Trial
 from course.errors import CacheError, ConfigError
 

@@ -13,7 +13,7 @@ import ipywidgets
 
 from course.pages.cards import Card
 from course.widgets.controls import WidgetError
-from course.widgets.stage import Shown, Stage
+from course.widgets.stage import Stage, Staged
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Deal:
             raise WidgetError(f"the cards have the video ids {ids}", allowed="each id once")
 
 
-class RecommenderGame(Shown):
+class RecommenderGame(Staged):
     """Pick ``picks`` of the cards, press Recommend, see where you stand; then another viewer.
 
     Parameters
@@ -156,21 +156,6 @@ class RecommenderGame(Shown):
         """
         self._next()
         return self
-
-    @property
-    def picture(self) -> ipywidgets.Image:
-        """The picture of the result; its value is empty before Recommend."""
-        return self._stage.picture
-
-    @property
-    def png(self) -> bytes:
-        """The PNG bytes of the picture; empty when there is none."""
-        return bytes(self.picture.value)
-
-    @property
-    def error_html(self) -> str:
-        """The text of an error under the picture; empty when all went well."""
-        return self._stage.trouble.value
 
     def _quietly(self, action: Callable[[], None]) -> None:
         # A button has nobody to raise to, so what goes wrong is shown under the picture.

@@ -9,10 +9,10 @@ from typing import Any
 import ipywidgets
 
 from course.widgets.controls import WidgetError, as_control
-from course.widgets.stage import Shown, Stage
+from course.widgets.stage import Stage, Staged
 
 
-class Sliders(Shown):
+class Sliders(Staged):
     """Controls over a picture; made by `sliders`.
 
     Attributes
@@ -52,24 +52,9 @@ class Sliders(Shown):
             box.observe(self._on_change, names="value")
 
     @property
-    def picture(self) -> ipywidgets.Image:
-        """The one picture."""
-        return self._stage.picture
-
-    @property
-    def png(self) -> bytes:
-        """The PNG bytes of the picture; empty when there is none."""
-        return bytes(self.picture.value)
-
-    @property
     def error(self) -> Exception | None:
         """What the last drawing ran into, or None."""
         return self._stage.error
-
-    @property
-    def error_html(self) -> str:
-        """The text of the error under the picture; empty when all went well."""
-        return self._stage.trouble.value
 
     @property
     def values(self) -> dict[str, Any]:

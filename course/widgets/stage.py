@@ -91,3 +91,24 @@ class Shown:
 
     def _ipython_display_(self) -> None:
         display(self.widget)
+
+
+class Staged(Shown):
+    """A widget with one `Stage`, whose picture and error can be looked at."""
+
+    _stage: Stage
+
+    @property
+    def picture(self) -> ipywidgets.Image:
+        """The one picture; its value is empty as long as there is none."""
+        return self._stage.picture
+
+    @property
+    def png(self) -> bytes:
+        """The PNG bytes of the picture; empty when there is none."""
+        return bytes(self.picture.value)
+
+    @property
+    def error_html(self) -> str:
+        """The text of an error under the picture; empty when all went well."""
+        return self._stage.trouble.value

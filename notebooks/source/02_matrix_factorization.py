@@ -75,7 +75,6 @@ plots.who_watched_what(table, train.users["language"].astype(str).to_numpy(), sp
 floors = factorization.floors(game)
 sample = factorization.sampled(game, 1_000)  # the oracle is slow, so it guesses 1,000 events
 oracle = factorization.oracle_scores(world, game, sample)
-
 score = {name: game.measure(per_account(of, events), recall=(20,)) for name, of in floors.items()}
 score["oracle"] = game.measure(oracle, sample, recall=(20,))
 pd.DataFrame(score).T.round(3)
@@ -153,7 +152,6 @@ plots.descent(objective, quality, score["popularity in my language"]["mrr"])
 vectors = factorization.fit_als(table)
 als = dot(*vectors)
 score["matrix factorization"] = game.measure(per_account(als, events), recall=(20,))
-
 order = ["random", "popularity", "popularity in my language", "matrix factorization"]
 order, metrics = [*order, "recent popularity", "oracle"], ("mrr", "recall@20")
 plots.contest({m: {k: score[k][m] for k in order} for m in metrics})

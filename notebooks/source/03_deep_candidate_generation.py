@@ -276,13 +276,10 @@ print("uniform negatives: with and without the correction, the same model")
 # P1 found averaging best. MRR over five worlds, for the network with all inputs (searches and more) and for watches alone:
 
 # %%
-bags = claims.results("bags")
-pd.DataFrame(
-    {
-        signals: {bag: bags[f"{signals}, {bag}/mrr"].mean() for bag in ("mean", "sum", "max")}
-        for signals in ("all signals", "watches")
-    }
-).round(4)
+bags, inputs = claims.results("bags"), ("all signals", "watches")
+kinds = ("mean", "sum", "max")
+table = {name: {kind: bags[f"{name}, {kind}/mrr"].mean() for kind in kinds} for name in inputs}
+pd.DataFrame(table).round(4)
 
 # %% [markdown]
 # Mean comes first, as in P1, by small margins. Over five worlds it beats the maximum; against the sum, with all inputs, the difference is not larger than chance (section 11).

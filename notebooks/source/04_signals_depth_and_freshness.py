@@ -134,8 +134,7 @@ assert np.allclose(age_powers(times, task.features.t_max), example_age(times, ta
 # Now the same network twice, with two hidden layers: *all signals* (watches, searches, age, demographics, and as context the device and the part of the day), and all but the age.
 
 # %%
-clock = train(signals.SIGNALS, layers=2)
-no_clock = train(signals.NO_AGE, layers=2)
+clock, no_clock = (train(names, layers=2) for names in (signals.SIGNALS, signals.NO_AGE))
 for name, model in {"no clock": no_clock, "example age": clock}.items():
     scores = task.catalogue_scores(model)
     fresh, truly = signals.fresh_share(task, scores)
@@ -217,10 +216,8 @@ pd.DataFrame({"clicks per page": live, "under 7 days old": fresh_live}).map(np.m
 # Country, language, gender, age band and whether somebody is logged in are known before the first watch. What do they add to a model that has everything else? We take the account's number of watches before the moment.
 
 # %%
-groups = signals.HISTORY_GROUPS
-gains = {
-    g: stored[f"all/history {g}/mrr"] - stored[f"no demographics/history {g}/mrr"] for g in groups
-}
+every, fewer = "all/history {}/mrr", "no demographics/history {}/mrr"
+gains = {g: stored[every.format(g)] - stored[fewer.format(g)] for g in signals.HISTORY_GROUPS}
 without, with_them = (stored[f"{n}/history none/mrr"].mean() for n in ("no demographics", "all"))
 print(f"MRR without a watch before: {without:.3f}; with demographics {with_them:.3f}")
 plots.gain_by_history(gains)

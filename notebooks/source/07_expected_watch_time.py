@@ -318,7 +318,6 @@ plots.clickbait_strengths((0, 1, 3))
 hit = task.rows["clicked"].to_numpy()
 group = duration.length_group(task.train)[hit]
 time_watched = task.rows["watched_seconds"].to_numpy()[hit]
-
 rank = pd.Series(time_watched).groupby(group).rank(method="average").to_numpy()
 label = (rank - 0.5) / np.bincount(group)[group]  # equal watches count half
 assert np.allclose(label, duration.WithinGroup(time_watched, group).shares(time_watched, group))

@@ -165,7 +165,7 @@ names = {"inputs": "input columns", "new inputs": "new rows"}
 pd.Series(closed).rename(names).round(2).to_frame("one turn of the loop")
 
 # %% [markdown]
-# Move all cards from the top to the end of the page, and no satisfaction head moves by anything (*satisfaction moved*), while the click's logit moves. Then its ranker serves a day on the old nominations (hence fewer minutes than in section 2), for about twice the past ranking's, and its log becomes inputs again.
+# Move all cards from the top to the end of the page, and no satisfaction head moves by anything (*satisfaction moved*), while the click's logit moves. Then its ranker serves a day on the old nominations (hence fewer minutes than in section 2), where it brings more than twice the minutes of the past ranking, and its log becomes inputs again.
 #
 # One score comes from a weighted product, $\log s = \log p_{\text{click}} + w_t \log t + w_r \log r$, of the click, the watch time $t$ and the rating $r$. P2 sets the weights by hand. So do we, while looking at what they do live:
 
