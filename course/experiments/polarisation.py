@@ -18,7 +18,7 @@ from course.experiments.seven_tasks import TASKS, SevenTasks
 from course.models.multitask import MixtureOfExperts, MultitaskLoss
 from course.training import learning_rate_factor
 
-RUNS, STEPS, BATCH = 16, 600, 512
+RUNS, STEPS, BATCH = 12, 600, 512
 TRAIN_ROWS, TEST_ROWS = 60_000, 20_000
 DROPOUT = 0.1
 """P2's: each expert is left out of each gate with this probability."""

@@ -24,7 +24,7 @@ from course.simulator.policies import top
 from course.simulator.truth import value
 from course.world import World, ab_test, simulate
 
-LARGE = {"users": 12_000, "videos": 200_000, "days": 30, "future_days": 1}
+LARGE = {"users": 16_000, "videos": 200_000, "days": 30, "future_days": 1}
 CANDIDATES = 200
 REQUESTS = 1_000
 SINGLE = 200
@@ -42,7 +42,7 @@ def learned(world: World, seed: int, *, epochs: int = 2, **options) -> Candidate
     counts = features.videos.counts
     return fit_candidates(
         features, logs, examples(logs, world.config.days, after=5.0), depth=0, dim=32,
-        epochs=epochs,
+        epochs=epochs, batch=1_024,
         softmax=SampledSoftmax(counts, 1_000, "popularity"), sparse=True, seed=seed, **options,
     )  # fmt: skip
 
