@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -53,6 +54,17 @@ def run_seed(name: str, seed: int) -> tuple[dict[str, float], float]:
     start = time.process_time()
     row = {key: float(value) for key, value in registry.trials()[name].run(seed).items()}
     return row, time.process_time() - start
+
+
+def _end_with_the_parent() -> None:
+    """Let this worker end when the command is killed; otherwise it would finish its seed."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def run_trials(
@@ -109,7 +121,7 @@ def run_trials(
         else:
             # Spawned, not forked: a forked process would inherit torch's sleeping threads.
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+            with ProcessPoolExecutor(jobs, context, initializer=_end_with_the_parent) as pool:
                 waiting = {pool.submit(run, *key): key for key in todo}
                 try:
                     for future in as_completed(waiting):

@@ -228,7 +228,7 @@ plots.gain_by_history(gains)
 # %% [markdown]
 # ## 7. Depth
 #
-# P1's Figure 6 crosses the four feature sets with 0 to 4 hidden layers. We have done so in five worlds (sixteen models in each, half the paper's widths; watches alone stay linear, as in the paper). The stars are two models of this notebook.
+# P1's Figure 6 crosses the four feature sets with 0 to 4 hidden layers. We did so in five worlds (half the paper's widths; watches alone stay linear, as there). The stars are two models of this notebook.
 
 # %%
 grid = claims.results("depth_grid")

@@ -179,7 +179,7 @@ gain = {n: 100 * (product[f"live/{n}/clicks"] / product["live/none/clicks"] - 1)
 guess.beside(", ".join(f"{name} {value:+.1f}%" for name, value in gain.items()))
 
 # %% [markdown]
-# *What to see:* **left**, the shallow tower brings about 8% more clicks, the adversarial loss nothing, as in Table 2 (the sizes cannot be compared). But here the input served as *missing* is worth about 5%; the tower is ahead of it on average only, by 2.1 ± 3.4 points. Served as *first*, the input is on average ahead of the tower, by 1.3 ± 4.1 points: no winner there. (P2 does not say how its input was served.) PAL and regression-EM are about a point ahead, within the noise. Inverse propensity pays with noise: a single click counts up to 50 times.
+# *What to see:* **left**, the shallow tower brings about 8% more clicks, the adversarial loss nothing, as in Table 2 (the sizes cannot be compared). But here the input served as *missing* is worth about 5%; the tower is 2.1 ± 3.4 points ahead. Served as *first*, the input is ahead, by 1.3 ± 4.1 points: no winner. (P2 does not say how its input was served.) PAL and regression-EM are level. Inverse propensity pays with noise: a single click counts up to 50 times.
 #
 # **Middle**, where the sum is the truth, whatever helped is worth less. PAL's curve is now about a fifth too flat on phone and desktop and the shallow tower's is not (section 9), but in clicks the two are level; the form hardly matters. Inverse propensity, whose weights assume a product, loses on average.
 #
