@@ -10,10 +10,10 @@ from course.claims.values import column, difference
 from course.experiments import depth, signals
 
 TRIALS = (
-    Trial("signals", signals.trial, minutes=2.0),
-    Trial("depth_grid", depth.grid_trial, minutes=5.0),
-    Trial("depth_context", depth.context_trial, minutes=1.5, further=True),
-    Trial("depth_switch", depth.switch_trial, minutes=1.5, further=True),
+    Trial("signals", signals.trial, minutes=1.8),
+    Trial("depth_grid", depth.grid_trial, minutes=4.2),
+    Trial("depth_context", depth.context_trial, minutes=1.9, further=True),
+    Trial("depth_switch", depth.switch_trial, minutes=1.3, further=True),
 )
 
 

@@ -10,7 +10,7 @@ from course.experiments import asymmetry, labels
 from course.experiments.agreement import rank_correlation, reversed_pairs
 
 TRIALS = (
-    Trial("labels", labels.trial, minutes=2.0),
+    Trial("labels", labels.trial, minutes=1.1),
     Trial("asymmetry", asymmetry.trial, minutes=2.5),
     Trial("errands", labels.errands_trial, minutes=1.0, further=True),
 )

@@ -10,7 +10,7 @@ from course.experiments import churn, importance, nomination, ranking_inputs
 from course.experiments.importance import GROUPS, LAW_GROUPS, PAST
 
 TRIALS = (
-    Trial("ranking_inputs", ranking_inputs.trial, minutes=0.8),
+    Trial("ranking_inputs", ranking_inputs.trial, minutes=0.98),
     Trial("ranking_churn", churn.trial, minutes=0.7),
     Trial("ranking_importance", importance.trial, minutes=0.7),
     Trial("ranking_nomination", nomination.trial, minutes=0.9, further=True),

@@ -12,9 +12,9 @@ from course.experiments.whole_system import STEPS
 
 TRIALS = (
     Trial("whole_system", system_trial.trial, minutes=1.9),
-    Trial("drift", drift.trial, minutes=0.6),
+    Trial("drift", drift.trial, minutes=0.37),
     Trial("off_policy", off_policy_bench.trial, minutes=0.25),
-    Trial("request_speed", request_speed.trial, minutes=0.2),
+    Trial("request_speed", request_speed.trial, minutes=0.09),
 )
 
 SOURCES = ("topic match", "co-watch", "sequence", "context")

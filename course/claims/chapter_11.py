@@ -12,7 +12,7 @@ from course.experiments import compression, feedback, first_stage, second_bias, 
 TRIALS = (
     Trial("feedback", feedback.trial, minutes=1.7),
     Trial("first_stage", first_stage.trial, minutes=0.5, further=True),
-    Trial("second_bias", second_bias.trial, minutes=0.3),
+    Trial("second_bias", second_bias.trial, minutes=0.25),
     Trial("seesaw", seesaw.trial, minutes=0.4),
     Trial("compression", compression.trial, minutes=0.3),
 )

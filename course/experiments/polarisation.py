@@ -18,7 +18,7 @@ from course.experiments.seven_tasks import TASKS, SevenTasks
 from course.models.multitask import MixtureOfExperts, MultitaskLoss
 from course.training import learning_rate_factor
 
-RUNS, STEPS, BATCH = 12, 600, 512
+RUNS, STEPS, BATCH = 16, 600, 512
 TRAIN_ROWS, TEST_ROWS = 60_000, 20_000
 DROPOUT = 0.1
 """P2's: each expert is left out of each gate with this probability."""
@@ -80,7 +80,10 @@ def train_runs(
     seed: int = 0,
     progress=None,
 ) -> Gates:
-    """Train several models that differ in nothing but their first weights (and drop-out).
+    """Train several models that differ in nothing but chance: first weights, batches, drop-out.
+
+    With common batches they would be no independent runs: what polarises one then helps to
+    polarise the others.
 
     Parameters
     ----------
@@ -100,13 +103,13 @@ def train_runs(
     def one(w, b, x, rows):
         return loss(functional_call(skeleton, (w, b), (x,)), rows)
 
-    losses = vmap(one, in_dims=(0, 0, None, None), randomness="different")
+    losses = vmap(one, in_dims=(0, 0, 0, 0), randomness="different")
     optimizer = torch.optim.Adam(weights.values(), lr=learning_rate, fused=True)
     draw = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of the drop-out
         for step in range(steps):
-            rows = torch.randint(len(given.x), (BATCH,), generator=draw)
+            rows = torch.randint(len(given.x), (runs, BATCH), generator=draw)
             if schedule:
                 factor = learning_rate_factor(step, steps)
                 optimizer.param_groups[0]["lr"] = learning_rate * factor

@@ -321,7 +321,7 @@ serving = claims.results("serving")
 plots.serving(serving)
 
 # %% [markdown]
-# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF about six times, HNSW two to three times, and their pages are worth the same. (IVF's kink is noise of the timing.) P1's live results were not very sensitive to the choice; nor are ours, *if* the search works: on raw vectors (dotted) HNSW finds about a tenth and loses clicks, but far fewer than its recall suggests: what is missed is replaced by videos nearly as good.
+# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF four times, HNSW two to three times, and their pages are worth the same. (IVF's kink is noise of the timing.) P1's live results were not very sensitive to the choice; nor are ours, *if* the search works: on raw vectors (dotted) HNSW finds about an eighth and loses clicks, but far fewer than its recall suggests: what is missed is replaced by videos nearly as good.
 
 # %%
 sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16, 32, 64, 128], 16))
@@ -330,7 +330,7 @@ sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16,
 plots.probes(serving, [2, 16, 128])
 
 # %% [markdown]
-# *What to see:* 16 of nearly 700 cells are about 2% of the catalogue and hold nearly all of the exact answer. The clicks of the first ten hardly change over the whole range: the dot product is only the model's opinion, and a miss can be a piece of luck. A ranker behind the search loses more by poor recall, but even one cell leaves it about nine tenths.
+# *What to see:* 16 of about 650 cells are about 2% of the catalogue and hold nearly all of the exact answer. The clicks of the first ten hardly change over the whole range: the dot product is only the model's opinion, and a miss can be a piece of luck. A ranker behind the search loses more by poor recall, but even one cell leaves it about nine tenths.
 
 # %% [markdown]
 # ## 11. Truth check over five worlds
