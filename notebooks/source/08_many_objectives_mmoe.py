@@ -308,7 +308,7 @@ assert torch.allclose(left / left.sum(dim=1, keepdim=True), drop_experts(gate, 0
 plots.polarisation(claims.results("polarisation"), list(SETTINGS))
 
 # %% [markdown]
-# *What to see:* at a sane learning rate 6% of the runs polarise (of section 7's ten networks three did, two of them drawn above), under stress half. Drop-out does not end that: in five worlds it takes away 16 ± 33 points. Polarisation did no harm here: under stress the polarised runs' loss is no higher (P2-C7, not drawn). P2 saw harm, and a cure.
+# *What to see:* at a sane learning rate 6% of the runs polarise (of section 7's ten networks three did, two drawn above), under stress half. Drop-out does not end that: in five worlds it takes away 16 ± 33 points. Polarisation did no harm here: under stress the polarised runs' loss is no higher (P2-C7, not drawn). P2 saw harm, and a cure.
 #
 # ## 9. From seven predictions to one order
 #

@@ -136,7 +136,7 @@ for name, curve in curves.items():
 pd.DataFrame(columns, index=["phone", "desktop", "TV"]).round(2)
 
 # %% [markdown]
-# *What to see:* the shallow tower lies close to the true curve (low on the TV there are few clicks, and it jumps). The raw click rate is too steep everywhere: relevance is in it. (Over five worlds the tower's curve is a little too steep as well, by 7% on the phone and about 12% on the desktop.) The **slope** tells the two apart, and so does the **largest error** where clicks are many; the *correlation* praises both, as any two falling curves correlate.
+# *What to see:* the shallow tower lies close to the true curve (low on the TV there are few clicks, and it jumps). The raw click rate is too steep everywhere: relevance is in it. (Over five worlds the tower's curve is a little too steep as well, 7% on the phone, 12% on the desktop.) The **slope** tells the two apart, and so does the **largest error** where clicks are many; the *correlation* praises both, as any two falling curves correlate.
 #
 # Beside the paper:
 
@@ -155,9 +155,9 @@ table = result.table[result.table["metric"] == "clicks"].set_index("policy")
 table[["observed", "expected", "expected_lift", "lift_low", "lift_high"]].round(2)
 
 # %% [markdown]
-# Clicks a page. `expected_lift` (per cent) is exact; the last two columns are what a company would see.
+# Clicks a page. `expected_lift` (per cent) is exact; the last two columns are what a company would see (by bad luck, its interval misses the exact lift here).
 #
-# Now the rivals, with the same inputs, layers, steps and learning rate:
+# Now the rivals, trained alike:
 #
 # * **Input.** Position and device go into the main tower as ordinary features. Served as *missing* (with the same drop-out), or as if every card stood *first*.
 # * **Adversarial.** A second head guesses the position from the last hidden layer; its gradient is turned round before it reaches the tower, which unlearns what gives the position away. (Its weight, 0.01, was chosen on other worlds; ten times that does harm.)
