@@ -165,10 +165,10 @@ class Claim:
     title : what the paper claims, in one plain sentence
     paper : what the paper reports
     trial : name of the trial; empty if it cannot be tested here
-    beside : name of a second trial over the same seeds, whose numbers are read, too
     contrasts : what is looked at
     note : in plain words, what came out, and why where it differs from the paper
     untestable : why it cannot be tested here; empty if it can
+    beside : name of a second trial over the same seeds, whose numbers are read, too
     """
 
     id: str
@@ -176,10 +176,10 @@ class Claim:
     title: str
     paper: str
     trial: str = ""
-    beside: str = ""
     contrasts: tuple[Contrast, ...] = field(default=())
     note: str = ""
     untestable: str = ""
+    beside: str = ""
 
     def __post_init__(self) -> None:
         decides = any(c.low is not None or c.high is not None for c in self.contrasts)
