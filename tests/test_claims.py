@@ -252,3 +252,9 @@ def test_a_claim_may_read_two_trials():
     assert len(claim.trials) == 2
     both = registry.results_of(claim)
     assert set(both) == {c for name in claim.trials for c in registry.results(name)}
+
+
+def test_what_a_trial_judges():
+    assert set(reproduce.judged({"multitask_context"})) == {"P2-T1b", "P2-F5b"}
+    assert reproduce.judged({"multitask_context"}, stored=False) == []
+    assert "P2-T1b" in reproduce.judged({"multitask_context", "multitask"}, stored=False)

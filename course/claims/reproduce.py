@@ -215,10 +215,16 @@ def listing() -> str:
     return "\n".join(lines)
 
 
-def _judged(names: set[str], everything: bool) -> list[str]:
-    """Ids of the claims that these trials can judge; also of those that need none."""
-    known = registry.claims().values()
-    return [c.id for c in known if (c.trials or everything) and names.issuperset(c.trials)]
+def judged(names: set[str], stored: bool = True) -> list[str]:
+    """Ids of the claims that these trials judge.
+
+    Parameters
+    ----------
+    stored : a claim's second trial may have run earlier; False = it must be among the names
+    """
+    enough = any if stored else all
+    known = (c for c in registry.claims().values() if c.trials)
+    return [c.id for c in known if enough(name in names for name in c.trials)]
 
 
 def _minutes(trials: Sequence[Trial]) -> float:
@@ -256,6 +262,7 @@ def main(argv: Sequence[str]) -> int:
         first_look(trials, options.seeds, jobs=options.jobs, fresh=options.fresh)
     elif not options.table:
         run_trials(trials, jobs=options.jobs, fresh=options.fresh)
-    ids = _judged({trial.name for trial in trials}, everything=not options.names)
-    print(registry.table(*ids, folder=folder).to_string(index=False), file=sys.stdout)
+    ids = judged({trial.name for trial in trials}, stored=folder is None)
+    if ids:
+        print(registry.table(*ids, folder=folder).to_string(index=False), file=sys.stdout)
     return 0
