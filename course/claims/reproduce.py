@@ -263,6 +263,8 @@ def main(argv: Sequence[str]) -> int:
     elif not options.table:
         run_trials(trials, jobs=options.jobs, fresh=options.fresh)
     ids = judged({trial.name for trial in trials}, stored=folder is None)
+    if not options.names:
+        ids += [c.id for c in registry.claims().values() if not c.trials]
     if ids:
         print(registry.table(*ids, folder=folder).to_string(index=False), file=sys.stdout)
     return 0
