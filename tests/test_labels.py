@@ -306,6 +306,23 @@ def test_agreement_of_offline_and_live():
     assert np.allclose(agreement.reversed_pairs(table, variants=two), 1)
 
 
+def test_costs_of_the_wrong_question_in_the_usual_world():
+    order = pd.DataFrame({"as it is/series": [0.6, 0.7]}, index=[1, 2])
+    variants = pd.DataFrame(
+        {
+            "next watch/mrr": [0.10, 0.20],
+            "held-out watch/mrr": [0.09, 0.10],
+            "held-out watch/held around, never watched": [0.3, 0.2],
+            "held-out watch/held past, never watched": [0.2, 0.2],
+        },
+        index=[1, 2],
+    )
+    found = asymmetry.with_usual(order, variants)
+    assert np.allclose(found["as it is/gap"], [10, 50])
+    assert np.allclose(found["as it is/leak"], [50, 0])
+    assert list(found["as it is/series"]) == [0.6, 0.7]
+
+
 def test_figures():
     results = fake_results()
     names = list(labels.VARIANTS)
@@ -318,7 +335,7 @@ def test_figures():
         ),
         plots.two_questions([1, 2, 3], [1.5], 2, {"next watch": ([1], [1.5])}),
     ]
-    settings = [*asymmetry.SETTINGS, asymmetry.SHUFFLED]
+    settings = [*asymmetry.SETTINGS, asymmetry.USUAL, asymmetry.SHUFFLED]
     order = pd.DataFrame(
         np.ones((3, 16)),
         columns=[f"{s}/{k}" for s in settings for k in ("gap", "leak", "series", "ladder")],

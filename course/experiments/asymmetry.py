@@ -7,6 +7,7 @@ usual and strong; and in a log whose order was destroyed by shuffling.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,15 @@ from course.logs import first_watches
 from course.logs.tables import Logs
 from course.metrics import mean_reciprocal_rank
 from course.models.candidate_generation import CandidatePolicy
-from course.world import simulate
+from course.world import World, simulate
 
 SETTINGS: dict[str, dict[str, float]] = {
     "dials at 0": {"series": 0.0, "niche_ladder": 0.0},
-    "as it is": {},
     "dials at 2": {"series": 2.0, "niche_ladder": 2.0},
 }
+USUAL = "as it is"
+"""The world with its dials at 1; its models are two of the variants of `course.experiments.labels`,
+whose trial trains them, see `with_usual`."""
 SHUFFLED = "shuffled"
 """The log of the world as it is, with each account's watches in random order."""
 
@@ -115,34 +118,53 @@ def two_questions(
         rank = game.rank(game.catalogue_scores(models[name]))
         numbers[f"{name}/mrr"] = mean_reciprocal_rank(rank)
         numbers |= {f"{name}/{key}": v for key, v in held_out(test, models[name]).items()}
-    wrong, right = numbers["held-out watch/mrr"], numbers["next watch/mrr"]
-    numbers["gap"] = 100 * (1 - wrong / right)
+    return numbers | costs(numbers), models
+
+
+def costs(found: Mapping) -> dict:
+    """``gap`` and ``leak``, see `two_questions`, from the numbers of both models.
+
+    Parameters
+    ----------
+    found : name of a number -> its value, or the values of several seeds (a table's columns)
+    """
+    wrong, right = found["held-out watch/mrr"], found["next watch/mrr"]
     around, past = (
-        numbers[f"held-out watch/held {where}, never watched"] for where in ("around", "past")
+        found[f"held-out watch/held {where}, never watched"] for where in ("around", "past")
     )
-    numbers["leak"] = 100 * (around / past - 1)
-    return numbers, models
+    return {"gap": 100 * (1 - wrong / right), "leak": 100 * (around / past - 1)}
+
+
+def with_usual(order: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
+    """Results of this trial with ``gap`` and ``leak`` of the usual world, seed by seed.
+
+    Parameters
+    ----------
+    order : results of this trial, a row for each seed
+    variants : results of the trial "labels", of the same seeds
+    """
+    usual = pd.DataFrame(costs(variants)).add_prefix(f"{USUAL}/")
+    return order.join(usual)
 
 
 def trial(seed: int) -> dict[str, float]:
-    """Both questions in small worlds of each setting, and in the shuffled log."""
+    """Both questions where order is weak or strong, and in the shuffled log of the usual world."""
     out = {}
     for setting, dials in SETTINGS.items():
         world = simulate("small", seed=seed, **dials)
-        level = world.true_table("videos")["level"].to_numpy()
         numbers, models = two_questions(world.logs(), seed)
         policies = {name: CandidatePolicy(model) for name, model in models.items()}
         for name, row in live(world, policies).items():
             numbers |= {f"{name}/{key}": row[key] for key in ("clicks", "minutes", "satisfied")}
-        out |= _numbered(setting, numbers | order_kept(world.logs(), level))
-        if not dials:
-            out |= _without_order(world.logs(), seed, level)
-    return out
+        out |= _numbered(setting, numbers | order_kept(world.logs(), _level(world)))
+    usual = simulate("small", seed=seed)
+    kept = order_kept(usual.logs(), _level(usual))
+    return out | _numbered(USUAL, kept) | _without_order(usual, seed)
 
 
-def _without_order(logs: Logs, seed: int, level: np.ndarray) -> dict[str, float]:
+def _without_order(world: World, seed: int) -> dict[str, float]:
     """Both questions in the shuffled log, and what is left when each gets its best passes."""
-    mixed = shuffled(logs, seed)
+    mixed, level = shuffled(world.logs(), seed), _level(world)
     runs = {passes: two_questions(mixed, seed, passes)[0] for passes in PASSES}
     best = {name: max(run[f"{name}/mrr"] for run in runs.values()) for name in QUESTIONS}
     numbers = runs[3] | order_kept(mixed, level)
@@ -150,6 +172,10 @@ def _without_order(logs: Logs, seed: int, level: np.ndarray) -> dict[str, float]
     for passes, run in runs.items():
         numbers |= {f"{name}/mrr, {passes} passes": run[f"{name}/mrr"] for name in QUESTIONS}
     return _numbered(SHUFFLED, numbers)
+
+
+def _level(world: World) -> np.ndarray:
+    return world.true_table("videos")["level"].to_numpy()
 
 
 def _numbered(prefix: str, numbers: dict[str, float]) -> dict[str, float]:

@@ -25,7 +25,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from course import ab_test, check, claims, play, plots, simulate
-from course.experiments.asymmetry import order_kept, shuffled
+from course.experiments.asymmetry import order_kept, shuffled, with_usual
 from course.experiments.heldout import HeldOut, around_bags
 from course.experiments.labels import VARIANTS, train
 from course.experiments.last_query import last_queries
@@ -192,7 +192,7 @@ pd.DataFrame(pairs).round(2)
 # Now the dials: `series` is the pull of the next episode, `niche_ladder` the way to the niche. The slider turns both; its first place is the shuffled log. These are stored results of five worlds.
 
 # %%
-order = claims.results("asymmetry")
+order = with_usual(claims.results("asymmetry"), five)
 place = IntSlider(0, 3, 1, 2, label="order: 0 shuffled, 1 dials at 0, 2 as it is, 3 dials at 2")
 sliders(plots.asymmetry, fixed={"results": order}, setting=place)
 
