@@ -6,7 +6,7 @@ from course.claims.claim import Claim, Contrast, Trial
 from course.claims.values import Values, difference, percent
 from course.experiments import factorization
 
-TRIALS = (Trial("factorization", factorization.trial, minutes=1.3),)
+TRIALS = (Trial("factorization", factorization.trial, minutes=1),)
 
 SIMILAR = 10.0
 """Per cent. In the paper's Figure 6 the smallest step between two sets of signals is 7 % (example

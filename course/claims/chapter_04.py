@@ -10,8 +10,8 @@ from course.claims.values import column, difference
 from course.experiments import depth, signals
 
 TRIALS = (
-    Trial("signals", signals.trial, minutes=1.8),
-    Trial("depth_grid", depth.grid_trial, minutes=4.2),
+    Trial("signals", signals.trial, minutes=1.6),
+    Trial("depth_grid", depth.grid_trial, minutes=3.7),
     Trial("depth_context", depth.context_trial, minutes=1.9, further=True),
     Trial("depth_switch", depth.switch_trial, minutes=1.3, further=True),
 )

@@ -11,7 +11,7 @@ from course.experiments.agreement import rank_correlation, reversed_pairs
 
 TRIALS = (
     Trial("labels", labels.trial, minutes=1.1),
-    Trial("asymmetry", asymmetry.trial, minutes=2.0),
+    Trial("asymmetry", asymmetry.trial, minutes=1.6),
     Trial("errands", labels.errands_trial, minutes=1.0, further=True),
 )
 

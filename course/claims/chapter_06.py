@@ -10,10 +10,10 @@ from course.experiments import churn, importance, nomination, ranking_inputs
 from course.experiments.importance import GROUPS, LAW_GROUPS, PAST
 
 TRIALS = (
-    Trial("ranking_inputs", ranking_inputs.trial, minutes=0.98),
-    Trial("ranking_churn", churn.trial, minutes=0.7),
-    Trial("ranking_importance", importance.trial, minutes=0.7),
-    Trial("ranking_nomination", nomination.trial, minutes=0.9, further=True),
+    Trial("ranking_inputs", ranking_inputs.trial, minutes=0.84),
+    Trial("ranking_churn", churn.trial, minutes=0.6),
+    Trial("ranking_importance", importance.trial, minutes=0.62),
+    Trial("ranking_nomination", nomination.trial, minutes=0.81, further=True),
 )
 
 

@@ -10,9 +10,9 @@ from course.claims.values import difference, percent, ratio
 from course.experiments import watch_time
 
 TRIALS = (
-    Trial("watch_odds", watch_time.odds, minutes=0.35),
+    Trial("watch_odds", watch_time.odds, minutes=0.29),
     Trial("watch_ladder", watch_time.ladder, minutes=2.6),
-    Trial("watch_doses", watch_time.doses, minutes=1.3),
+    Trial("watch_doses", watch_time.doses, minutes=0.95),
 )
 
 BEST = "128-64-32"

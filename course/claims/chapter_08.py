@@ -12,11 +12,11 @@ from course.experiments.live_pages import RATING_WEIGHTS
 from course.plots import paper_multitask as paper
 
 TRIALS = (
-    Trial("two_tasks", two_tasks.trial, minutes=0.79),
+    Trial("two_tasks", two_tasks.trial, minutes=0.66),
     Trial("two_tasks_needs", two_tasks.needs_trial, minutes=0.4, further=True),
-    Trial("multitask", multitask.trial, minutes=1.7),
+    Trial("multitask", multitask.trial, minutes=1.4),
     Trial("multitask_context", multitask.context_trial, minutes=4.6, further=True),
-    Trial("polarisation", multitask.polarisation_trial, minutes=1.5),
+    Trial("polarisation", multitask.polarisation_trial, minutes=1.8),
     Trial("multitask_layout", multitask.layout_trial, minutes=0.01, cheap=True),
 )
 

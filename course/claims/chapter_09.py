@@ -11,10 +11,10 @@ from course.experiments import bias_bench, position_bias, shallow_layout
 from course.simulator.names import DEVICES
 
 TRIALS = (
-    Trial("position_bias", position_bias.trial, minutes=1.4),
-    Trial("position_bias_additive", position_bias.trial_additive, minutes=1.1, further=True),
-    Trial("position_orders", position_bias.trial_orders, minutes=1.5),
-    Trial("position_limits", bias_bench.limit_trial, minutes=0.27),
+    Trial("position_bias", position_bias.trial, minutes=1.3),
+    Trial("position_bias_additive", position_bias.trial_additive, minutes=1, further=True),
+    Trial("position_orders", position_bias.trial_orders, minutes=1.4),
+    Trial("position_limits", bias_bench.limit_trial, minutes=0.3),
     Trial("shallow_layout", shallow_layout.trial, minutes=0.01, cheap=True),
 )
 

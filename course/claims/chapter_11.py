@@ -10,10 +10,10 @@ from course.claims.values import column, difference, percent, ratio
 from course.experiments import compression, feedback, first_stage, second_bias, seesaw
 
 TRIALS = (
-    Trial("feedback", feedback.trial, minutes=1.7),
-    Trial("first_stage", first_stage.trial, minutes=0.5, further=True),
-    Trial("second_bias", second_bias.trial, minutes=0.25),
-    Trial("seesaw", seesaw.trial, minutes=0.4),
+    Trial("feedback", feedback.trial, minutes=1.2),
+    Trial("first_stage", first_stage.trial, minutes=0.55, further=True),
+    Trial("second_bias", second_bias.trial, minutes=0.21),
+    Trial("seesaw", seesaw.trial, minutes=0.36),
     Trial("compression", compression.trial, minutes=0.3),
 )
 

@@ -277,7 +277,7 @@ def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
         ax.set(xscale="log", xlabel="nprobe: cells looked into", ylim=(-2, 118))
         ax.set_xticks(at, [str(p) for p in at])
         ax.set_xticks([], minor=True)
-    axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.32), handlelength=1.2)
+    axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.4), handlelength=1.2)
     axes[1].legend(loc="lower right")
     axes[0].set(ylabel="percent", title="What it finds, and the work")
     axes[1].set(ylabel="percent of the exact search", title="Expected clicks")

@@ -321,7 +321,7 @@ serving = claims.results("serving")
 plots.serving(serving)
 
 # %% [markdown]
-# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF four times, HNSW two to three times, and their pages are worth the same. (IVF's kink is noise of the timing.) P1's live results were not very sensitive to the choice; nor are ours, *if* the search works: on raw vectors (dotted) HNSW finds about an eighth and loses clicks, but far fewer than its recall suggests: what is missed is replaced by videos nearly as good.
+# *What to see:* on vectors of equal length (solid), both kinds find nearly everything faster than the exact search, IVF four to five times, HNSW two to three times, and their pages are worth the same. P1's live results were not very sensitive to the choice; nor are ours, *if* the search works: on raw vectors (dotted) HNSW finds about an eighth and loses clicks, but far fewer than its recall suggests: what is missed is replaced by videos nearly as good.
 
 # %%
 sliders(plots.probes, fixed={"results": serving}, nprobe=Choice([1, 2, 4, 8, 16, 32, 64, 128], 16))
