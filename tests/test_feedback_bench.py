@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from course import plots
+from course.claims import registry
 from course.claims.claim import Claim, Contrast
 from course.errors import ConfigError
 from course.experiments import second_bias
@@ -161,6 +162,9 @@ def test_a_claim_without_results_is_waiting():
 
 def test_every_claim_of_the_course_is_drawn():
     table = ledger.verdicts()
+    assert ledger.WAITING not in set(table["verdict"])
+    listed = registry.summary().set_index("claim")["verdict"]
+    assert table.set_index("claim")["verdict"].equals(listed)  # the same in the README's table
     fig = plots.ledger_overview(table)
     drawn = {text.get_text().replace("-\n", "-") for text in fig.axes[0].texts}
     assert drawn == set(table["claim"]) and len(table) > 60

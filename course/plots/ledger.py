@@ -45,11 +45,11 @@ def verdicts(given: dict[str, Claim] | None = None) -> pd.DataFrame:
         ours, verdict = claim.untestable, UNTESTABLE
         if claim.trial:
             try:
-                known = registry.results(claim.trial)
+                known = registry.results_of(claim)
                 verdict = claim.verdict(known)
                 first = next(f for f in claim.findings(known) if f.expected)
                 ours = f"{first.label}: {first.ours}"
-            except (CacheError, KeyError):  # never run, or with fewer numbers than the claim reads
+            except CacheError:
                 verdict = WAITING
         rows.append((claim.id, claim.chapter, claim.title, ours, verdict))
     return pd.DataFrame(rows, columns=["claim", "chapter", "title", "ours", "verdict"])
