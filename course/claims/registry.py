@@ -111,10 +111,13 @@ def table(*which: str, folder: Path | None = None) -> pd.DataFrame:
 
 
 def summary(*which: str) -> pd.DataFrame:
-    """The ledger in short: one row for each claim, with its first deciding contrast."""
+    """The ledger in short: one row for each claim, with its first deciding contrast.
+
+    Where a claim cannot be tested, ``ours`` says why.
+    """
     rows = []
     for claim in _chosen(which):
-        ours, detectable, known = "", "", results_of(claim)
+        ours, detectable, known = claim.untestable, "", results_of(claim)
         if known is not None:
             first = next(f for f in claim.findings(known) if f.expected)
             ours, detectable = f"{first.label}: {first.ours}", f"{first.detectable:.2g}"

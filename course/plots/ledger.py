@@ -6,17 +6,15 @@ import matplotlib.patches
 import pandas as pd
 
 from course.claims import registry
-from course.claims.claim import NOT, PARTLY, REPRODUCED, UNTESTABLE, Claim
-from course.errors import CacheError, ConfigError
+from course.claims.claim import NOT, PARTLY, REPRODUCED, UNTESTABLE
+from course.errors import ConfigError
 from course.plots.style import INK, MUTED, Figure, figure, styled
 
-WAITING = "not run yet"
 LOOKS = {
     REPRODUCED: ("#1f6f9e", "white"),
     PARTLY: ("#f0c565", INK),
     NOT: ("#a33b20", "white"),
     UNTESTABLE: ("#c9ced6", INK),
-    WAITING: ("white", MUTED),
 }
 """Verdict -> colour of the cell and of the words; blue, amber and red stay apart for all eyes."""
 
@@ -28,33 +26,6 @@ CHAPTERS = {
 }  # fmt: skip
 
 
-def verdicts(given: dict[str, Claim] | None = None) -> pd.DataFrame:
-    """Every claim with its chapter and verdict; a claim without stored results is "not run yet".
-
-    Parameters
-    ----------
-    given : id -> Claim; None = the whole ledger
-
-    Returns
-    -------
-    DataFrame with the columns claim, chapter, title, ours (the first number that decides, or why
-    there is none) and verdict, in order of the chapters
-    """
-    rows = []
-    for claim in (registry.claims() if given is None else given).values():
-        ours, verdict = claim.untestable, UNTESTABLE
-        if claim.trial:
-            try:
-                known = registry.results_of(claim)
-                verdict = claim.verdict(known)
-                first = next(f for f in claim.findings(known) if f.expected)
-                ours = f"{first.label}: {first.ours}"
-            except CacheError:
-                verdict = WAITING
-        rows.append((claim.id, claim.chapter, claim.title, ours, verdict))
-    return pd.DataFrame(rows, columns=["claim", "chapter", "title", "ours", "verdict"])
-
-
 @styled
 def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
     """Draw every claim as one cell, a row for each chapter, coloured by verdict.
@@ -62,14 +33,14 @@ def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
     Parameters
     ----------
     table : DataFrame with the columns claim, chapter, verdict; None = the whole ledger, read
-        from the stored results (see `verdicts`)
+        from the stored results
 
     Raises
     ------
     ConfigError
-        If a column is missing, or a verdict is none of the four or "not run yet".
+        If a column is missing, or a verdict is none of the four.
     """
-    table = verdicts() if table is None else table
+    table = registry.summary() if table is None else table
     missing = {"claim", "chapter", "verdict"} - set(table.columns)
     if missing or table.empty:
         raise ConfigError(f"a table with {len(table)} rows and the columns {list(table.columns)}",

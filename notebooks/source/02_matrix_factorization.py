@@ -85,8 +85,7 @@ pd.DataFrame(score).T.round(3)
 # %%
 guess = predict(
     "02-floor",
-    "Next come vectors for 2,500 accounts and 2,000 videos, learned from all 42 days. Where will "
-    "their MRR be?",
+    "Vectors of 2,500 accounts and 2,000 videos, learned from all 42 days: what MRR will they get?",
     ["below popularity in my language", "between it and recent popularity", "above both"],
 )
 guess
@@ -295,6 +294,8 @@ from course.experiments.factor_settings import personal_gain
 
 gains = pd.DataFrame({dial: [personal_gain(seed, own_taste=dial) for seed in range(8)]
                       for dial in (1.0, 0.0)})  # fmt: skip
+
+# %%
 for dial in gains:
     mean, half = plots.interval(gains[dial])
     print(f"own_taste={dial:g}: vectors minus counts of a language {mean:+.3f} ± {half:.3f}")
@@ -415,8 +416,7 @@ _ = check("02-half-step", best_vector)
 
 # %% tags=["solution"]
 def best_vector(vectors, watched, regularisation, alpha):
-    confidence = 1 + alpha * watched
-    weighted = confidence[:, None] * vectors
+    weighted = (1 + alpha * watched)[:, None] * vectors
     left = vectors.T @ weighted + regularisation * np.eye(vectors.shape[1])
     return np.linalg.solve(left, weighted.T @ (watched > 0))
 

@@ -423,9 +423,8 @@ _ = check("07-page-loss", page_loss)
 
 # %% tags=["solution"]
 def page_loss(scores, clicked, seconds):
-    mine, theirs = scores[clicked][:, None], scores[~clicked]
-    wrong = (theirs > mine) + 0.5 * (theirs == mine)
-    return (wrong.mean(axis=1) * seconds[clicked]).sum() / seconds[clicked].sum()
+    wrong = np.heaviside(scores[~clicked] - scores[clicked][:, None], 0.5)
+    return np.average(wrong.mean(axis=1), weights=seconds[clicked])
 
 
 _ = check("07-page-loss", page_loss)
@@ -446,9 +445,8 @@ _ = check("07-within", share_of_shorter)
 
 # %% tags=["solution"]
 def share_of_shorter(seconds, group):
-    same = group[:, None] == group
-    shorter, equal = seconds < seconds[:, None], seconds == seconds[:, None]
-    return (same * (shorter + 0.5 * equal)).sum(axis=1) / same.sum(axis=1)
+    same, shorter = group[:, None] == group, np.heaviside(seconds[:, None] - seconds, 0.5)
+    return (same * shorter).sum(axis=1) / same.sum(axis=1)
 
 
 _ = check("07-within", share_of_shorter)

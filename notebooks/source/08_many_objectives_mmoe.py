@@ -414,9 +414,8 @@ _ = check("08-gate-dropout", drop)
 
 # %% tags=["solution"]
 def drop(gates, keep):
-    left = gates * keep
-    total = left.sum(axis=1, keepdims=True)
-    return np.where(total > 0, left / np.maximum(total, 1e-12), gates)
+    left = np.where((gates * keep).any(axis=1, keepdims=True), gates * keep, gates)
+    return left / left.sum(axis=1, keepdims=True)
 
 
 _ = check("08-gate-dropout", drop)
@@ -437,9 +436,8 @@ _ = check("08-count", multiplications)
 
 # %% tags=["solution"]
 def multiplications(inputs, shared, experts, width, tasks, tower):
-    for_all = inputs * shared + experts * shared * width
-    for_each = experts * shared + experts * width + width * tower + tower
-    return for_all + tasks * for_each
+    for_each = experts * (shared + width) + width * tower + tower
+    return inputs * shared + experts * shared * width + tasks * for_each
 
 
 _ = check("08-count", multiplications)

@@ -28,7 +28,6 @@ from IPython.display import HTML
 from course import check, claims, plots, run_rounds
 from course.experiments import compression, feedback, second_bias
 from course.models.ple import Level
-from course.plots.ledger import verdicts
 from course.simulator.policies import PopularityPolicy
 from course.widgets import Choice, FloatSlider, Toggle, predict, sliders
 
@@ -314,7 +313,8 @@ plots.ledger_overview()
 
 # %%
 with pd.option_context("display.max_colwidth", None):
-    rows = verdicts().to_html(index=False)
+    short = claims.summary().drop(columns=["paper", "detectable"])
+    rows = short.to_html(index=False)
 HTML(f"<details><summary>All rows: claim, what came out first, verdict</summary>{rows}</details>")
 
 # %% [markdown]
