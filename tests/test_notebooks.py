@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,14 @@ def test_every_chapter_has_its_seconds(path):
 def test_a_chapter_keeps_its_measure(path):
     notebook = nbformat.read(BOOK.notebook(path.stem, "student"), as_version=4)
     assert too_much(authoring.measure(notebook)) == []
+
+
+@every_notebook
+def test_code_cells_are_short_with_blank_lines_and_set_up_counted(path):
+    """Solved, too: half of all code cells have at most six lines, none more than forty."""
+    cells = nbformat.read(path, as_version=4).cells
+    lines = [len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code"]
+    assert statistics.median(lines) <= 6 and max(lines) <= 40
 
 
 @every_source
