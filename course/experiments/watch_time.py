@@ -107,15 +107,24 @@ class Trees:
     task : RankingTask
     objective : "watch" or "click"
     trees : how many
+    seed : of the sample of cards by which the numbers are cut into bins
     **options : of `sklearn.ensemble.HistGradientBoostingClassifier`
     """
 
-    def __init__(self, task: RankingTask, objective: str = "watch", trees: int = 150, **options):
+    def __init__(
+        self,
+        task: RankingTask,
+        objective: str = "watch",
+        trees: int = 150,
+        seed: int = 0,
+        **options,
+    ):
         clicked = task.rows["clicked"].to_numpy()
         weight = np.where(clicked, weights(task, objective), 1.0)
         columns, categories = self._columns(task.inputs)
         self.model = HistGradientBoostingClassifier(
             max_iter=trees, early_stopping=False, categorical_features=categories,
+            random_state=seed,
             **{"learning_rate": 0.2, "max_leaf_nodes": 63, "min_samples_leaf": 200, **options},
         )  # fmt: skip
         self.model.fit(columns, clicked, sample_weight=weight)
@@ -326,7 +335,7 @@ def ladder(seed: int, size: str = "small", pages: int = LIVE_PAGES) -> dict[str,
     seen_by_trees = [n for n in task.features.names if n not in (*MANY_VALUES, *BAGS)]
     trained("no ids", HIDDEN, include=seen_by_trees)
     start = time.process_time()
-    trees = Trees(task)
+    trees = Trees(task, seed=seed)
     out["trees/seconds"] = time.process_time() - start
     judge("trees", trees.logits(task.test_inputs))
     judge("oracle", task.next_day.value)

@@ -239,7 +239,7 @@ cost = {
 pd.DataFrame(cost, index=list(ours)).round(1).astype(str).T
 
 # %% [markdown]
-# *What to see:* a first layer helps, and a wider one helps more, in each world (thin lines). A second and a third add nothing that five worlds could show. In all, 8 ± 8% of the loss goes (paper: 17%); the oracle says that no more than three tenths of it were to be had. The paper had hundreds of billions of examples, we have less than a million. Random scores lose half.
+# *What to see:* a first layer helps, and a wider one helps more, in each world (thin lines). A second and a third add nothing that five worlds could show. Of the loss 8 ± 8% goes (paper: 17%); the oracle says that no more than three tenths of it were to be had. The paper had hundreds of billions of examples, we have less than a million. Random scores lose half.
 
 # %%
 rivals = {
@@ -255,7 +255,7 @@ print(f"equal weights (the click ranker): {equal.mean():+.1f} points")
 plots.losses(values, "128-64-32")
 
 # %% [markdown]
-# *What to see:* the target matters most. With equal weights (printed) several points are lost, as in P1 (+4.1). Without squares and roots nothing changes (P1: +0.2); only the linear model loses, about a tenth of a point (chapter 06, with fewer days: 0.8). The linear model loses in every world, in one of them much. Trees, which P1 says its network beat, lose in four worlds and win in one. (Trees do not see ids; a network without ids loses no more than ours.)
+# *What to see:* the target matters most. With equal weights (printed) several points are lost, as in P1 (+4.1). Without squares and roots nothing changes (P1: +0.2); only the linear model loses, about a tenth of a point. The linear model loses in every world, in one of them much. Trees, which P1 says its network beat, win in some worlds and lose in others; another seed moves a world by up to 0.4. (They see no ids; a network without ids loses no more.)
 #
 # A warning about the name. This loss pools all pairs. Averaged over accounts (last row of the table above; more in section 10), accounts that watched little count as much as those with the few long watches that hold most of the time. There the trees win in every world, and equal weights cost next to nothing. Say which one you use.
 
