@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from course import __version__
-from course.cli import bootstrap, commands
+from course.workshop import bootstrap, commands
 
 # Keeps a command from handing itself on twice.
 HANDED_ON = "COURSE_HANDED_ON"
@@ -104,7 +104,7 @@ def _run(argv: list[str]) -> int:
         return bootstrap.call([str(python), "-m", "course", *argv], env=env)
 
     if options.command == "doctor":
-        from course.cli import doctor
+        from course.workshop import doctor
 
         return doctor.main()
 
@@ -117,9 +117,9 @@ def _run(argv: list[str]) -> int:
         )
     try:
         if options.command == "notebooks":
-            from course import authoring
+            from course.workshop import book
 
-            return authoring.main(options.names, options.check, not options.no_execute)
+            return book.main(options.names, options.check, not options.no_execute)
         if options.command == "simulate":
             world = _later("course", "simulate")(options.size, seed=options.seed)
             print(world)

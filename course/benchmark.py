@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from course.authoring import Book
 from course.experiments import multitask, request_speed
 from course.experiments.next_watch import NextWatch
 from course.experiments.position_bias import BiasTask, fit_treatment
@@ -33,6 +32,7 @@ from course.models.watch_time import WatchTimeRanker, click_weights, weighted_lo
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import respond
+from course.workshop.book import Book
 from course.world import simulate
 
 SEED = 7

@@ -12,8 +12,8 @@ import pytest
 
 from course import __main__ as cli
 from course import errors, paths
-from course.cli import bootstrap, commands
-from course.cli.bootstrap import SetupError
+from course.workshop import bootstrap, commands
+from course.workshop.bootstrap import SetupError
 
 # --- set-up ----------------------------------------------------------------------------------
 
@@ -309,12 +309,12 @@ def test_a_wrong_command_line_ends_with_a_hint(arguments, capsys):
 
 
 def test_errors_of_the_course_are_printed_without_a_traceback(monkeypatch, capsys):
-    from course import authoring
+    from course.workshop import book
 
     def refuse(*arguments):
         raise errors.ConfigError("size is 'huge'", allowed="tiny")
 
-    monkeypatch.setattr(authoring, "main", refuse)
+    monkeypatch.setattr(book, "main", refuse)
     assert cli.main(["notebooks"]) == 2
     assert capsys.readouterr().err == "size is 'huge'. Allowed: tiny.\n"
 

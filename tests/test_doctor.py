@@ -7,9 +7,9 @@ import types
 
 import pytest
 
-from course.cli import doctor
-from course.cli.doctor import Result
 from course.errors import CourseError
+from course.workshop import doctor
+from course.workshop.doctor import Result
 
 
 def test_python_versions():

@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from course.cli import bootstrap
+from course.workshop import bootstrap
 
 REASON = re.compile(r"# needed by (.+)$")
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.authoring import Book
-from course.authoring import book as authoring
-from course.authoring import checks as notebook_checks
-from course.authoring.chapters import SETUP_CELL, read_chapter
-from course.authoring.checks import EXERCISE, SOLUTION, Measure, has
-from course.cli import commands
+from course.workshop import book as building
+from course.workshop import checks as notebook_checks
+from course.workshop import commands
+from course.workshop.book import Book
+from course.workshop.chapters import SETUP_CELL, read_chapter
+from course.workshop.checks import EXERCISE, SOLUTION, Measure, has
 
 BOOK = Book()
 SOURCES = BOOK.sources()
@@ -52,7 +52,7 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS)
 
 @every_source
 def test_the_notebooks_are_what_their_source_gives(path):
-    assert authoring.check(path, BOOK) == [], "build them: python3 -m course notebooks"
+    assert building.check(path, BOOK) == [], "build them: python3 -m course notebooks"
 
 
 def test_every_notebook_has_a_source():
@@ -63,7 +63,7 @@ def test_every_notebook_has_a_source():
 
 def test_the_table_in_the_readme_is_fresh():
     text = BOOK.readme.read_text(encoding="utf-8")
-    assert authoring.readme_with_table(BOOK) == text, "build it: python3 -m course notebooks"
+    assert building.readme_with_table(BOOK) == text, "build it: python3 -m course notebooks"
 
 
 @every_source
@@ -74,7 +74,7 @@ def test_every_chapter_has_its_seconds(path):
 @every_source
 def test_a_chapter_keeps_its_measure(path):
     notebook = nbformat.read(BOOK.notebook(path.stem, "student"), as_version=4)
-    assert too_much(authoring.measure(notebook)) == []
+    assert too_much(building.measure(notebook)) == []
 
 
 @every_notebook
@@ -152,7 +152,7 @@ def test_a_notebook_starts_from_any_folder(place, tmp_path, cache):
     }[place]
     cells = first_code_cells(BOOK.notebook(SOURCES[0].stem, "student"))
     notebook = nbformat.v4.new_notebook(cells=cells)
-    authoring.execute(notebook, folder)
+    building.execute(notebook, folder)
     assert [cell.execution_count for cell in notebook.cells] == [1, 2]
 
 

@@ -11,10 +11,11 @@ import sys
 import nbformat
 import pytest
 
-from course.authoring import Book, chapters
-from course.authoring import book as authoring
-from course.authoring import checks as notebook_checks
 from course.errors import ConfigError
+from course.workshop import book as building
+from course.workshop import chapters
+from course.workshop import checks as notebook_checks
+from course.workshop.book import Book
 
 HEADER = """\
 # ---
@@ -64,7 +65,7 @@ def book(tmp_path) -> Book:
     book = Book(tmp_path)
     book.source.mkdir(parents=True)
     (book.source / "07_tiny.py").write_text(CHAPTER, encoding="utf-8")
-    marks = f"{authoring.TABLE_START}\n{authoring.TABLE_END}"
+    marks = f"{building.TABLE_START}\n{building.TABLE_END}"
     book.readme.write_text(f"# Course\n\n{marks}\n\nThe end.\n", encoding="utf-8")
     return book
 
@@ -92,7 +93,7 @@ def built(tmp_path_factory):
     book.source.mkdir(parents=True)
     path = book.source / "07_tiny.py"
     path.write_text(CHAPTER, encoding="utf-8")
-    authoring.build(path, book)
+    building.build(path, book)
     return book, path
 
 
@@ -113,7 +114,7 @@ def test_both_notebooks_are_built_and_run(built):
             "language_info": {"name": "python"},
         }
         assert chapters.SETUP_CELL.rstrip() == notebook.cells[1].source
-    assert authoring.check(path, book) == []
+    assert building.check(path, book) == []
 
 
 def test_measured_seconds_are_stored_and_shown(built):
@@ -123,7 +124,7 @@ def test_measured_seconds_are_stored_and_shown(built):
     student = nbformat.read(book.notebook("07_tiny", "student"), as_version=4)
     assert f"It takes {seconds} s." in student.cells[0].source
     assert "{{" not in student.cells[0].source
-    row = authoring.table(book).splitlines()[-1]
+    row = building.table(book).splitlines()[-1]
     assert row == (
         "| 07 | [Tiny](notebooks/07_tiny.ipynb) | Does it build \\| or not? | none | 5 | "
         f"{seconds} |"
@@ -147,26 +148,26 @@ def test_cell_ids_are_fixed_and_shared_cells_keep_theirs(source):
 
 
 def test_a_change_of_the_source_is_noticed(book, source):
-    authoring.build(source, book, run=False)
-    assert authoring.check(source, book) == []
+    building.build(source, book, run=False)
+    assert building.check(source, book) == []
     rewrite(source, "[3, 1, 2]", "[3, 1, 2, 0]")
-    assert authoring.check(source, book) == [
+    assert building.check(source, book) == [
         "notebooks/07_tiny.ipynb, cell 3: its source differs",
         "notebooks/solutions/07_tiny.ipynb, cell 3: its source differs",
     ]
-    authoring.build(source, book, run=False)
-    assert authoring.check(source, book) == []
+    building.build(source, book, run=False)
+    assert building.check(source, book) == []
     path = book.notebook("07_tiny", "student")
     notebook = json.loads(path.read_text(encoding="utf-8"))
     del notebook["cells"][-1]
     notebook["metadata"]["widgets"] = {}
     path.write_text(json.dumps(notebook), encoding="utf-8")
-    assert authoring.check(source, book) == [
+    assert building.check(source, book) == [
         "notebooks/07_tiny.ipynb: its metadata differs",
         "notebooks/07_tiny.ipynb has 5 cells, not 6",
     ]
     path.unlink()
-    assert authoring.check(source, book) == ["notebooks/07_tiny.ipynb is missing"]
+    assert building.check(source, book) == ["notebooks/07_tiny.ipynb is missing"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_a_change_of_the_source_is_noticed(book, source):
 def test_a_wrong_source_is_refused_with_words(book, source, old, new, message):
     rewrite(source, old, new)
     with pytest.raises(ConfigError, match=message) as error:
-        authoring.build(source, book, run=False)
+        building.build(source, book, run=False)
     assert "07_tiny.py" in str(error.value)
     assert not book.notebook("07_tiny", "student").exists()
 
@@ -204,12 +205,12 @@ def test_a_wrong_source_is_refused_with_words(book, source, old, new, message):
     ],
 )
 def test_a_failed_build_leaves_the_old_files(book, source, code, message):
-    authoring.build(source, book, run=False)
+    building.build(source, book, run=False)
     paths = [book.notebook("07_tiny", role) for role in ("student", "solution")]
     before = [path.read_bytes() for path in paths]
     rewrite(source, "numbers = [3, 1, 2]", f"numbers = [3, 1, 2]\n{code}")
     with pytest.raises(ConfigError, match=message) as error:
-        authoring.build(source, book)
+        building.build(source, book)
     assert "\x1b" not in str(error.value)
     assert [path.read_bytes() for path in paths] == before
     assert not book.seconds_file.exists()
@@ -219,14 +220,14 @@ def test_a_failed_build_leaves_the_old_files(book, source, code, message):
 def test_a_failure_of_the_solution_alone_writes_neither(book, source):
     rewrite(source, "sorted(numbers, reverse=True)", "sorted(numbers, reverse=True) / 2")
     with pytest.raises(ConfigError, match="TypeError"):
-        authoring.build(source, book)
+        building.build(source, book)
     assert not book.notebook("07_tiny", "student").exists()
 
 
 def test_a_cell_that_does_not_end_is_tried_again_and_then_reported(book, source, monkeypatch):
     from nbclient import NotebookClient
 
-    monkeypatch.setattr(authoring, "CELL_TIMEOUT", 1)
+    monkeypatch.setattr(building, "CELL_TIMEOUT", 1)
     starts = []
     execute = NotebookClient.execute
 
@@ -237,7 +238,7 @@ def test_a_cell_that_does_not_end_is_tried_again_and_then_reported(book, source,
     monkeypatch.setattr(NotebookClient, "execute", counted)
     rewrite(source, "numbers = [3, 1, 2]", "import time; numbers = [3]; time.sleep(60)")
     with pytest.raises(ConfigError, match="did not end"):
-        authoring.build(source, book)
+        building.build(source, book)
     assert len(starts) == 2
 
 
@@ -262,7 +263,7 @@ def test_a_leak_stops_the_build(book, source):
     # a stub in one exercise that is the solution of another, printed by a shared helper
     rewrite(source, 'print("first")', 'print("answer = sorted(" + "numbers, reverse=True)")')
     with pytest.raises(ConfigError, match="gives the solution away"):
-        authoring.build(source, book)
+        building.build(source, book)
 
 
 def test_a_widget_is_stored_as_words(source):
@@ -337,33 +338,33 @@ def test_measure_counts_what_a_reader_reads():
         *(nbformat.v4.new_code_cell("x\n\n" * length) for length in lengths),
     ]
     notebook.cells[2].outputs = [picture, drawn, plain]
-    size = authoring.measure(notebook)
+    size = building.measure(notebook)
     assert size == notebook_checks.Measure(10, 5.5, 9, 30, 4, 2)
 
 
 def test_readme_table_replaces_only_what_is_between_the_marks(book):
-    first = authoring.readme_with_table(book)
+    first = building.readme_with_table(book)
     assert first.startswith("# Course\n\n") and first.endswith("\n\nThe end.\n")
     assert "| 07 | [Tiny](notebooks/07_tiny.ipynb) |" in first
     book.readme.write_text(first, encoding="utf-8")
-    assert authoring.readme_with_table(book) == first
-    book.readme.write_text(first.replace(authoring.TABLE_END, ""), encoding="utf-8")
+    assert building.readme_with_table(book) == first
+    book.readme.write_text(first.replace(building.TABLE_END, ""), encoding="utf-8")
     with pytest.raises(ConfigError, match="no place for the table"):
-        authoring.readme_with_table(book)
+        building.readme_with_table(book)
 
 
 def test_names_of_chapters(book, source):
     for name in ("07", "07_tiny", "notebooks/source/07_tiny.py", "07_tiny.ipynb"):
-        assert authoring.choose([name], book) == [source]
-    assert authoring.choose([], book) == [source]
+        assert building.choose([name], book) == [source]
+    assert building.choose([], book) == [source]
     with pytest.raises(ConfigError, match=r"no chapter '99'.*07_tiny"):
-        authoring.choose(["99"], book)
+        building.choose(["99"], book)
 
 
 def test_seconds_of_chapters_that_are_gone_are_forgotten(built, tmp_path):
     book, path = built
     book.seconds_file.write_text('{"06_gone": 3, "07_tiny": 2}', encoding="utf-8")
-    authoring.build(path, book)
+    building.build(path, book)
     assert list(book.seconds()) == ["07_tiny"]
 
 

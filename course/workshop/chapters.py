@@ -31,8 +31,8 @@ import yaml
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 
-from course.authoring.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 from course.errors import ConfigError
+from course.workshop.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 
 SECONDS_TOKEN = "{{seconds}}"
 SETUP_TOKEN = "# {{setup}}"

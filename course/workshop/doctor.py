@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course import __version__, paths
-from course.cli import bootstrap
 from course.errors import CourseError
+from course.workshop import bootstrap
 
 INSTALL = "run: python3 -m course open (or: python3 -m course test)"
 NEEDED_DISK = 1.0  # GB, for cached worlds and their logs

@@ -16,10 +16,10 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course.authoring.chapters import read_chapter, render, tidy
-from course.authoring.checks import SOLUTION, faults, leaks, measure
 from course.errors import ConfigError
 from course.paths import repository_root, write_whole
+from course.workshop.chapters import read_chapter, render, tidy
+from course.workshop.checks import SOLUTION, faults, leaks, measure
 
 TABLE_START = "<!-- chapters: written by `python3 -m course notebooks` -->"
 TABLE_END = "<!-- end of chapters -->"

@@ -7,8 +7,8 @@ import shutil
 import time
 from pathlib import Path
 
-from course.cli import bootstrap
-from course.cli.bootstrap import ROOT, say
+from course.workshop import bootstrap
+from course.workshop.bootstrap import ROOT, say
 
 NOTEBOOKS = ROOT / "notebooks"
 FIRST = "00_start_here.ipynb"
