@@ -30,6 +30,7 @@ _LAZY = {
     "World": "course.world",
     "WorldConfig": "course.simulator.config",
     "ab_test": "course.world",
+    "answer": "course.exercises",
     "check": "course.exercises",
     "hint": "course.exercises",
     "run_rounds": "course.world",

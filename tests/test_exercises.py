@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,16 @@ import torch
 
 import course.exercises
 from course.errors import ExerciseError
-from course.exercises import Exercise, Mistake, check, find, hint, hints_markdown, noise_tolerance
+from course.exercises import (
+    Exercise,
+    Mistake,
+    answer,
+    check,
+    find,
+    hint,
+    hints_markdown,
+    noise_tolerance,
+)
 from course.exercises.compare import difference
 from course.exercises.selftest import assert_exercise
 
@@ -64,7 +74,14 @@ WORD = Exercise(
 )
 
 
+def same_as(function):
+    """The same answer, as if a reader had written it: taken as it is, the reference is refused."""
+    return lambda *arguments: function(*arguments)
+
+
 def verdict(answer, exercise=SOFTMAX, seed=None):
+    if answer is exercise.reference:
+        answer = same_as(answer)
     return check(exercise, answer, show=False, seed=seed)
 
 
@@ -286,8 +303,8 @@ def test_other_ways_to_fail_are_errors_not_exceptions(answer):
 
 
 def test_value_questions_never_state_the_answer():
-    for answer, words in [(0.2, "too high"), (0.001, "too low"), (-0.08, "sign"), (99, "10")]:
-        found = verdict(answer, RATE)
+    for given, words in [(0.2, "too high"), (0.001, "too low"), (-0.08, "sign"), (99, "10")]:
+        found = verdict(given, RATE)
         assert found.status == "wrong" and words in found.message
         assert "0.08" not in found.message.replace("-0.08", "")
     assert "percentage" in verdict(8, RATE).message
@@ -364,7 +381,7 @@ def chapter_90(tmp_path, monkeypatch):
 
 def test_only_the_chapter_that_is_asked_for_is_imported(chapter_90):
     assert find("90-softmax") is SOFTMAX
-    assert check("90-softmax", softmax, show=False).status == "correct"
+    assert check("90-softmax", same_as(softmax), show=False).status == "correct"
 
 
 def test_unknown_ids_list_the_known_ones(chapter_90):
@@ -411,12 +428,12 @@ def test_a_broken_exercise_does_not_blame_the_reader():
 
 
 def test_a_verdict_is_one_short_line_and_shown_once(capsys):
-    found = check(SOFTMAX, softmax)
+    found = check(SOFTMAX, same_as(softmax))
     out = capsys.readouterr().out
     assert out == "✓ 90-softmax: Correct. It holds on 3 hidden cases.\n"
     found._ipython_display_()  # as the last expression of a cell
     assert capsys.readouterr().out == ""
-    check(SOFTMAX, softmax, show=False)
+    check(SOFTMAX, same_as(softmax), show=False)
     assert capsys.readouterr().out == ""
     assert found == verdict(softmax)
 
@@ -427,3 +444,23 @@ def test_a_verdict_is_safe_html():
 
     found = verdict(stops)
     assert "<script>" not in found._repr_html_() and "&lt;script&gt;" in found._repr_html_()
+
+
+# --- exercises in place
+
+
+def test_a_right_answer_is_taken_and_any_other_replaced_by_ours(capsys):
+    mine = same_as(softmax)
+    assert answer(SOFTMAX, mine) is mine
+    for other in (None, lambda x: None, lambda x: x, lambda x: 1 / 0):
+        assert answer(SOFTMAX, other) is softmax
+        assert "The notebook goes on with" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_what_comes_from_the_course_is_no_answer():
+    taken = check(SOFTMAX, softmax, show=False)
+    assert (taken.status, "Write yours" in taken.message) == ("wrong", True)
+    ours = same_as(softmax)
+    ours.__module__ = "course.lessons.anything"
+    for function in (ours, partial(ours)):
+        assert "Write yours" in check(SOFTMAX, function, show=False).message

@@ -8,7 +8,7 @@ as a tuple ``EXERCISES``; a chapter's module is imported when one of its exercis
 from course.exercises.exercise import Exercise, Mistake, Result, Tolerance, noise_tolerance
 
 # isort: split
-from course.exercises.checking import check
+from course.exercises.checking import answer, check
 from course.exercises.registry import chapters, find, hint, hints_markdown, of_chapter
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Mistake",
     "Result",
     "Tolerance",
+    "answer",
     "chapters",
     "check",
     "find",

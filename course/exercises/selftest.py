@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,11 +43,14 @@ def assert_exercise(
     AssertionError
         If any of this does not hold.
     """
+    if exercise.kind == "function":
+        verdict = check(exercise, exercise.reference, show=False, seed=seeds[0])
+        assert verdict.status == "wrong", f"{exercise.id}: the course's own function is {verdict}"
     for stub in _stubs(exercise):
         verdict = check(exercise, stub, show=False, seed=seeds[0])
         assert verdict.status == "not answered", f"{exercise.id}: a stub is {verdict}"
     for seed in seeds:
-        for right in (_given(exercise, exercise.reference, seed), *right_alternatives):
+        for right in (as_written_by_a_reader(exercise, seed), *right_alternatives):
             verdict = check(exercise, right, show=False, seed=seed)
             assert verdict.status == "correct", f"{exercise.id}, seed {seed}: {verdict}"
         for mistake in exercise.mistakes:
@@ -72,6 +77,18 @@ def _stubs(exercise: Exercise) -> list[Any]:
         lambda *arguments, value=value: value for value in (None, ..., NotImplemented)
     ]
     return [None, ..., raises, *returns]
+
+
+def as_written_by_a_reader(exercise: Exercise, seed: int) -> Any:
+    """Return the reference as if a reader had written the same; taken as it is, it is refused."""
+    ours = exercise.reference
+    if exercise.kind == "value":
+        return _given(exercise, ours, seed)
+    if not isinstance(ours, type):
+        return lambda *arguments: ours(*arguments)
+    scope = {**vars(sys.modules[ours.__module__]), "__name__": "__main__"}
+    exec(inspect.getsource(ours), scope)
+    return scope[ours.__name__]
 
 
 def _given(exercise: Exercise, function: Any, seed: int) -> Any:
