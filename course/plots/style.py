@@ -121,15 +121,6 @@ class Figure(MatplotlibFigure):
         return data, {"image/png": {"width": width, "height": height}}
 
 
-def apply() -> None:
-    """Give plots that the reader makes with pyplot the look of the course.
-
-    Changes matplotlib's global settings; call it once, in the set-up cell. The course's own
-    figures look the same with or without it.
-    """
-    mpl.rcParams.update(STYLE)
-
-
 def styled(draw: F) -> F:
     """Decorate a function that draws, so that it draws in the look of the course.
 
@@ -157,8 +148,8 @@ def figure(
 ) -> tuple[Figure, Any]:
     """Make a figure and its axes, without pyplot.
 
-    Decorate the function that goes on to draw with `styled` (or call `apply` once), since
-    matplotlib reads part of the look only when a line or a title is drawn.
+    Decorate the function that goes on to draw with `styled`, since matplotlib reads part of the
+    look only when a line or a title is drawn.
 
     Parameters
     ----------
