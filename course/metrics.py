@@ -4,8 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from course.errors import LogError
+
+
+def interval(ys: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and half width of the interval over seeds.
+
+    Parameters
+    ----------
+    ys : array, shape (seeds, ...)
+        One row a seed.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    mean, half : arrays, shape (...)
+        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
+        nothing is known about the spread.
+    """
+    ys = np.asarray(ys, dtype=float)
+    if ys.ndim == 0:
+        raise LogError("ys is a single number", allowed="an array with one row a seed")
+    if not 0 < level < 1:
+        raise LogError(f"level is {level}", allowed="a number between 0 and 1")
+    seeds = ys.shape[0]
+    mean = ys.mean(axis=0)
+    if seeds < 2:
+        return mean, np.full_like(mean, np.nan)
+    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
+    return mean, quantile * ys.std(axis=0, ddof=1) / np.sqrt(seeds)
 
 
 def gap_closed(value: float, floor: float, ceiling: float) -> float:

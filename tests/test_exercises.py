@@ -13,16 +13,7 @@ import torch
 
 import course.exercises
 from course.errors import ExerciseError
-from course.exercises import (
-    Exercise,
-    Mistake,
-    answer,
-    check,
-    find,
-    hint,
-    hints_markdown,
-    noise_tolerance,
-)
+from course.exercises import Exercise, Mistake, answer, check, find, noise_tolerance
 from course.exercises.compare import difference
 from course.exercises.selftest import assert_exercise
 
@@ -35,9 +26,6 @@ def softmax(scores):
 SOFTMAX = Exercise(
     id="90-softmax",
     chapter=90,
-    title="Turn scores into probabilities",
-    difficulty=1,
-    minutes=5,
     reference=softmax,
     cases=lambda rng: ((rng.normal(0, 2, size=n),) for n in (3, 5, 40)),
     mistakes=(
@@ -45,16 +33,12 @@ SOFTMAX = Exercise(
         Mistake(lambda s: s / s.sum(), "You left out the exponential."),
         Mistake(lambda s: np.exp(-s) / np.exp(-s).sum(), "The sign of the scores is turned round."),
     ),
-    hints=("Which numbers are positive *whatever* the score is?", "Divide by their sum."),
 )
 
 # "How large is the share of clicks?", read off a simulation of 2,000 impressions.
 RATE = Exercise(
     id="90-rate",
     chapter=90,
-    title="Read the click rate",
-    difficulty=2,
-    minutes=3,
     kind="value",
     reference=lambda: 0.08,
     tolerance=noise_tolerance(lambda rng: rng.binomial(2000, 0.08) / 2000),
@@ -64,9 +48,6 @@ RATE = Exercise(
 WORD = Exercise(
     id="90-word",
     chapter=90,
-    title="Which law?",
-    difficulty=1,
-    minutes=1,
     kind="value",
     reference=lambda: {"long tail", "power law"},
     options=("Long tail", "power law", "bell curve"),
@@ -204,7 +185,7 @@ def test_changes_inside_tables_lists_and_tensors_are_seen(change):
         table = pd.DataFrame({"x": rng.normal(size=4)})
         yield table, {"list": [1.0, 2.0], "tensor": torch.zeros(2)}
 
-    exercise = Exercise("90-table", 90, "Sum", 1, 1, reference, cases)
+    exercise = Exercise("90-table", 90, reference, cases)
     assert verdict(reference, exercise).status == "correct"
 
     def careless(table, more):
@@ -222,9 +203,6 @@ def test_a_generator_is_handed_over_in_the_same_state():
     exercise = Exercise(
         "90-draw",
         90,
-        "Draw",
-        1,
-        1,
         draw,
         lambda rng: [(np.random.default_rng(rng.integers(99)), 3)],
     )
@@ -356,7 +334,7 @@ def test_differences(got, expected, words):
 
 def test_own_comparison_replaces_the_usual_one():
     exercise = Exercise(
-        "90-order", 90, "Any order that sorts", 1, 1, np.argsort,
+        "90-order", 90, np.argsort,
         lambda rng: [(rng.integers(0, 3, size=9),)],
         compare=lambda got, right, x: None if (np.diff(x[got]) >= 0).all() else "not sorted",
     )  # fmt: skip
@@ -392,26 +370,15 @@ def test_unknown_ids_list_the_known_ones(chapter_90):
             find(name)
 
 
-def test_hints(chapter_90, capsys):
-    hint("90-softmax", 2)
-    assert capsys.readouterr().out == "Hint 2 of 2: Divide by their sum.\n"
-    with pytest.raises(ExerciseError, match="1 to 2"):
-        hint("90-softmax", 3)
-    text = hints_markdown("90-softmax")
-    assert text.count("<details>") == text.count("</details>") == 2 and "*whatever*" in text
-    assert hints_markdown("90-rate") == ""
-
-
 def test_the_chapters_own_exercises_carry_their_numbers():
     for chapter in course.exercises.chapters():
         assert course.exercises.of_chapter(chapter)
 
 
 def test_badly_described_exercises_are_refused():
-    good = {"id": "90-x", "chapter": 90, "title": "", "difficulty": 1, "minutes": 1,
-            "reference": softmax, "cases": SOFTMAX.cases}  # fmt: skip
+    good = {"id": "90-x", "chapter": 90, "reference": softmax, "cases": SOFTMAX.cases}  # fmt: skip
     Exercise(**good)
-    for bad in ({"id": "x"}, {"chapter": 3}, {"difficulty": 4}, {"kind": "essay"}):
+    for bad in ({"id": "x"}, {"chapter": 3}, {"kind": "essay"}):
         with pytest.raises(ExerciseError):
             Exercise(**{**good, **bad})
     with pytest.raises(ExerciseError, match="no cases"):
@@ -419,7 +386,7 @@ def test_badly_described_exercises_are_refused():
 
 
 def test_a_broken_exercise_does_not_blame_the_reader():
-    broken = Exercise("90-x", 90, "", 1, 1, lambda x: 1 / 0, lambda rng: [(1,)])
+    broken = Exercise("90-x", 90, lambda x: 1 / 0, lambda rng: [(1,)])
     with pytest.raises(ExerciseError, match="not your mistake"):
         check(broken, softmax)
 

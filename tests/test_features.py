@@ -117,11 +117,6 @@ def test_bigrams_are_ordered_pairs_above_all_tokens():
     assert out[0, 4] != with_bigrams(np.array([[3, 7]]))[0, 2], "the order within a pair counts"
     with pytest.raises(LogError, match="1024"):
         with_bigrams(np.array([[TOKEN_LIMIT, 3]]))
-    f = Features(world().logs(), bigrams=True)
-    assert (f.tokens.ids >= TOKEN_LIMIT).sum() > 100
-    x = f.of_examples(world().logs(), world().logs().watches.tail(50))
-    assert x.searched.shape == (50, 99)
-    assert (x.searched[:, 50:] != f.tokens.padding).mean() > 0.3
 
 
 def test_example_age_in_powers_and_what_is_served():
@@ -174,7 +169,7 @@ def as_frame(inputs, index):
 
 def test_inputs_know_neither_the_future_nor_the_truth():
     logs = world().logs()
-    f = Features(logs, bigrams=True, length=8)
+    f = Features(logs, length=8)
     rows = examples(logs, 30.0).sample(600, random_state=0)
     made = functools.partial(lambda log, ex: as_frame(f.of_examples(log, ex), ex.index))
     check_future(made, logs, rows, cuts=3)
@@ -189,7 +184,7 @@ def test_inputs_know_neither_the_future_nor_the_truth():
 
 def test_live_requests_give_the_same_inputs_as_the_log():
     logs, requests = world().logs(), live_requests()
-    f = Features(logs, bigrams=True, floor=1.5)
+    f = Features(logs, floor=1.5)
     live = f.of_requests(requests)
     codes = {
         name: pd.Categorical.from_codes(getattr(requests, name), logs.watches[name].cat.categories)

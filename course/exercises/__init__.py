@@ -9,7 +9,7 @@ from course.exercises.exercise import Exercise, Mistake, Result, Tolerance, nois
 
 # isort: split
 from course.exercises.checking import answer, check
-from course.exercises.registry import chapters, find, hint, hints_markdown, of_chapter
+from course.exercises.registry import chapters, find, of_chapter
 
 __all__ = [
     "Exercise",
@@ -20,8 +20,6 @@ __all__ = [
     "chapters",
     "check",
     "find",
-    "hint",
-    "hints_markdown",
     "noise_tolerance",
     "of_chapter",
 ]

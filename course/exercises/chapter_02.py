@@ -100,9 +100,6 @@ EXERCISES = (
     Exercise(
         id="02-objective",
         chapter=2,
-        title="The weighted error of a table",
-        difficulty=1,
-        minutes=6,
         reference=_weighted_error,
         cases=_objective_cases,
         mistakes=(
@@ -140,17 +137,10 @@ EXERCISES = (
                 "That is the mean over the cells; the sum is asked for.",
             ),
         ),
-        hints=(
-            "Three arrays of one shape: the target (0 or 1), the confidence, the squared error.",
-            "`(watched > 0)` is the target; `1 + alpha * watched` is the confidence.",
-        ),
     ),
     Exercise(
         id="02-rank",
         chapter=2,
-        title="A rank with ties and hidden videos",
-        difficulty=2,
-        minutes=10,
         reference=_rank,
         cases=_rank_cases,
         mistakes=(
@@ -180,17 +170,10 @@ EXERCISES = (
                 "Your ranks begin at 0; the best has rank 1.",
             ),
         ),
-        hints=(
-            "Count the rivals above the target, then those that are level with it.",
-            "Rivals are all videos that are not hidden, without the target itself.",
-        ),
     ),
     Exercise(
         id="02-half-step",
         chapter=2,
-        title="The best vector of one account",
-        difficulty=3,
-        minutes=15,
         reference=_half_step,
         cases=_half_step_cases,
         tolerance=Tolerance(relative=1e-4, absolute=1e-6),
@@ -228,11 +211,6 @@ EXERCISES = (
                 ),
                 "All cells weigh the same; the confidence 1 + alpha r is missing.",
             ),
-        ),
-        hints=(
-            "Section 3 has the formula; for one account the confidences are a vector.",
-            "A diagonal matrix times a table multiplies each row: `confidence[:, None] * vectors`.",
-            "`np.linalg.solve(A, b)` solves A x = b.",
         ),
     ),
 )

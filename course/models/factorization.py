@@ -21,7 +21,6 @@ from course.models.starter import recent_popularity
 from course.simulator.feed import Requests
 from course.simulator.policies import top
 from course.training import (
-    EarlyStop,
     History,
     check_number,
     check_whole,
@@ -236,7 +235,6 @@ def fit_pairs(
     learning_rate: float = 1e-2,
     seed: int = 0,
     progress: Callable[[int, int, float], object] | None = None,
-    early_stop: EarlyStop | None = None,
 ) -> History:
     r"""Train on (account, video) pairs by softmax over the catalogue or over sampled videos.
 
@@ -251,7 +249,7 @@ def fit_pairs(
         its rows, in the place of the whole catalogue; a row's own video does not count as its
         negative. (Uniform draws need no correction: it would be the same for each video.)
     decay : float, the penalty on user vectors
-    epochs, batch, learning_rate, seed, progress, early_stop : see `course.training.fit`
+    epochs, batch, learning_rate, seed, progress : see `course.training.fit`
 
     Raises
     ------
@@ -292,7 +290,6 @@ def fit_pairs(
         batch=batch,
         seed=seed,
         progress=progress,
-        early_stop=early_stop,
     )
 
 

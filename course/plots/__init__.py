@@ -101,7 +101,6 @@ from course.plots.signals import (
 )
 from course.plots.style import (
     Figure,
-    apply,
     band,
     figure,
     floor_and_ceiling,
@@ -139,7 +138,6 @@ __all__ = [
     "Figure",
     "against",
     "ages_watched",
-    "apply",
     "asymmetry",
     "band",
     "beside_the_paper",
