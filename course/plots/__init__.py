@@ -88,6 +88,7 @@ from course.plots.retrieval import (
     step_cost,
     trained_negatives,
 )
+from course.plots.shapes import diagram, lines, worlds
 from course.plots.signals import (
     depth_by_measure,
     depth_grid,
@@ -161,6 +162,7 @@ __all__ = [
     "depth_by_measure",
     "depth_grid",
     "descent",
+    "diagram",
     "dials",
     "drift_gains",
     "expected_by_popularity",
@@ -189,6 +191,7 @@ __all__ = [
     "learning_curves",
     "ledger_overview",
     "life_of_a_video",
+    "lines",
     "lives",
     "locally_sparse",
     "logged_orders",
@@ -244,4 +247,5 @@ __all__ = [
     "what_depth_is_for",
     "who_watched_what",
     "winners_and_losers",
+    "worlds",
 ]
