@@ -13,8 +13,8 @@ from course.plots.style import Figure
 from course.simulator.behaviour import Situation
 from course.simulator.feed import Requests
 from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, channel_name
+from course.simulator.oracle import value
 from course.simulator.streams import generator
-from course.simulator.truth import value
 from course.widgets import Deal
 from course.world import World
 

@@ -26,7 +26,8 @@ from course.simulator import experiment, rounds
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import Policy
-from course.simulator.policies import OraclePolicy, PastRanking, RandomPolicy
+from course.simulator.oracle import OraclePolicy
+from course.simulator.policies import PastRanking, RandomPolicy
 from course.simulator.truth import Truth
 
 
@@ -67,7 +68,11 @@ class World:
         return self._tables[name]
 
     def oracle(self, objective: str = "watch") -> OraclePolicy:
-        """The ceiling: ranks by the truth ("watch", "click" or "satisfaction")."""
+        """The best pages by the truth, for one outcome of `ab_test` ("clicks", "satisfied", ...).
+
+        Its ``ceiling(requests)`` says what no page exceeds. "watch", "click" and "satisfaction" are
+        the first edition's names: they rank by minutes, clicks, satisfied watches.
+        """
         return OraclePolicy(self.engine.behaviour, self.engine.memory, objective)
 
     def past_ranking(self) -> PastRanking:
@@ -91,7 +96,7 @@ def simulate(
 
     Parameters
     ----------
-    size : {"tiny", "small", "large"} or WorldConfig
+    size : a name in ``course.simulator.config.SIZES``, such as "town", or a WorldConfig
     seed : int, at least 0; the same seed and dials give byte-identical logs
     cache : True = the course's cache folder, False = keep nothing, or a folder
     recommend : False = a world in which the feed shows nothing

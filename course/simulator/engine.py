@@ -97,8 +97,7 @@ class Engine:
             query = np.full(len(home), -1, dtype=np.int32)
             clicks.append(self._serve(home, query, policy, record, step, 0))
         watches, searches = organic_step(self.behaviour, self.memory, self.market, session, step)
-        rng = generator(self.seed, "organic outcome", step)
-        outcome = self._watch(watches, rng)
+        outcome = self._watch(watches, step)
         organic = (watches, outcome, np.full(len(watches.video), -1, dtype=np.int64))
         done = self._remember([*clicks, organic], record, step, 0)
         self._write_searches(searches, record)
@@ -109,13 +108,19 @@ class Engine:
         viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
         self._remember([self._serve(viewer, query, policy, record, step, 1)], record, step, 1)
 
-    def _watch(self, watches: Watches, rng) -> dict[str, np.ndarray]:
+    def _watch(self, watches: Watches, step: int) -> dict[str, np.ndarray]:
         """Outcomes of watches that did not come from the feed."""
         video = watches.video[:, None]
         components = self.behaviour.components(watches.situation, video, self.memory)[:, 0]
         names = ("watch", "like", "share", "survey", "asked")
+        rng = generator(self.seed, "organic outcome", step)
         uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in names}
-        return after_click(self.behaviour, watches.situation, watches.video, components, uniforms)
+        # Whoever looks for a video on their own has an amount of time for it alone.
+        chances = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
+        budget = self.behaviour.budget(watches.situation, chances)
+        return after_click(
+            self.behaviour, watches.situation, watches.video, components, uniforms, budget
+        )
 
     def requests(
         self, situation: Situation, query, memory: Memory, number, rng, *, pool: bool = True

@@ -7,7 +7,7 @@ pages: an int array (r, k) of video ids, best first. The feed knows no model.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, ndtri
@@ -59,6 +59,11 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def rows(self, index) -> Requests:
+        """Some of the requests (int or bool index, or slice)."""
+        arrays = {k: v[index] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
 
 
 Policy = Callable[[Requests], np.ndarray]
@@ -213,7 +218,9 @@ def respond(
         purpose: coins(seed, purpose, key, video)
         for purpose in ("watch", "like", "share", "survey", "asked")
     }
-    outcome = after_click(behaviour, situation.rows(row), video, components[row, column], uniforms)
+    watcher, luck = situation.rows(row), ("time kind", "time")
+    budget = behaviour.budget(watcher, [coins(seed, purpose, key, 0) for purpose in luck])
+    outcome = after_click(behaviour, watcher, video, components[row, column], uniforms, budget, row)
     for name, values in outcome.items():
         getattr(feedback, name)[row, column] = values
     if expectations:
@@ -221,8 +228,13 @@ def respond(
     return feedback
 
 
-def after_click(behaviour, situation, video, components, uniforms) -> dict[str, np.ndarray]:
+def after_click(
+    behaviour, situation, video, components, uniforms, budget=np.inf, page=None
+) -> dict[str, np.ndarray]:
     """Outcomes of m watches: seconds, completion, like, share, survey answer (0 = not asked).
+
+    What one watch takes, the next on its page does not get. Whoever has no time left opens the
+    video and leaves at once (a watch of one second); opinions do not hang on the time.
 
     Parameters
     ----------
@@ -230,6 +242,8 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
     video : (m,) int
     components : (m, 13)
     uniforms : dict of (m,) arrays in (0, 1): "watch", "like", "share", "survey", "asked"
+    budget : seconds (m,) that the person has for the whole page
+    page : (m,) int, rows of one page together and from the top down; None = each on its own
     """
     context = behaviour.weight_row(situation, video[:, None])
 
@@ -237,12 +251,15 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
         return behaviour.score(task, situation, video[:, None], components[:, None], context)[:, 0]
 
     share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
-    seconds = np.maximum(1.0, share * behaviour.catalogue.seconds[video])
+    duration = behaviour.catalogue.seconds[video]
+    wanted = share * duration
+    left = budget if page is None else budget - laws.wanted_above(wanted, page)
+    seconds = np.maximum(1.0, np.minimum(wanted, left))
     stars = laws.rating(score("survey"), ndtri(uniforms["survey"]))
     logged_in = behaviour.people.logged_in[situation.user]  # others have no like button
     return {
         "watched_seconds": seconds.astype(np.float32),
-        "completed": share >= laws.COMPLETE_AT,
+        "completed": (share >= laws.COMPLETE_AT) & (left >= laws.COMPLETE_AT * duration),
         "liked": (uniforms["like"] < expit(score("like"))) & logged_in,
         "shared": uniforms["share"] < expit(score("share")),
         "survey": np.where(uniforms["asked"] < SURVEY_SHARE, stars, 0).astype(np.int8),
@@ -253,9 +270,17 @@ def _expect(behaviour, situation, pages, components, context, feedback) -> None:
     def score(task):
         return behaviour.score(task, situation, pages, components, context)
 
-    watch = score("watch")
-    feedback.expected_seconds = laws.mean_watched_share(watch) * behaviour.catalogue.seconds[pages]
+    watch, seconds = score("watch"), behaviour.catalogue.seconds[pages]
     feedback.p_complete = laws.completion_probability(watch)
+    if behaviour.config.time_budget:
+        mean = behaviour.time_mean(situation)
+        out = laws.runs_out(watch, seconds, mean)
+        left = laws.time_left(feedback.p_click, out)
+        feedback.expected_seconds = mean * ((left * out) @ laws.BUDGET_SCALES)
+        done = laws.budget_cdf(laws.COMPLETE_AT * seconds, mean)
+        feedback.p_complete = feedback.p_complete * (left * (1.0 - done)).sum(axis=-1)
+    else:
+        feedback.expected_seconds = laws.mean_watched_share(watch) * seconds
     opinion = score("survey")
     feedback.expected_rating = laws.mean_rating(opinion)
     feedback.p_satisfied = laws.satisfied_probability(opinion)
