@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from course.checks import no_nan, one_each
 from course.errors import LogError
 
 
@@ -50,7 +51,8 @@ def effective_sample_size(weights: np.ndarray) -> float:
 
 
 def ips(reward: np.ndarray, weights: np.ndarray) -> Estimate:
-    """Inverse propensity scoring; arrays (n,)."""
+    """Inverse propensity scoring; arrays (n,), or a `LogError`."""
+    one_each(reward=reward, weights=weights)
     return _mean(np.asarray(reward, float) * weights)
 
 
@@ -60,9 +62,11 @@ def snips(reward: np.ndarray, weights: np.ndarray) -> Estimate:
     Raises
     ------
     LogError
-        If all weights are 0: the log holds nothing that the new policy does.
+        If all weights are 0: the log holds nothing that the new policy does; or for a NaN.
     """
-    reward, weights = np.asarray(reward, float), np.asarray(weights, float)
+    one_each(reward=reward, weights=weights)
+    reward, weights = no_nan("rewards", reward).astype(float), no_nan("weights", weights)
+    weights = weights.astype(float)
     total = weights.sum()
     if total == 0:
         raise LogError("All weights are 0", fix="log a policy that also does what the new one does")
@@ -73,6 +77,7 @@ def snips(reward: np.ndarray, weights: np.ndarray) -> Estimate:
 
 def direct(expected: np.ndarray) -> Estimate:
     """Direct method, from the model's expected reward (n,) of the new policy at each request."""
+    one_each(expected=expected)
     return _mean(np.asarray(expected, float))
 
 
@@ -86,10 +91,12 @@ def doubly_robust(
     guess : the model's reward of the logged action
     expected : the model's expected reward of the new policy at the same request
     """
+    one_each(reward=reward, weights=weights, guess=guess, expected=expected)
     return _mean(np.asarray(expected, float) + weights * (np.asarray(reward, float) - guess))
 
 
 def _mean(values: np.ndarray) -> Estimate:
     if not len(values):
         raise LogError("There is nothing to estimate from", allowed="at least one logged request")
+    no_nan("terms", values)
     return Estimate(float(values.mean()), float(values.std() / np.sqrt(len(values))))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from course.errors import ConfigError
+from course.errors import ConfigError, LogError
 
 _GROUP_KEYS = ("params", "lr", "weight_decay", "sparse")
 
@@ -51,6 +51,11 @@ def softmax_cross_entropy(scores: torch.Tensor, target: torch.Tensor) -> torch.T
     -------
     float scalar, in nats
     """
+    if scores.dim() != 2 or target.shape != scores.shape[:1]:
+        raise LogError(
+            f"scores have shape {tuple(scores.shape)} and targets {tuple(target.shape)}",
+            allowed="(b, n) and (b,)",
+        )
     return functional.cross_entropy(scores, target)
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from course.checks import no_nan
 from course.errors import ConfigError
 from course.experiments.live_pages import factors, weights
 from course.experiments.watch_time import multiplications as multiplications
@@ -109,7 +110,8 @@ class CorpusPages:
 
     def best(self, scores: np.ndarray, videos: np.ndarray) -> dict[str, float]:
         """Outcomes of the pages that take the highest scores (r, c) of videos (r, c)."""
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : self.requests.slate]
+        order = np.argsort(-no_nan("scores", scores), axis=1, kind="stable")
+        order = order[:, : self.requests.slate]
         return self.outcomes(np.take_along_axis(videos, order, axis=1))
 
 

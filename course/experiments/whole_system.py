@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from course.checks import no_nan
 from course.experiments.live_pages import factors, weights
 from course.experiments.next_watch import fit_candidates
 from course.experiments.ranking import fit_pages, fit_ranker
@@ -185,7 +186,7 @@ class Prepared:
 
 
 def _top(scores, videos, k):
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    order = np.argsort(-no_nan("scores", scores), axis=1, kind="stable")[:, :k]
     return np.take_along_axis(videos, order, axis=1)
 
 

@@ -155,8 +155,11 @@ def fit_context_model(
     LogError
         If a pair names a video that the catalogue does not have, or there is no pair.
     """
-    if not len(context) or len(context) != len(video):
-        raise LogError(f"{len(context)} contexts and {len(video)} videos", allowed="pairs")
+    if not len(context) or np.shape(video) != np.shape(context)[:1]:
+        raise LogError(
+            f"contexts of shape {np.shape(context)} and videos {np.shape(video)}",
+            allowed="pairs: (n, codes) and (n,)",
+        )
     if video.min() < 0 or video.max() >= len(catalogue):
         raise LogError(
             f"a pair names video {int(video.max())}", allowed=f"0 to {len(catalogue) - 1}"

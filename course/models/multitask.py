@@ -392,6 +392,11 @@ class MultitaskLoss:
 
     def __call__(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """Loss (scalar) of the outputs (b, K) for some rows of the training set."""
+        if outputs.shape != (len(rows), len(self.tasks)):
+            raise ConfigError(
+                f"outputs have the shape {tuple(outputs.shape)}",
+                allowed=f"({len(rows)}, {len(self.tasks)}), a row for each label, a column a task",
+            )
         y, weight = self.values[rows], self.known[rows] * self.scale
         total = outputs.new_zeros(())
         logit, number = self._columns

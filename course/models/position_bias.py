@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course.checks import one_each
 from course.errors import ConfigError
 from course.models.propensity import check_places
 from course.training import History, check_number, check_whole, fit
@@ -253,20 +254,21 @@ def fit_clicks(
 
     Raises
     ------
+    LogError
+        For shapes that do not fit.
     ConfigError
-        For a place that does not exist, lengths that differ, weights that are negative or all 0,
-        or a setting out of range.
+        For a place that does not exist, weights that are negative or all 0, or a setting out of
+        range.
     """
     check_number("table_rate", table_rate, 0.0)
+    one_each(position=position, device=device, clicked=clicked)
     check_places(np.asarray(position), np.asarray(device), model.positions, model.devices)
     place = torch.as_tensor(np.asarray(position), dtype=torch.int64)
     machine = torch.as_tensor(np.asarray(device), dtype=torch.int64)
     hit = torch.as_tensor(np.asarray(clicked), dtype=torch.float32)
-    if not len(x) == len(place) == len(machine) == len(hit):
+    if len(x) != len(place):
         raise ConfigError(
-            f"x has {len(x)} rows, position {len(place)}, device {len(machine)}, "
-            f"clicked {len(hit)}",
-            allowed="the same number of rows",
+            f"x has {len(x)} rows, position {len(place)}", allowed="the same number of rows"
         )
     share = None if weight is None else _checked_weight(weight, len(hit))
 

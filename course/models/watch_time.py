@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course.checks import no_nan, one_each
 from course.errors import LogError
 from course.features import RankingFeatures
 from course.models.ranking import InputLayer, RankingBatch, RankingTower
@@ -38,6 +39,7 @@ def weighted_logistic_loss(logit: Tensor, clicked: Tensor, weight: Tensor) -> Te
     -------
     float scalar
     """
+    one_each(logit=logit, clicked=clicked, weight=weight)
     clicked = clicked.to(logit.dtype)
     return (weight * clicked * functional.softplus(-logit)
             + (1 - clicked) * functional.softplus(logit)).mean()  # fmt: skip
@@ -51,6 +53,7 @@ def click_weights(clicked: np.ndarray, seconds: np.ndarray, objective: str = "wa
     LogError
         For a watch time that is negative or not finite, or time watched without a click.
     """
+    one_each(clicked=clicked, seconds=seconds)
     seconds, clicked = np.asarray(seconds, np.float32), np.asarray(clicked, bool)
     bad = ~np.isfinite(seconds) | (seconds < 0)
     if bad.any():
@@ -71,7 +74,8 @@ def best_constant(clicked: np.ndarray, weight: np.ndarray) -> float:
     LogError
         If nothing, or everything, was clicked: the best constant is then infinite.
     """
-    clicked, weight = np.asarray(clicked, bool), np.asarray(weight, float)
+    one_each(clicked=clicked, weight=weight)
+    clicked, weight = np.asarray(clicked, bool), no_nan("weights", weight).astype(float)
     positive, negative = float(weight[clicked].sum()), int((~clicked).sum())
     if positive <= 0 or negative == 0:
         raise LogError(
