@@ -20,7 +20,7 @@ import pandas as pd
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
-from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, rank, respond
+from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, named, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
 from course.simulator.people import DAYPART_SHARES, DEVICE_BY_DAYPART
@@ -167,7 +167,7 @@ def ab_test(
             asked = engine.requests(
                 moment, query, memory, number, rng, pool=candidates == "nominated"
             )
-            pages = rank(_reading(policy, memory), asked)
+            pages = rank(named(_reading(policy, memory), name), asked)
             feedback = respond(engine.behaviour, memory, moment, number, pages, engine.seed)
             collected[name].append((pages, feedback))
             if visits > 1:
