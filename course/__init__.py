@@ -31,6 +31,7 @@ _LAZY = {
     "WorldConfig": "course.simulator.config",
     "ab_test": "course.world",
     "check": "course.exercises",
+    "contest": "course.contests",
     "hint": "course.exercises",
     "run_rounds": "course.world",
     "simulate": "course.world",

@@ -102,7 +102,7 @@ def named(policy: Policy, name: str) -> Policy:
     return ask
 
 
-def failed(who: str, error: Exception) -> PolicyError:
+def failed(who: str, error: BaseException) -> PolicyError:
     """What to raise when code of somebody else raised: it says whose code that was."""
     fix = "change a copy, such as own = array.copy()" if "read-only" in str(error) else ""
     return PolicyError(f"{who} failed: {type(error).__name__}: {error}", fix=fix)
@@ -116,7 +116,9 @@ def _ask(policy: Policy, name: str, requests: Requests) -> np.ndarray:
     own = {key: a.copy() for key, a in vars(requests).items() if isinstance(a, np.ndarray)}
     try:
         answer = policy(replace(requests, **own))
-    except Exception as error:
+    except PolicyError:  # says already whose fault it is
+        raise
+    except (Exception, SystemExit) as error:
         raise failed(f"The policy {name!r}", error) from error
     for key, values in own.items():
         if not np.array_equal(values, getattr(requests, key)):

@@ -93,7 +93,7 @@ def _learn(learner: Learner, arm: str, number: int, record: Record, engine: Engi
     who = f"The learner of the arm {arm!r}, round {number},"
     try:
         policy = learner(record, engine.for_guests())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise failed(who, error) from error
     if not callable(policy):
         raise PolicyError(
