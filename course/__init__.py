@@ -32,6 +32,7 @@ _LAZY = {
     "ab_test": "course.world",
     "answer": "course.exercises",
     "check": "course.exercises",
+    "contest": "course.contests",
     "hint": "course.exercises",
     "run_rounds": "course.world",
     "simulate": "course.world",

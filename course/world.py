@@ -52,8 +52,8 @@ class World:
         return f"World({c.users:,} accounts, {c.videos:,} videos, {c.days} days, seed {self.seed})"
 
     def logs(self) -> Logs:
-        """What the platform observed."""
-        return Logs(**{name: self._tables[name] for name in OBSERVED})
+        """What the platform observed: tables of the caller's own, to be changed at will."""
+        return Logs(**{name: self._tables[name].copy() for name in OBSERVED})
 
     def true_table(self, of: str) -> pd.DataFrame:
         """True columns, row-aligned with a table of the log (for evaluation only).
@@ -65,7 +65,7 @@ class World:
         name = f"truth_{of}"
         if name not in SCHEMA:
             raise ConfigError(f"There is no truth about {of!r}", allowed=", ".join(OBSERVED))
-        return self._tables[name]
+        return self._tables[name].copy()
 
     def oracle(self, objective: str = "watch") -> OraclePolicy:
         """The best pages by the truth, for one outcome of `ab_test` ("clicks", "satisfied", ...).

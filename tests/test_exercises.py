@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 from functools import partial
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 import course.exercises
 from course.errors import ExerciseError
@@ -169,12 +171,19 @@ def test_inputs_changed_in_place_are_named():
     assert found.status == "wrong" and "`scores` in place" in found.message
 
 
+@dataclasses.dataclass(frozen=True)
+class Held:
+    train: np.ndarray
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda table, more: table.insert(0, "new", 1),
         lambda table, more: more["list"].append(3),
         lambda table, more: more["tensor"].add_(1),
+        lambda table, more: more["sparse"].data.fill(0),
+        lambda table, more: more["split"].train.fill(0),
     ],
 )
 def test_changes_inside_tables_lists_and_tensors_are_seen(change):
@@ -183,7 +192,8 @@ def test_changes_inside_tables_lists_and_tensors_are_seen(change):
 
     def cases(rng):
         table = pd.DataFrame({"x": rng.normal(size=4)})
-        yield table, {"list": [1.0, 2.0], "tensor": torch.zeros(2)}
+        held = {"sparse": csr_matrix(np.eye(2)), "split": Held(np.ones(3))}
+        yield table, {"list": [1.0, 2.0], "tensor": torch.zeros(2), **held}
 
     exercise = Exercise("90-table", 90, reference, cases)
     assert verdict(reference, exercise).status == "correct"

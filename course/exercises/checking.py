@@ -269,7 +269,7 @@ def _for_input(exercise: Exercise, arguments: tuple[Any, ...]) -> str:
 
 
 def copy_input(value: Any) -> Any:
-    """Copy arrays, tables, tensors, generators and containers of them; share all else."""
+    """Copy arrays, tables, tensors, generators and what holds them (containers, data classes)."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -282,8 +282,10 @@ def copy_input(value: Any) -> Any:
         return copy.deepcopy(value)
     if hasattr(value, "detach") and hasattr(value, "clone"):
         return value.detach().clone().requires_grad_(value.requires_grad)
-    if type(value).__module__.split(".")[0] == "pandas" and hasattr(value, "copy"):
-        return value.copy(deep=True)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):  # Requests, Logs
+        return dataclasses.replace(value, **copy_input(vars(value)))
+    if type(value).__module__.split(".")[0] in ("pandas", "scipy") and hasattr(value, "copy"):
+        return value.copy()
     return value
 
 
@@ -306,6 +308,10 @@ def _same(one: Any, other: Any) -> bool:
         return True  # drawing from a generator, or training a copy, is no mistake
     if type(one).__module__.split(".")[0] == "pandas":
         return bool(one.equals(other))
+    if hasattr(one, "nnz"):  # a sparse table
+        return one.shape == other.shape and not (one != other).nnz
+    if dataclasses.is_dataclass(one):
+        return _same(vars(one), vars(other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
