@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from course.errors import ConfigError, LogError
@@ -140,6 +142,38 @@ def fit(
         history.losses.append(total / n_examples)
         history.seconds.append(time.perf_counter() - start)
     return history
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model predicts: no drop-out, no gradients. Afterwards each part is as it was.
+
+    So a model may be asked in the middle of its training, from ``progress`` for instance.
+    """
+    found = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in found:
+            part.training = training
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, torch draws from ``seed`` and makes float32; afterwards both are as they were.
+
+    The course's inputs are float32, so its weights are, too, whatever the reader's default is.
+    """
+    default = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed))
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 def check_whole(name: str, value: object, low: int) -> None:

@@ -68,6 +68,11 @@ def test_vocabulary_sends_unknown_ids_of_every_kind_to_padding():
     ]
     assert v.decode(np.array([0, 1, 2])).tolist() == [5, 9, NONE]
     assert Vocabulary(np.array([], int)).encode(np.array([0, 3])).tolist() == [0, 0]
+    left, right = pd.DataFrame({"row": [0, 1]}), pd.DataFrame({"row": [0], "video_id": [5]})
+    merged = left.merge(right, how="left")["video_id"]  # floats: one row found no partner
+    with pytest.raises(LogError, match="float64.*fillna"):
+        v.encode(merged)
+    assert v.encode(merged.fillna(NONE).astype(int)).tolist() == [0, 2]
 
 
 def test_vocabulary_refuses_what_are_no_ids():

@@ -122,8 +122,9 @@ def als(
     _check_regularisation(regularisation)
     by_user, by_video = _chunks(table), _chunks(table.T.tocsr())
     random = torch.Generator().manual_seed(int(seed))
-    x = torch.zeros(table.shape[0], factors)
-    y = 0.1 * torch.randn(table.shape[1], factors, generator=random) / factors**0.5
+    x = torch.zeros(table.shape[0], factors, dtype=torch.float32)
+    y = torch.randn(table.shape[1], factors, generator=random, dtype=torch.float32)
+    y = 0.1 * y / factors**0.5
     y[torch.from_numpy(table.getnnz(axis=0) == 0)] = 0.0
     one_chunk = _exact if solver == "exact" else _conjugate_gradients
     for iteration in range(iterations):

@@ -26,6 +26,7 @@ from course.models.bags import Bag
 from course.models.softmax import FullSoftmax, HierarchicalSoftmax
 from course.simulator.feed import Requests
 from course.simulator.policies import top
+from course.training import evaluating, seeded
 
 SIGNALS = ("watches", "searches", "age", "demographics", "context")
 CODE_DIM = 8
@@ -134,8 +135,7 @@ class CandidateGenerator(nn.Module):
                 )
         if getattr(self.softmax, "vectors", torch.zeros(1, dim + 1)).shape[1] != dim + 1:
             raise ConfigError(f"dim={dim} does not fit the softmax", fix="give both the same dim")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self._build(depth, width, dim, bag)
 
     def _build(self, depth, width, dim, bag) -> None:
@@ -224,11 +224,8 @@ class CandidateGenerator(nn.Module):
         if isinstance(of, Requests):
             of = self.features.of_requests(of)
         batch = Batch.of(of) if isinstance(of, Inputs) else of
-        training = self.training
-        self.eval()
-        with torch.inference_mode():
+        with evaluating(self), torch.inference_mode():
             parts = [self(batch[i : i + 4096]) for i in range(0, len(batch), 4096)]
-        self.train(training)
         if not parts:
             return np.zeros((0, self.output.embedding_dim), np.float32)
         return torch.cat(parts).numpy()

@@ -24,7 +24,9 @@ from course.training import (
     History,
     check_number,
     check_whole,
+    evaluating,
     fit,
+    seeded,
     softmax_cross_entropy,
 )
 
@@ -86,7 +88,7 @@ class _Tables(nn.Module):
             raise ConfigError(
                 f"factors={factors} for {videos} videos", allowed=f"1 to {videos} factors"
             )
-        bias = torch.zeros(videos)
+        bias = torch.zeros(videos, dtype=torch.float32)
         if popularity is not None:
             counts = np.asarray(popularity, dtype=float)
             if counts.shape != (videos,) or not (np.isfinite(counts).all() and counts.min() >= 0):
@@ -96,8 +98,9 @@ class _Tables(nn.Module):
                 )
             bias = torch.from_numpy(np.log(counts + 1.0)).float()
         random = torch.Generator().manual_seed(int(seed))
-        self.user = nn.Parameter(_SPREAD * torch.randn(users, factors, generator=random))
-        self.video = nn.Parameter(_SPREAD * torch.randn(videos, factors, generator=random))
+        drawn = {"generator": random, "dtype": torch.float32}
+        self.user = nn.Parameter(_SPREAD * torch.randn(users, factors, **drawn))
+        self.video = nn.Parameter(_SPREAD * torch.randn(videos, factors, **drawn))
         self.bias = nn.Parameter(bias)
 
     def forward(self, user: torch.Tensor, video: torch.Tensor | None = None) -> torch.Tensor:
@@ -117,12 +120,12 @@ class _Tables(nn.Module):
             vectors, bias = self.video[video], self.bias[video]
         return self.combine(self.user[user], vectors) + bias
 
-    @torch.no_grad()
     def scores(self, user: np.ndarray) -> np.ndarray:
         """Scores of the whole catalogue (r, videos) float32 for accounts (r,)."""
         user = _known(user, len(self.user))
         at_a_time = max(1, _SCORES // self.score_cost)
-        parts = [self(rows) for rows in torch.from_numpy(user).split(at_a_time)]
+        with evaluating(self):
+            parts = [self(rows) for rows in torch.from_numpy(user).split(at_a_time)]
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.video)), np.float32)
 
 
@@ -199,8 +202,7 @@ class MLPCombiner(_Tables):
             check_whole("hidden width", width, 1)
         # The first layer on the concatenation is a sum of one layer for each half. Written like
         # this, the halves are computed once for each account and video, not once for each pair.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(seed))
+        with seeded(seed):
             self.from_user = nn.Linear(factors, hidden[0])
             self.from_video = nn.Linear(factors, hidden[0], bias=False)
             layers: list[nn.Module] = [nn.ReLU()]

@@ -146,9 +146,11 @@ class SampledSoftmax(nn.Module):
     def draw(self, label: Tensor) -> tuple[Tensor, Tensor]:
         """Sampled videos (S,) int64, and the log of the expected count of every video (V,)."""
         if self.law == "in-batch":
+            if len(label) < 2:  # no other row, so no negative: the loss is 0
+                return label[:0], torch.zeros(len(self.q), dtype=torch.float32)
             expected = -torch.expm1((len(label) - 1) * torch.log1p(-self.q))
             return torch.unique(label), expected.log().float()
-        drawn = torch.rand(len(self.expected)) < self.expected
+        drawn = torch.rand(len(self.expected), dtype=torch.float32) < self.expected
         return drawn.nonzero()[:, 0], self.expected.log()
 
     def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
@@ -205,7 +207,7 @@ class HierarchicalSoftmax(nn.Module):
         self.register_buffer("cluster", torch.from_numpy(cluster.astype(np.int64)))
         self.register_buffer("within", torch.from_numpy(within))
         # Zeros: all clusters alike at first, and no random numbers needed.
-        self.vectors = nn.Parameter(torch.zeros(len(count), dim + 1))
+        self.vectors = nn.Parameter(torch.zeros(len(count), dim + 1, dtype=torch.float32))
 
     def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
         """Mean of -log P(label | user)."""

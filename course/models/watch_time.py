@@ -21,6 +21,7 @@ from course.checks import no_nan, one_each
 from course.errors import LogError
 from course.features import RankingFeatures
 from course.models.ranking import InputLayer, RankingBatch, RankingTower
+from course.training import evaluating
 
 SECONDS_PER_UNIT = 60.0
 """Watch time is counted in minutes: the weights of clicks stay near 10, and not near 600."""
@@ -109,7 +110,7 @@ class WatchTimeRanker(nn.Module):
         super().__init__()
         self.features = features
         self.tower = RankingTower(InputLayer(features, seed=seed, **inputs), hidden, seed)
-        self.output = nn.Linear(self.tower.width, 1)
+        self.output = nn.Linear(self.tower.width, 1, dtype=torch.float32)
         with torch.no_grad():
             self.output.weight.zero_()
             self.output.bias.fill_(bias)
@@ -118,12 +119,10 @@ class WatchTimeRanker(nn.Module):
         """Logits (n,)."""
         return self.output(self.tower(batch))[:, 0]
 
-    @torch.no_grad()
     def logits(self, batch: RankingBatch, pages: int = 5_000) -> np.ndarray:
         """Logits (n,) float32 of any number of cards, computed ``pages`` pages at a time."""
-        self.eval()
-        parts = [self(batch[torch.arange(first, min(first + pages, batch.pages))])
-                 for first in range(0, batch.pages, pages)]  # fmt: skip
+        with evaluating(self):
+            parts = [self(batch[some]) for some in torch.arange(batch.pages).split(pages)]
         return torch.cat(parts).numpy() if parts else np.zeros(0, np.float32)
 
     def expected_seconds(self, batch: RankingBatch) -> np.ndarray:
