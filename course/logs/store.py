@@ -53,8 +53,10 @@ def code_version() -> str:
 
 def key(config: WorldConfig, seed: int) -> str:
     """Name of a world: readable size and seed, then a checksum of everything that decides it."""
-    content = json.dumps([dataclasses.asdict(config), seed, code_version()], sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    dials = dataclasses.asdict(config)
+    del dials["content"]  # titles and thumbnails are made when asked for, and never stored
+    decides = json.dumps([dials, seed, code_version()], sort_keys=True)
+    digest = hashlib.sha256(decides.encode()).hexdigest()[:16]
     return f"{config.users}x{config.videos}-seed{seed}-{digest}"
 
 

@@ -92,6 +92,11 @@ class WorldConfig:
         0.03, 0.0, 1.0, "share of repeat watches outside the feed that happen after all"
     )
 
+    # What can be read and seen of a video. No table depends on it.
+    content: float = _dial(
+        1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"
+    )
+
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
