@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from course.errors import ConfigError
-from course.pages import Card, thumbnail, title_for
+from course.pages import Card, picture_words, thumbnail
 from course.plots.live import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
@@ -18,33 +18,29 @@ from course.simulator.streams import generator
 from course.widgets import Deal
 from course.world import World
 
-LOUD = 2.5
-"""Clickbait (in sd) from which a thumbnail is as loud as it gets."""
-
 
 def cards(world: World, videos, time: float | None = None) -> list[Card]:
     """Cards of videos as a page shows them at a time (days; default: the end of the log).
 
-    Titles and thumbnails are made up. They show topic, format and loudness, nothing else.
+    Titles and thumbnails are those of ``world.content``.
     """
-    c, end = world.engine.catalogue, world.config.days if time is None else time
+    c, content = world.engine.catalogue, world.content
+    end = world.config.days if time is None else time
     views = world.engine.memory.video_watches
-    made = []
-    for video in np.asarray(videos).tolist():
-        loud = float(np.clip(c.clickbait[video] / LOUD, 0, 1))
-        topic, form = int(c.topic[video]), int(c.format[video])
-        made.append(
-            Card(
-                video_id=video,
-                title=title_for(topic, form, int(c.language[video]), video, clickbait=loud),
-                channel=channel_name(int(c.channel[video])),
-                duration_seconds=float(c.seconds[video]),
-                age_days=max(0.0, end - float(c.uploaded[video])),
-                views=int(views[video]),
-                thumbnail=thumbnail(topic, form, video, clickbait=loud),
-            )
+    videos = np.asarray(videos).astype(int)
+    return [
+        Card(
+            video_id=video,
+            title=title,
+            channel=channel_name(int(c.channel[video])),
+            duration_seconds=float(c.seconds[video]),
+            age_days=max(0.0, end - float(c.uploaded[video])),
+            views=int(views[video]),
+            thumbnail=thumbnail(content, video),
+            picture=picture_words(content, video),
         )
-    return made
+        for video, title in zip(videos.tolist(), content.titles(videos), strict=True)
+    ]
 
 
 def home_request(world: World, rng: np.random.Generator) -> tuple[Situation, Requests]:

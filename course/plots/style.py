@@ -19,7 +19,6 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from PIL import Image
 
 from course.errors import CourseError
 from course.metrics import interval
@@ -88,17 +87,11 @@ class Figure(MatplotlibFigure):
     alt : str, optional
         What the figure shows, in words. It is stored next to the picture. Without it the titles
         of the panels are used.
-    colours : int, optional
-        Store the picture with at most so many colours (up to 256): a page full of small pictures
-        takes a quarter of the space. All colours when left out.
     """
 
-    def __init__(
-        self, *args: Any, alt: str = "", colours: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, alt: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.alt = alt
-        self.colours = colours
 
     def describe(self) -> str:
         """Return the words stored beside the picture: ``alt``, or the titles of the panels."""
@@ -198,11 +191,6 @@ def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
     # After saving, matplotlib gives a figure without layout engine the one of the settings.
     with mpl.rc_context({**STYLE, "figure.constrained_layout.use": False}):
         fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    colours = getattr(fig, "colours", None)
-    if colours is not None:
-        picture = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-        buffer = io.BytesIO()
-        picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -102,6 +102,10 @@ class WorldConfig:
         0.0, 0.0, 1.0, "how much what is sought changes by format, device and time of day",
         edition=2,
     )  # fmt: skip
+    # What can be read and seen of a video. No table depends on it.
+    content: float = _dial(
+        1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"
+    )
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
