@@ -68,6 +68,9 @@ class Exercise:
     compare : callable, optional
         ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a sentence;
         replaces the comparison by value (several right answers, properties).
+    read : callable, optional
+        ``read(output)`` turns what an answer returns into what is compared: the steps of a
+        generator, the scores and gradients of a model.
     kind : {"function", "value"}
         Whether the reader writes a function or states a value.
     options : sequence of str
@@ -86,6 +89,7 @@ class Exercise:
     mistakes: Sequence[Mistake] = ()
     tolerance: Tolerance | float | Callable[..., Any] = Tolerance()
     compare: Callable[..., str | None] | None = None
+    read: Callable[[Any], Any] | None = None
     kind: Literal["function", "value"] = "function"
     options: Sequence[str] = ()
 
