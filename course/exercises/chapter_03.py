@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course.exercises.exercise import Exercise, Mistake, Tolerance
+from course.exercises.exercise import Exercise, Mistake
 
 
 def _bags(rng: np.random.Generator):
@@ -151,7 +151,6 @@ EXERCISES = (
         chapter=3,
         reference=_expected,
         cases=_laws,
-        tolerance=Tolerance(relative=1e-6, absolute=1e-9),
         mistakes=(
             Mistake(
                 lambda q, draws: draws * q,
@@ -171,7 +170,6 @@ EXERCISES = (
         chapter=3,
         reference=_equally_long,
         cases=_vectors,
-        tolerance=Tolerance(relative=1e-6, absolute=1e-6),
         mistakes=(
             Mistake(
                 _difference_of_lengths,
