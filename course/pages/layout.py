@@ -171,10 +171,11 @@ def card_html(card: Card, *, mark: str | None = None, wide: bool = False) -> str
     )
     if wide:
         picture = _el("div", "flex:0 0 45%;max-width:168px", _thumbnail(card, mark))
-        return _el("div", "display:flex;gap:10px;align-items:flex-start", picture, words)
+        row = f"{_FONT};display:flex;gap:10px;align-items:flex-start"
+        return _el("div", row, picture, words)
     words = _avatar(card.channel, 2.3) + words
     below = _el("div", "display:flex;gap:10px;margin-top:9px;align-items:flex-start", words)
-    return _thumbnail(card, mark) + below
+    return _el("div", _FONT, _thumbnail(card, mark), below)
 
 
 def _el(tag: str, style: str, *inside: str, **attributes: str) -> str:

@@ -35,6 +35,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -91,14 +92,17 @@ class Content:
 
     Attributes
     ----------
-    title_tokens : (videos, T) int16, indices into `VOCABULARY` in the order of the title, -1 = none
+    title_tokens : (videos, T) int16, in the order of the title, -1 = none
     wording : (videos, 6) int16: template, first and second subject, number, language tag, shout
     sprites : (videos, 4) int8, rows of the sheet: ground, motif, sign, burst; -1 = none
     mirrored : (videos,) bool, ground and motif are turned left to right
     palette : (videos, 6, 3) float32, 0 to 255: top, bottom, main, accent, light, dark
     veil : (videos,) float32, how much grey lies over the picture
     grain_seed : int, of the pixels' noise
+    vocabulary : tuple of str, the word of each token
     """
+
+    vocabulary: ClassVar[tuple[str, ...]] = titles.VOCABULARY
 
     title_tokens: np.ndarray
     wording: np.ndarray
