@@ -247,7 +247,8 @@ class TestNothingOfTheTruth:
             assert not isinstance(one, HIDDEN)
             if isinstance(one, np.ndarray) and one.dtype != object:
                 assert not any(np.shares_memory(one, a) for a in arrays)
-        columns = {c for logs in (given[0], given[2]) for t in vars(logs).values() for c in t}
+        tables = [t for logs in (given[0], given[2]) for t in vars(logs).values()]
+        columns = {c for t in tables if isinstance(t, pd.DataFrame) for c in t}
         assert not columns & {"quality", "clickbait", "p_click_if_seen", "member"}
 
     def test_logs_are_everybodys_own(self):
