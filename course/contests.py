@@ -96,8 +96,8 @@ class Ladder:
 
     def _repr_html_(self) -> str:
         percent = self.table[["share", "low", "high"]].map("{:.0%}".format)
-        shown = self.table.assign(**percent).round(2).rename(columns={"value": self.metric})
-        return shown.where(self.table.notna(), "").to_html()
+        shown = self.table.assign(**percent).round(2).where(self.table.notna(), "")
+        return shown.rename(columns={"value": self.metric}).to_html()
 
 
 class _Submission:

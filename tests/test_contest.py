@@ -106,6 +106,8 @@ class TestScores:
         found = run({"a <b>": fixed, "broken": lambda requests: None})
         page = found._repr_html_()
         assert "a &lt;b&gt;" in page and "100%" in page and "nan" not in page
+        value = found.table.loc["past ranking", "value"]
+        assert "<th>clicks</th>" in page and f"<td>{value:.2f}"[:8] in page
         words = found.plot().describe()
         assert "2 hidden worlds" in words and "popularity in my language" in words
         assert "broken" not in words
