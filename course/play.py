@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,10 @@ from course.pages import Card, picture_words, thumbnail
 from course.plots.live import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
-from course.simulator.feed import Requests
+from course.simulator.feed import Requests, named, rank
 from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, channel_name
+from course.simulator.oracle import value
 from course.simulator.streams import generator
-from course.simulator.truth import value
 from course.widgets import Deal
 from course.world import World
 
@@ -142,8 +142,11 @@ class Rounds:
     def _rival_page(self, asked, videos) -> tuple[int, ...]:
         if self.rival is None:
             return ()
-        ranking = np.asarray(self.rival(asked, videos[None, :]))
-        return tuple(ranking[0, : self.picks].tolist())
+        at = (asked.candidates[0, :, None] == videos).argmax(axis=0)
+        cards = ("candidates", "nominators", "previous_impressions")
+        few = replace(asked, slate=self.picks, **{n: getattr(asked, n)[:, at] for n in cards})
+        page = rank(named(lambda own: self.rival(own, own.candidates), "the rival"), few)
+        return tuple(page[0].tolist())
 
     def _values(self, secret: Secret, picks):
         place = {video: i for i, video in enumerate(secret.videos.tolist())}

@@ -20,8 +20,8 @@ from course.models.softmax import SampledSoftmax
 from course.retrieval import MISSING, Index, IndexPolicy, recall
 from course.simulator.config import WorldConfig
 from course.simulator.feed import Requests
+from course.simulator.oracle import value
 from course.simulator.policies import top
-from course.simulator.truth import value
 from course.world import World, ab_test, simulate
 
 LARGE = {"users": 16_000, "videos": 200_000, "days": 30, "future_days": 1}

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from course.errors import CourseError
+from course.metrics import interval
 from course.plots.palette import OTHER_COLOURS, colour, look
 
 #: Width of a full-width figure, in inches. At `SCREEN_DPI` this is 880 pixels.
@@ -114,15 +115,6 @@ class Figure(MatplotlibFigure):
         return data, {"image/png": {"width": width, "height": height}}
 
 
-def apply() -> None:
-    """Give plots that the reader makes with pyplot the look of the course.
-
-    Changes matplotlib's global settings; call it once, in the set-up cell. The course's own
-    figures look the same with or without it.
-    """
-    mpl.rcParams.update(STYLE)
-
-
 def styled(draw: F) -> F:
     """Decorate a function that draws, so that it draws in the look of the course.
 
@@ -150,8 +142,8 @@ def figure(
 ) -> tuple[Figure, Any]:
     """Make a figure and its axes, without pyplot.
 
-    Decorate the function that goes on to draw with `styled` (or call `apply` once), since
-    matplotlib reads part of the look only when a line or a title is drawn.
+    Decorate the function that goes on to draw with `styled`, since matplotlib reads part of the
+    look only when a line or a title is drawn.
 
     Parameters
     ----------
@@ -272,37 +264,6 @@ def floor_and_ceiling(
         ax.set_xlim(low, high)
 
 
-def interval(ys: Any, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and half width of the interval over seeds.
-
-    Parameters
-    ----------
-    ys : array, shape (seeds, ...)
-        One row a seed.
-    level : float
-        Confidence, between 0 and 1.
-
-    Returns
-    -------
-    mean, half : arrays, shape (...)
-        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
-        nothing is known about the spread.
-    """
-    ys = np.asarray(ys, dtype=float)
-    if ys.ndim == 0:
-        raise CourseError("ys is a single number", allowed="an array with one row a seed")
-    if not 0 < level < 1:
-        raise CourseError(f"level is {level}", allowed="a number between 0 and 1")
-    seeds = ys.shape[0]
-    mean = ys.mean(axis=0)
-    if seeds < 2:
-        return mean, np.full_like(mean, np.nan)
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
-    return mean, quantile * ys.std(axis=0, ddof=1) / np.sqrt(seeds)
-
-
 @styled
 def band(
     ax: Axes, x: Sequence[float] | np.ndarray, ys: Any, label: str, **line: Any
@@ -322,7 +283,7 @@ def band(
     Returns
     -------
     mean, half : arrays, shape (points,)
-        See `interval`.
+        See `course.metrics.interval`.
 
     Raises
     ------
