@@ -9,8 +9,6 @@ They are found in the log by what they do, without the truth, so they can be fou
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +18,7 @@ from scipy.special import expit
 
 from course.errors import LogError, PolicyError
 from course.logs.tables import Logs
+from course.pages import Page, shelf_page
 from course.play import cards
 from course.world import World
 
@@ -52,9 +51,7 @@ class Cast:
         """The three accounts (3,) int32: heavy, newcomer, shared."""
         return np.array([self.heavy, self.newcomer, self.shared], np.int32)
 
-    def pages(
-        self, world: World, system: Callable[[np.ndarray], np.ndarray], k: int = 5
-    ) -> Shelves:
+    def pages(self, world: World, system: Callable[[np.ndarray], np.ndarray], k: int = 6) -> Page:
         """The first ``k`` cards of each account's page.
 
         Parameters
@@ -67,51 +64,34 @@ class Cast:
             raise PolicyError(
                 f"The pages have the shape {pages.shape}", allowed="(3, m), a row for each account"
             )
-        return Shelves(world, dict(zip(self.table.index, pages, strict=True)), k)
+        return shelves(world, dict(zip(self.table.index, pages[:, :k], strict=True)))
+
+    def neighbours(self, world: World, near: Callable[[int], np.ndarray], k: int = 5) -> Page:
+        """The known videos, each with the ``k`` videos that ``near(video)`` puts next to it."""
+        rows = {form: np.append(video, near(video)[:k]) for form, video in self.videos.items()}
+        return shelves(
+            world, {f"Near the {form}, which stands first": r for form, r in rows.items()}
+        )
 
 
-class Shelves:
-    """Rows of videos under headings, with thumbnails; such as pages, or neighbours of videos.
+def shelves(world: World, videos: Mapping[str, np.ndarray]) -> Page:
+    """Rows of cards under headings, such as the pages of several accounts.
 
     Parameters
     ----------
     world : World
-    videos : dict heading -> video ids, best first
-    k : how many of each are shown
+    videos : heading -> video ids, best first
     """
-
-    def __init__(self, world: World, videos: Mapping[str, np.ndarray], k: int = 5):
-        known = world.engine.catalogue.available(world.config.days)
-        self.rows = {}
-        for heading, ids in videos.items():
-            ids = np.asarray(ids)[:k]
-            if not np.issubdtype(ids.dtype, np.integer) or not ((ids >= 0) & (ids < known)).all():
-                raise PolicyError(
-                    f"{heading!r} has the videos {ids.tolist()}",
-                    allowed=f"ids from 0 to {known - 1}",
-                )
-            self.rows[heading] = cards(world, ids)
-
-    def __repr__(self) -> str:
-        return "\n".join(
-            f"{heading}: " + "; ".join(card.title for card in row)
-            for heading, row in self.rows.items()
-        )
-
-    def _repr_html_(self) -> str:
-        parts = []
-        for heading, row in self.rows.items():
-            parts.append(f"<b>{html.escape(heading)}</b><div style='display:flex;gap:10px'>")
-            for card in row:
-                picture = base64.b64encode(card.thumbnail).decode()
-                parts.append(
-                    "<figure style='margin:4px 0 12px;flex:0 1 170px'>"
-                    f"<img src='data:image/png;base64,{picture}' alt='' style='width:100%'>"
-                    f"<figcaption>{html.escape(card.title)}<br><small>"
-                    f"{html.escape(card.channel)} · {card.badge}</small></figcaption></figure>"
-                )
-            parts.append("</div>")
-        return "".join(parts)
+    known = world.engine.catalogue.available(world.config.days)
+    rows = {}
+    for heading, ids in videos.items():
+        ids = np.asarray(ids)
+        if not np.issubdtype(ids.dtype, np.integer) or not ((ids >= 0) & (ids < known)).all():
+            raise PolicyError(
+                f"{heading!r} has the videos {ids.tolist()}", allowed=f"ids from 0 to {known - 1}"
+            )
+        rows[heading] = cards(world, ids)
+    return shelf_page(rows)
 
 
 def cast(logs: Logs) -> Cast:

@@ -11,7 +11,7 @@ import pytest
 from worlds import mini, tiny
 
 from course import simulate
-from course.cast import Shelves, cast, two_people
+from course.cast import cast, shelves, two_people
 from course.errors import LogError, PolicyError
 from course.logs.tables import Logs
 
@@ -150,15 +150,19 @@ class TestPages:
 
         shown = found.pages(mini(), system, k=4)
         assert (asked[0] == found.users).all()
-        assert [[c.video_id for c in row] for row in shown.rows.values()] == [
-            [0, 1, 2, 3], [10, 11, 12, 13], [20, 21, 22, 23]]  # fmt: skip
-        page = shown._repr_html_()
-        assert page.count("<img") == 12 and "newcomer" in page
-        title = shown.rows["newcomer"][0].title
-        assert title in repr(shown)
+        titles = mini().content.titles(np.array([0, 3, 4, 10, 20]))
+        assert shown.html.count("<img") == 12 and "newcomer" in shown.html
+        for there, title in zip((True, True, False, True, True), titles, strict=True):
+            assert (title in shown.alt) == there
+
+    def test_neighbours_of_the_known_videos(self):
+        found = cast(mini().logs())
+        shown = found.neighbours(mini(), lambda video: np.arange(30), k=2)
+        assert shown.html.count("<img") == 3 * len(found.videos)
+        assert mini().content.titles([found.videos["music"]])[0] in shown.alt
 
     def test_words_are_escaped(self):
-        assert "&lt;b&gt;" in Shelves(mini(), {"<b>": np.array([1])})._repr_html_()
+        assert "&lt;b&gt;" in shelves(mini(), {"<b>": np.array([1])}).html
 
     @pytest.mark.parametrize(
         "answer", [np.arange(10), np.zeros((2, 10), int), np.zeros((3, 4)), np.full((3, 4), 10**6),

@@ -1,7 +1,7 @@
 """Drawn pages of the simulated YouTube, as HTML: cards, thumbnails, home page, up-next page."""
 
 from course.pages.cards import Card, PageError, age_text, duration_text, views_text
-from course.pages.layout import Page, card_html, home_page, up_next_page
+from course.pages.layout import Page, card_html, home_page, shelf_page, up_next_page
 from course.pages.thumbnails import picture_words, thumbnail
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "duration_text",
     "home_page",
     "picture_words",
+    "shelf_page",
     "thumbnail",
     "up_next_page",
     "views_text",

@@ -144,6 +144,26 @@ def up_next_page(
     return Page(html, f"Watch page of “{playing.title}”. {_alt('Up next', cards, marked)}")
 
 
+def shelf_page(rows: Mapping[str, Sequence[Card]]) -> Page:
+    """Draw rows of cards under headings: pages of several people, neighbours of several videos.
+
+    Parameters
+    ----------
+    rows : heading -> cards
+    """
+    grid = (
+        "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(150px,45%),1fr));"
+        "gap:12px;list-style:none;margin:8px 0 18px;padding:0"
+    )
+    parts = []
+    for heading, cards in rows.items():
+        _check(cards, None)
+        shown = (_el("li", "min-width:0;margin:0", card_html(card)) for card in cards)
+        parts += [_el("div", "font-weight:700", escape(heading)), _el("ol", grid, *shown)]
+    alt = ". ".join(_alt(heading, cards, {}) for heading, cards in rows.items())
+    return Page(_el("div", f"{_FONT};font-size:12px;max-width:1240px", *parts), alt)
+
+
 def card_html(card: Card, *, mark: str | None = None, wide: bool = False) -> str:
     """One card: thumbnail with badge, title, channel, views and age.
 
