@@ -242,3 +242,18 @@ def weighted_per_user_loss(
     total = np.bincount(account, weights=weight)
     lost = np.bincount(account, weights=wrong * weight)
     return float((lost[total > 0] / total[total > 0]).mean())
+
+
+def popularity_groups(counts: np.ndarray, groups: int = 10) -> np.ndarray:
+    """Group (n,) int of each video: each holds the same share of all watches, group 0 the rarest.
+
+    Parameters
+    ----------
+    counts : (n,) how often each was watched
+    groups : how many; there may be fewer where single videos hold more than a share
+    """
+    order = np.argsort(counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    group = np.empty(len(counts), np.int64)
+    group[order] = np.minimum(groups * before // np.sum(counts), groups - 1)
+    return group

@@ -185,11 +185,11 @@ def _of_combiner(model):
             values.copy_(torch.randn(values.shape, generator=random))
     user = torch.arange(len(model.user)).flip(0)
     some = torch.randint(len(model.video), (len(user), 3), generator=random)
-    everything, few = model(user), model(user, some)
-    if everything is None or few is None:
+    everything, own, same = model(user), model(user, some), model(user, some[0])
+    if everything is None:
         return None
     (gradient,) = torch.autograd.grad(everything.square().mean(), model.user)
-    return everything.detach(), few.detach(), gradient
+    return everything.detach(), own.detach(), same.detach(), gradient
 
 
 def _combiner(forward):

@@ -135,19 +135,19 @@ class SoftmaxFactorization(nn.Module):
         self.bias = nn.Parameter(torch.zeros(videos))
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos (b, videos), or for the given ones (b, k)."""
-        if video is None:
-            return self.user[user] @ self.video.T + self.bias
-        return (self.user[user][:, None] * self.video[video]).sum(dim=2) + self.bias[video]
+        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        rows = slice(None) if video is None else video
+        x, y = self.user[user], self.video[rows]
+        products = x @ y.T if y.ndim == 2 else (x[:, None] * y).sum(dim=2)
+        return products + self.bias[rows]
 
 
 def few_scores(model, user, video, negatives, random):
     """Scores (b, 1 + negatives): first the watched video's, then those of videos drawn evenly."""
     others = torch.randint(len(model.bias), (negatives,), generator=random)
-    asked = torch.cat([video[:, None], others.expand(len(user), -1)], dim=1)
-    scores = model(user, asked)
-    hit = torch.cat([torch.zeros_like(video[:, None]), others == video[:, None]], dim=1).bool()
-    return scores.masked_fill(hit, -torch.inf)  # drawn by accident: it is no negative
+    hit = others == video[:, None]  # drawn by accident: it is no negative
+    wrong = model(user, others).masked_fill(hit, -torch.inf)
+    return torch.cat([model(user, video[:, None]), wrong], dim=1)
 
 
 def fit_pairs(model, user, video, passes=3, rate=0.01, decay=0.01, negatives=None, seed=0):
@@ -197,7 +197,7 @@ class MLPCombiner(SoftmaxFactorization):
             self.second, self.last = nn.Linear(64, 32), nn.Linear(32, 1)
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos (b, videos), or for the given ones (b, k)."""
+        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
         rows = slice(None) if video is None else video
         vectors, bias = self.video[rows], self.bias[rows]
         first = self.from_user(self.user[user])[:, None] + self.from_video(vectors)

@@ -102,6 +102,7 @@ from course.plots.signals import (
 )
 from course.plots.style import (
     Figure,
+    adopt,
     band,
     figure,
     floor_and_ceiling,
@@ -135,6 +136,7 @@ from course.plots.whole_system import (
 )
 
 __all__ = [
+    "adopt",
     "COLOURS",
     "Figure",
     "against",

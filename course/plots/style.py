@@ -173,6 +173,22 @@ def figure(
     return fig, axes
 
 
+def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
+    """Make a figure that another library drew (seaborn's grids) show itself as ours do.
+
+    Parameters
+    ----------
+    fig : drawn by pyplot; it is taken off pyplot's hands, so that it is not shown twice
+    alt : what it shows, in words
+    """
+    from matplotlib import pyplot
+
+    pyplot.close(fig)
+    fig.__class__ = Figure
+    fig.alt = alt
+    return fig
+
+
 def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
     """Return the figure as PNG bytes.
 

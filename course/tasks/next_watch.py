@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from course.errors import LogError, PolicyError
 from course.features.history import BAG_LENGTH, history_bags, search_bags
@@ -148,6 +149,18 @@ class NextWatch:
         return {"mrr": mean_reciprocal_rank(rank)} | {
             f"recall@{k}": hit_rate(rank, k) for k in recall
         }
+
+    def shares(self, scorer: Scorer, events: pd.DataFrame | None = None) -> np.ndarray:
+        """Share (videos,) of the next watches that a softmax of the scores expects at each video.
+
+        What cannot be recommended gets nothing; the mean is over the events.
+        """
+        events = self.events if events is None else events
+        moments, total = Moments.of_events(self.logs, events), np.zeros(self.videos)
+        for start in range(0, len(events), CHUNK):
+            part = moments[start : start + CHUNK]
+            total += softmax(np.where(self.hidden(part), -np.inf, scorer(part)), axis=1).sum(axis=0)
+        return total / len(events)
 
     def live(self, world: World, scorers: Mapping[str, Scorer], **options) -> ABResult:
         """Put the pages of scorers in front of the same people; ``options`` as of `ab_test`."""

@@ -22,17 +22,17 @@
 
 # %% tags=["export"]
 import numpy as np
-
-# %%
-import pandas as pd
-import seaborn as sns
 import torch
-from course.cast import cast
 from scipy.sparse import csr_matrix
 from torch import nn
 from torch.nn import functional
 
+# %%
+import pandas as pd
+import seaborn as sns
+
 from course import answer, contest, ledger, plots, simulate, tuning
+from course.cast import cast
 from course.tasks.next_watch import NextWatch
 from course.tasks.oracle import oracle
 from course.widgets import Choice, predict, sliders
@@ -45,8 +45,8 @@ train = game.train  # what happened before day 42
 # The world is a simulated YouTube of 2,500 accounts and 2,000 videos, whose log runs over 45 days. We keep the last three days for testing. Three of its accounts will stay with us through the course. They were found by what they did:
 
 # %%
-people = cast(train)
-people
+players = cast(train)
+players.table
 
 # %% [markdown]
 # ## 1. A table that is nearly empty
@@ -323,13 +323,13 @@ def neighbours(vectors, row, k=5):
 
 
 # %%
-people.neighbours(lambda video: neighbours(y, video))
+players.neighbours(world, lambda video: neighbours(y, video))
 
 # %% [markdown]
 # And this is what our three accounts would be shown:
 
 # %%
-people.pages(lambda users: game.pages(methods["matrix factorization"], users, k=6))
+players.pages(world, lambda users: game.pages(methods["matrix factorization"], users))
 
 # %% [markdown]
 # The heavy viewer gets a page of their topic. The newcomer has no vector at all: zero scores everywhere, so the page is an accident of the order of the videos. And the shared account gets one page for two people, since it has one vector.
@@ -518,10 +518,11 @@ class SoftmaxFactorization(nn.Module):
         self.bias = nn.Parameter(torch.zeros(videos))
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos (b, videos), or for the given ones (b, k)."""
-        if video is None:
-            return self.user[user] @ self.video.T + self.bias
-        return (self.user[user][:, None] * self.video[video]).sum(dim=2) + self.bias[video]
+        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        rows = slice(None) if video is None else video
+        x, y = self.user[user], self.video[rows]
+        products = x @ y.T if y.ndim == 2 else (x[:, None] * y).sum(dim=2)
+        return products + self.bias[rows]
 
 
 # %% [markdown]
@@ -542,10 +543,9 @@ class SoftmaxFactorization(nn.Module):
 def few_scores(model, user, video, negatives, random):
     """Scores (b, 1 + negatives): first the watched video's, then those of videos drawn evenly."""
     others = torch.randint(len(model.bias), (negatives,), generator=random)
-    asked = torch.cat([video[:, None], others.expand(len(user), -1)], dim=1)
-    scores = model(user, asked)
-    hit = torch.cat([torch.zeros_like(video[:, None]), others == video[:, None]], dim=1).bool()
-    return scores.masked_fill(hit, -torch.inf)  # drawn by accident: it is no negative
+    hit = others == video[:, None]  # drawn by accident: it is no negative
+    wrong = model(user, others).masked_fill(hit, -torch.inf)
+    return torch.cat([model(user, video[:, None]), wrong], dim=1)
 
 
 # %% tags=["exercise"]
@@ -620,9 +620,9 @@ pd.DataFrame(found).T.loc[["matrix factorization", "softmax factorization"]].rou
 #
 # A dot product is a very simple way to combine two vectors. A network that takes both, laid end to end, could learn any way at all, the dot product among them. Is that not better?
 #
-# > **Exercise 5 · A network on two vectors** (building, 15 minutes). Write `forward` of the *MLP combiner*: a layer on each of the two vectors (a layer on both laid end to end is the sum of one layer for each), ReLU, a second layer, ReLU, and a last one that gives one number; then add the bias of the video. Like the model above it scores all videos (b, videos), or the given ones (b, k).
+# > **Exercise 5 · A network on two vectors** (building, 15 minutes). Write `forward` of the *MLP combiner*: a layer on each of the two vectors (a layer on both laid end to end is the sum of one layer for each), ReLU, a second layer, ReLU, and a last one that gives one number; then add the bias of the video. Like the model above it scores all videos, the same k videos for everybody, or each account's own.
 #
-# <details><summary>Hint</summary><code>self.from_user(...)</code> is (b, 64) and needs a place for the videos: <code>[:, None]</code>. <code>self.from_video(...)</code> is (videos, 64) or (b, k, 64). Their sum is what the first ReLU gets.</details>
+# <details><summary>Hint</summary><code>self.from_user(...)</code> is (b, 64) and needs a place for the videos: <code>[:, None]</code>. <code>self.from_video(...)</code> is (k, 64) or (b, k, 64). Their sum is what the first ReLU gets.</details>
 
 
 # %% tags=["exercise"]
@@ -637,7 +637,7 @@ class MLPCombiner(SoftmaxFactorization):
             self.second, self.last = nn.Linear(64, 32), nn.Linear(32, 1)
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos (b, videos), or for the given ones (b, k)."""
+        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
         ...  # your code
 
 
@@ -653,7 +653,7 @@ class MLPCombiner(SoftmaxFactorization):
             self.second, self.last = nn.Linear(64, 32), nn.Linear(32, 1)
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos (b, videos), or for the given ones (b, k)."""
+        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
         rows = slice(None) if video is None else video
         vectors, bias = self.video[rows], self.bias[rows]
         first = self.from_user(self.user[user])[:, None] + self.from_video(vectors)

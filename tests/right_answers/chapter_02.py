@@ -82,8 +82,8 @@ class CombinerOnConcatenation(lesson.SoftmaxFactorization):
         self.second, self.last = linear(64, 32), linear(32, 1)
 
     def forward(self, user, video=None):
-        if video is None:
-            video = torch.arange(len(self.video)).expand(len(user), -1)
+        video = torch.arange(len(self.video)) if video is None else video
+        video = video.expand(len(user), -1)
         both = torch.cat(
             [self.user[user][:, None].expand(-1, video.shape[1], -1), self.video[video]], dim=2
         )
