@@ -261,6 +261,25 @@ def test_a_leaked_solution_is_found(source, place):
     assert notebook_checks.leaks(student, chapter.notebook) == found
 
 
+def test_every_picture_carries_its_words(tmp_path):
+    """A figure of the course brings them along, shown at the end of a cell or before it."""
+    cells = [
+        "from course.plots import figure, show\nfig, ax = figure(title='Clicks by day')",
+        "show(fig)\nfig",
+        "fig.alt = 'Clicks fall from 9 to 4.'\nfig",
+        "%matplotlib inline\nimport matplotlib.pyplot as plt\n_ = plt.plot([1, 2])",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    building.execute(notebook, tmp_path)
+    shown = [output for cell in notebook.cells for output in cell.outputs]
+    words = [output.metadata.get("image/png", {}).get("alt") for output in shown]
+    assert words == ["Figure: Clicks by day"] * 2 + ["Clicks fall from 9 to 4.", None]
+    assert shown[0].metadata["image/png"]["width"] == 880
+    assert notebook_checks.faults(chapters.tidy(notebook)) == [
+        "cell 4 has a picture without words for those who cannot see it: image/png"
+    ]
+
+
 def test_a_leak_stops_the_build(book, source):
     # a stub in one exercise that is the solution of another, printed by a shared helper
     rewrite(source, 'print("first")', 'print("answer = sorted(" + "numbers, reverse=True)")')
