@@ -105,7 +105,10 @@ def simulate(
     Parameters
     ----------
     size : a name in ``course.simulator.config.SIZES``, such as "town", or a WorldConfig
-    seed : int, at least 0; the same seed and dials give byte-identical logs
+    seed : int, at least 0; the same seed and dials give the same logs, byte for byte on one kind
+        of processor. Another one may round the last digit of a float32 otherwise: then who does
+        what and when, what is shown and clicked, and every other id, count and label are equal,
+        and seconds watched (and the truth's probabilities and seconds) within 1e-6 of themselves.
     cache : True = the course's cache folder, False = keep nothing, or a folder
     recommend : False = a world in which the feed shows nothing
     **dials : any field of WorldConfig, such as ``clickbait=0`` or ``position_bias=2``

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import matplotlib as mpl
@@ -19,6 +20,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.text import Text
 
 from course.errors import CourseError
 from course.metrics import interval
@@ -110,9 +112,32 @@ class Figure(MatplotlibFigure):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         # IPython asks for this before any printer that an inline backend may have registered, so
         # the picture looks the same whether or not somebody imported pyplot.
-        width, height = (round(side * SCREEN_DPI) for side in self.get_size_inches())
-        data = {"image/png": png(self), "text/plain": self.describe()}
-        return data, {"image/png": {"width": width, "height": height}}
+        return _bundle(self, self.describe())
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Inside, matplotlib has the look of the course, whatever the reader has set; then as before.
+
+    The look is matplotlib's own defaults and `STYLE`, so no line of a reader's matplotlibrc is
+    left in a picture. For a chapter that draws with seaborn or pandas.
+    """
+    settings = _settings()
+    if all(dict.get(mpl.rcParams, name) == value for name, value in settings.items()):
+        yield  # already inside; setting three hundred values takes some milliseconds
+        return
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+@functools.cache
+def _settings() -> dict[str, Any]:
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        return {name: value for name, value in dict.items(mpl.rcParams) if name != "backend"}
 
 
 def styled(draw: F) -> F:
@@ -123,7 +148,7 @@ def styled(draw: F) -> F:
 
     @functools.wraps(draw)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with mpl.rc_context(STYLE):
+        with drawing():
             return draw(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
@@ -204,8 +229,10 @@ def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
         The same figure always gives the same bytes (no date and no version is written in).
     """
     buffer = io.BytesIO()
+    for text in fig.findobj(Text):  # written outside `drawing`, under a reader's settings
+        text.set_usetex(False)
     # After saving, matplotlib gives a figure without layout engine the one of the settings.
-    with mpl.rc_context({**STYLE, "figure.constrained_layout.use": False}):
+    with drawing(), mpl.rc_context({"figure.constrained_layout.use": False}):
         fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
@@ -217,13 +244,16 @@ def show(fig: MatplotlibFigure) -> None:
     """
     from IPython.display import display
 
-    width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
     text = fig.describe() if isinstance(fig, Figure) else "Figure"
-    display(
-        {"image/png": png(fig), "text/plain": text},
-        metadata={"image/png": {"width": width, "height": height}},
-        raw=True,
-    )
+    data, metadata = _bundle(fig, text)
+    display(data, metadata=metadata, raw=True)
+
+
+def _bundle(fig: MatplotlibFigure, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return picture and words as a notebook stores them; a screen reader speaks ``alt``."""
+    width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
+    about = {"width": width, "height": height, "alt": words}
+    return {"image/png": png(fig), "text/plain": words}, {"image/png": about}
 
 
 def floor_and_ceiling(

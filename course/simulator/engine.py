@@ -59,7 +59,8 @@ class Engine:
     Parameters
     ----------
     config : WorldConfig
-    seed : int, at least 0; the same seed and configuration give the same world, bit for bit
+    seed : int, at least 0; the same seed and configuration give the same world, as far as
+        `course.world.simulate` says
     """
 
     def __init__(self, config: WorldConfig, seed: int):

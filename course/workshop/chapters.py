@@ -33,6 +33,7 @@ import yaml
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 
+from course import __version__
 from course.errors import ConfigError
 from course.workshop.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 
@@ -51,25 +52,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-colab = "google.colab" in sys.modules
-if getattr(importlib.util.find_spec("course"), "origin", None) is None:
+
+def ours(file):  # this course in this version, and not something else of that name
+    text = Path(file).read_text("utf-8", "ignore") if file and Path(file).is_file() else ""
+    return "How YouTube recommends" in text and '__version__ = "VERSION"' in text
+
+
+colab, spec = "google.colab" in sys.modules, importlib.util.find_spec("course")
+other = spec and (spec.origin or list(spec.submodule_search_locations)[0])
+if not ours(other):
     folders = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "course-repository"]
     if colab and REPOSITORY and not folders[-1].exists():
         subprocess.run(["git", "clone", "-q", "--depth=1", REPOSITORY, folders[-1]], check=True)
-    found = [str(folder) for folder in folders if (folder / "course" / "__init__.py").is_file()]
+    found = [str(folder) for folder in folders if ours(folder / "course" / "__init__.py")]
     if not found:
         raise RuntimeError(
-            "The package `course` was not found. "
-            + ("Write the address of the course's repository into REPOSITORY above, then run this "
-               "cell again." if colab else
-               "Open this notebook with `python3 -m course open`, or move it into the repository.")
+            "The package `course` of this course, version VERSION, was not found. "
+            + (f"{other} is not it: rename it, or bring it up to date. " if other else "")
+            + "Open this notebook with `python3 -m course open`, or move it into the repository. "
+            "On Colab, write the repository's address into REPOSITORY above and run it again."
         )
     sys.path.insert(0, found[0])
 if colab and importlib.util.find_spec("faiss") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "faiss-cpu"], check=True)
 
 import course  # before torch: it sets how idle threads wait
-"""
+""".replace("VERSION", __version__)
 
 
 @dataclass(frozen=True)
