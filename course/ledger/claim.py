@@ -231,13 +231,10 @@ class Claim:
         with naming(f"Claim {self.id}, line"):
             return [line.judge(results) for line in self.contrasts]
 
-    def verdict(self, results: pd.DataFrame | None) -> str:
-        """One of the six verdicts, by rule."""
-        return UNTESTABLE if self.untestable else self.follows(self.findings(results))
-
-    def follows(self, found: list[Finding]) -> str:
-        """The verdict that follows from what came out of each line."""
-        return rule([f.outcome for f in found if f.line.headline], bool(self.built))
+    def verdict(self, found: list[Finding]) -> str:
+        """One of the six verdicts, by rule, from what came out of each line."""
+        outcomes = [f.outcome for f in found if f.line.headline]
+        return UNTESTABLE if self.untestable else rule(outcomes, bool(self.built))
 
 
 def rule(outcomes: list[str], built: bool = False) -> str:
