@@ -19,8 +19,8 @@ from course.models.candidate_generation import CandidateGenerator
 from course.models.softmax import SampledSoftmax
 from course.retrieval import MISSING, Index, IndexPolicy, recall
 from course.simulator.feed import Requests
+from course.simulator.oracle import value
 from course.simulator.policies import top
-from course.simulator.truth import value
 from course.world import World, ab_test
 
 LARGE = {"users": 16_000, "videos": 200_000, "days": 30, "future_days": 1}

@@ -7,13 +7,15 @@ these stages. There is no loop over accounts, sessions or impressions.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import build_catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.feed import Feedback, Policy, Requests, after_click, rank, respond
-from course.simulator.memory import Memory
+from course.simulator.memory import Memory, lock
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market, nominate
 from course.simulator.organic import SOURCES, Watches, concatenate, organic_step, sessions
@@ -68,6 +70,14 @@ class Engine:
         self.market = Market(self.catalogue, config.freshness)
         self.memory = Memory(config.users, self.catalogue)
         self.requests_made = 0
+        for part in (self.catalogue, self.people, self.behaviour, self.market):
+            lock(part, "cumulative")  # the market's, which changes with time
+
+    def for_guests(self) -> Engine:
+        """What code of others may hold: it reads this engine's state and cannot change it."""
+        guest = copy.copy(self)
+        guest.memory, guest.market = self.memory.read_only(), self.market.copy()
+        return guest
 
     def past_ranking(self, memory: Memory | None = None) -> PastRanking:
         """The policy that made the log, reading this engine's (or the given) memory."""
@@ -97,8 +107,7 @@ class Engine:
             query = np.full(len(home), -1, dtype=np.int32)
             clicks.append(self._serve(home, query, policy, record, step, 0))
         watches, searches = organic_step(self.behaviour, self.memory, self.market, session, step)
-        rng = generator(self.seed, "organic outcome", step)
-        outcome = self._watch(watches, rng)
+        outcome = self._watch(watches, step)
         organic = (watches, outcome, np.full(len(watches.video), -1, dtype=np.int64))
         done = self._remember([*clicks, organic], record, step, 0)
         self._write_searches(searches, record)
@@ -109,13 +118,19 @@ class Engine:
         viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
         self._remember([self._serve(viewer, query, policy, record, step, 1)], record, step, 1)
 
-    def _watch(self, watches: Watches, rng) -> dict[str, np.ndarray]:
+    def _watch(self, watches: Watches, step: int) -> dict[str, np.ndarray]:
         """Outcomes of watches that did not come from the feed."""
         video = watches.video[:, None]
         components = self.behaviour.components(watches.situation, video, self.memory)[:, 0]
         names = ("watch", "like", "share", "survey", "asked")
+        rng = generator(self.seed, "organic outcome", step)
         uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in names}
-        return after_click(self.behaviour, watches.situation, watches.video, components, uniforms)
+        # Whoever looks for a video on their own has an amount of time for it alone.
+        chances = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
+        budget = self.behaviour.budget(watches.situation, chances)
+        return after_click(
+            self.behaviour, watches.situation, watches.video, components, uniforms, budget
+        )
 
     def requests(
         self, situation: Situation, query, memory: Memory, number, rng, *, pool: bool = True

@@ -20,7 +20,7 @@ import pandas as pd
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
-from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, rank, respond
+from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
 from course.simulator.people import DAYPART_SHARES, DEVICE_BY_DAYPART
@@ -29,8 +29,9 @@ from course.simulator.streams import generator
 OUTCOMES = ("watch_minutes", "clicks", "completions", "satisfied", "likes", "shares", "dismissals")
 """Sums over a page. ``satisfied`` counts watches worth 4 or 5 stars (observed: from surveys)."""
 
-PAGE = ("topics", "fresh_share", "age_days")
-"""What a page shows: distinct topics, share of videos under 7 days old, mean age in days."""
+PAGE = ("topics", "fresh_share", "age_days", "length_minutes")
+"""What a page shows: distinct topics, share of videos under 7 days old, mean age in days, mean
+length in minutes (to be read beside ``watch_minutes``)."""
 
 FRESH_DAYS = 7.0
 NEW_ACCOUNT_DAYS = 7.0
@@ -115,6 +116,39 @@ def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
     return situation, query, day
 
 
+def live_requests(
+    engine: Engine,
+    n: int,
+    seed: int = 0,
+    surface: str = "home",
+    candidates: str = "nominated",
+    visit: int = 0,
+    memory: Memory | None = None,
+) -> tuple[Situation, Requests]:
+    """Make the page requests that all live experiments with these arguments share.
+
+    Parameters
+    ----------
+    n, seed, surface, candidates : as for `ab_test`
+    visit : how often the people came back already, an hour later each time
+    memory : what is remembered by then; None = the engine's
+
+    Returns
+    -------
+    (Situation, Requests) of n rows, as `respond` takes them
+    """
+    situation, query, day = draw_requests(engine, n, seed, surface)
+    engine.market.open(day)
+    time = situation.time + visit / 24
+    time = np.minimum(time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
+    situation = Situation(situation.user, situation.member, time, situation.device)
+    # Negative numbers never occur in a log, so a live test never replays logged luck.
+    number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
+    rng = generator(engine.seed, "live nominate", seed, visit)
+    pool, memory = candidates == "nominated", memory or engine.memory
+    return situation, engine.requests(situation, query, memory, number, rng, pool=pool)
+
+
 def ab_test(
     engine: Engine,
     policies: Mapping[str, Policy],
@@ -144,34 +178,23 @@ def ab_test(
     ConfigError, PolicyError
     """
     _check(policies, n, seed, surface, candidates, visits)
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
     collected: dict[str, list[tuple[np.ndarray, Feedback]]] = {name: [] for name in policies}
     memories = {name: engine.memory for name in policies}
     if visits > 1:
         memories = {name: engine.memory.copy() for name in policies}
     moments = []
     for visit in range(visits):
-        moment = Situation(
-            situation.user,
-            situation.member,
-            np.minimum(situation.time + visit / 24, np.floor(situation.time * 4 + 1) / 4 - 1e-4),
-            situation.device,
-        )
-        moments.append(moment.time)
-        # Negative numbers never occur in a log, so a live test never replays logged luck.
-        number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
         for name, policy in policies.items():
-            rng = generator(engine.seed, "live nominate", seed, visit)
             memory = memories[name]
-            asked = engine.requests(
-                moment, query, memory, number, rng, pool=candidates == "nominated"
+            situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
+            pages = rank(named(_reading(policy, memory), name), asked)
+            feedback = respond(
+                engine.behaviour, memory, situation, asked.request, pages, engine.seed
             )
-            pages = rank(_reading(policy, memory), asked)
-            feedback = respond(engine.behaviour, memory, moment, number, pages, engine.seed)
             collected[name].append((pages, feedback))
             if visits > 1:
-                _remember(engine, memory, moment, pages, feedback)
+                _remember(engine, memory, situation, pages, feedback)
+        moments.append(situation.time)
     return _summarise(engine, situation, np.concatenate(moments), collected, visits)
 
 
@@ -248,6 +271,7 @@ def _summarise(engine, situation, time, collected, visits) -> ABResult:
             "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
             "fresh_share": (age < FRESH_DAYS).mean(axis=1),
             "age_days": age.mean(axis=1),
+            "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
         }
         values.update({metric: (v, v) for metric, v in page_values.items()})
         per_page[name], shown[name] = values, pages
