@@ -16,6 +16,7 @@ import pandas as pd
 
 from course.errors import ConfigError
 from course.ledger import formulas
+from course.metrics import interval
 
 SEEDS = (1, 2, 3, 4, 5)
 """Seeds of a plain run."""
@@ -165,10 +166,8 @@ class Finding:
 
 
 def _judge(values: np.ndarray, low: float | None, high: float | None):
-    from scipy import stats
-
-    mean, error = values.mean(), stats.sem(values)
-    half, more = error * stats.t.ppf((0.975, 0.8), len(values) - 1)
+    mean, half = interval(values)
+    more = interval(values, level=0.6)[1]  # a fifth of the repetitions lies beyond it
     low, high = -np.inf if low is None else low, np.inf if high is None else high
     if np.isinf(low) and np.isinf(high):
         outcome = SHOWN
