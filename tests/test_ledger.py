@@ -72,8 +72,8 @@ def test_only_headline_lines_decide_and_the_first_is_one_if_none_is_marked():
     for lines, verdict in [((shown, holds, fails), "reproduced"), ((fails, holds), "contradicted"),
                            ((fails, head), "reproduced")]:  # fmt: skip
         claim = Claim("T", "99", "title", trial="t", contrasts=lines)
-        assert claim.verdict(THREE) == verdict
-    assert Claim("T", "99", "title", untestable="no sound").verdict(None) == UNTESTABLE
+        assert claim.verdict(claim.findings(THREE)) == verdict
+    assert Claim("T", "99", "title", untestable="no sound").verdict([]) == UNTESTABLE
 
 
 # --- formulas and tables ------------------------------------------------------------------------

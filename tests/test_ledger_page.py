@@ -1,5 +1,6 @@
 """The ledger as a page and in the README: what is written, and that it is up to date."""
 
+import functools
 import json
 import re
 
@@ -12,6 +13,14 @@ from course.paths import repository_root
 from course.workshop import ledger_page as page
 
 TEXT = f"# Title\n\n{page.START}\n@@@\n{page.END}\n\nafter\n"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lines_once():
+    """What stands in the store does not change meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "lines", functools.cache(registry.lines))
+        yield
 
 
 class Drawn:

@@ -14,36 +14,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from course.ledger import (
-    Claim,
-    Contrast,
-    Trial,
-    claims,
-    find,
-    results,
-    summary,
-    table,
-    trials,
-    verdict,
-)
+from course.ledger import Claim, Contrast, Trial, results, summary, table
 
-__all__ = [
-    "Claim",
-    "Contrast",
-    "Trial",
-    "Values",
-    "claims",
-    "column",
-    "difference",
-    "find",
-    "percent",
-    "ratio",
-    "results",
-    "summary",
-    "table",
-    "trials",
-    "verdict",
-]
+__all__ = ["Claim", "Contrast", "Trial", "Values", "column", "difference", "percent", "ratio",
+           "results", "summary", "table"]  # fmt: skip
 
 Values = Callable[[pd.DataFrame], pd.Series]
 """Function of a trial's results (index seed) that returns one number for each seed."""

@@ -16,6 +16,7 @@ import pandas as pd
 
 from course.errors import ConfigError
 from course.ledger import formulas
+from course.metrics import interval
 
 SEEDS = (1, 2, 3, 4, 5)
 """Seeds of a plain run."""
@@ -165,10 +166,8 @@ class Finding:
 
 
 def _judge(values: np.ndarray, low: float | None, high: float | None):
-    from scipy import stats
-
-    mean, error = values.mean(), stats.sem(values)
-    half, more = error * stats.t.ppf((0.975, 0.8), len(values) - 1)
+    mean, half = interval(values)
+    more = interval(values, level=0.6)[1]  # a fifth of the repetitions lies beyond it
     low, high = -np.inf if low is None else low, np.inf if high is None else high
     if np.isinf(low) and np.isinf(high):
         outcome = SHOWN
@@ -231,13 +230,10 @@ class Claim:
         with naming(f"Claim {self.id}, line"):
             return [line.judge(results) for line in self.contrasts]
 
-    def verdict(self, results: pd.DataFrame | None) -> str:
-        """One of the six verdicts, by rule."""
-        return UNTESTABLE if self.untestable else self.follows(self.findings(results))
-
-    def follows(self, found: list[Finding]) -> str:
-        """The verdict that follows from what came out of each line."""
-        return rule([f.outcome for f in found if f.line.headline], bool(self.built))
+    def verdict(self, found: list[Finding]) -> str:
+        """One of the six verdicts, by rule, from what came out of each line."""
+        outcomes = [f.outcome for f in found if f.line.headline]
+        return UNTESTABLE if self.untestable else rule(outcomes, bool(self.built))
 
 
 def rule(outcomes: list[str], built: bool = False) -> str:

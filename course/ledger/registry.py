@@ -125,12 +125,6 @@ def results_of(claim: Claim, folder: Path | None = None) -> pd.DataFrame | None:
     return joined
 
 
-def verdict(claim: str) -> str:
-    """The verdict on a claim, from the stored results."""
-    found = find(claim)
-    return found.verdict(results_of(found))
-
-
 def lines(*which: str, folder: Path | None = None) -> pd.DataFrame:
     """The ledger for programs: one row for each line of a claim.
 
@@ -158,7 +152,7 @@ def lines(*which: str, folder: Path | None = None) -> pd.DataFrame:
                 continue
             stored = results_of(claim, folder)
             found = claim.findings(stored)
-            own |= {"verdict": claim.follows(found), "worlds": len(stored)}
+            own |= {"verdict": claim.verdict(found), "worlds": len(stored)}
             rows += [
                 own | {"headline": f.line.headline, "line": f.line.label, "says": f.line.expected,
                        "paper": f.line.paper, "mean": f.mean, "half": f.half,

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -108,7 +109,8 @@ def run_trials(
                 mine = {seed: done[name, seed] for seed in wanted[name]}
                 old, same = (store.stored_seeds(name, c, folder) for c in (None, codes[name]))
                 if gone := set(old) - set(same) - set(mine):
-                    bar.write(f"{name}: dropped {len(gone)} worlds that other code had made")
+                    words = f"{name}: {len(gone)} worlds that other code had made were dropped"
+                    bar.write(words, file=sys.stderr)
                 written.append(store.save(name, mine, _about(codes[name]), folder))
                 left.remove(name)
 

@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
     seeds = seeds_of(options.worlds, options.seeds, not options.no_store)
     trials = chosen(options.names, options.all or options.table)
     with tempfile.TemporaryDirectory() as elsewhere:
-        folder = Path(elsewhere) if options.no_store else None
+        folder = Path(elsewhere) if options.no_store and not options.table else None
         if not options.table:
             runner.run_trials(
                 trials, seeds, jobs=options.jobs, backend=options.backend, fresh=options.fresh,
