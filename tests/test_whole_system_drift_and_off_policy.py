@@ -79,7 +79,7 @@ def test_bench_of_a_world_is_a_live_experiment():
     def score(requests):
         return np.log(bandit.logging)
 
-    result = ab_test(world, {"logging": SoftmaxPolicy(score)}, n=400).table
+    result = ab_test(world, {"logging": SoftmaxPolicy(score)}, n=400, slate=1).table
     expected = result.set_index("metric")["expected"]["clicks"]
     assert expected == pytest.approx(bandit.logged_value, rel=0.25)  # one draw for each request
     assert 0 < bench.weights_of(bandit, 2_000) < 1
