@@ -405,6 +405,16 @@ class TestRequests:
         assert result.pages["last"].shape == (50, 10)
         assert cells(result, "expected")["last", "age_days"] < 2
 
+    def test_shorter_pages(self):
+        """A page of three is the top of a page of ten, and a short answer has to be asked for."""
+        arms = {"oracle": mini().oracle()}
+        ten, three = (ab_test(mini(), arms, n=50, slate=k).pages["oracle"] for k in (10, 3))
+        np.testing.assert_array_equal(three, ten[:, :3])
+        three = {"short": lambda requests: requests.candidates[:, :3]}
+        assert ab_test(mini(), three, n=50, slate=3).pages["short"].shape == (50, 3)
+        with pytest.raises(PolicyError, match=r"'short' returned an array of shape \(50, 3\)"):
+            ab_test(mini(), three, n=50)
+
 
 class TestReadOuts:
     def test_table(self):
@@ -460,6 +470,8 @@ class TestBadArguments:
             ({"n": True}, "n=True"),
             ({"seed": -1}, "seed=-1"),
             ({"visits": 0}, "visits=0"),
+            ({"slate": 0}, "slate=0"),
+            ({"slate": 31}, "slate=31"),
             ({"surface": "search"}, "up_next"),
             ({"candidates": "all"}, "catalogue"),
         ],

@@ -16,7 +16,7 @@ from course.errors import PolicyError
 from course.simulator.behaviour import EXAMINATION_EXPONENT, intent_stress
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
-from course.simulator.feed import Feedback, rank, respond
+from course.simulator.feed import Feedback, named, rank, respond
 from course.simulator.oracle import Cards
 from course.simulator.streams import coins, generator
 
@@ -532,6 +532,19 @@ class TestPolicyErrors:
         with pytest.raises(PolicyError, match="'unlucky' failed: KeyError: 'videos'") as caught:
             rank(unlucky, requests(mini()))
         assert isinstance(caught.value.__cause__, KeyError)
+
+    def test_a_policy_of_policies_names_both_once(self):
+        def inner(asked):
+            return None
+
+        def outer(asked):
+            return rank(inner, asked)
+
+        text = refused(outer)
+        assert text.count("'outer'") == text.count("'inner'") == 1
+        assert (
+            refused(named(lambda asked: rank(named(inner, "me"), asked), "me")).count("'me'") == 1
+        )
 
     @pytest.mark.parametrize(
         "change",

@@ -80,7 +80,7 @@ def test_bench_of_a_world_is_a_live_experiment():
         drawn = np.argmax(np.log(bandit.logging) + noise, axis=1)
         return np.take_along_axis(requests.candidates, drawn[:, None], axis=1)
 
-    result = ab_test(world, {"logging": logging}, n=400).table
+    result = ab_test(world, {"logging": logging}, n=400, slate=1).table
     expected = result.set_index("metric")["expected"]["clicks"]
     assert expected == pytest.approx(bandit.logged_value, rel=0.25)  # one draw for each request
     assert 0 < bench.weights_of(bandit, 2_000) < 1

@@ -158,6 +158,7 @@ def ab_test(
     surface: str = "home",
     candidates: str = "nominated",
     visits: int = 1,
+    slate: int | None = None,
 ) -> ABResult:
     """Put policies in front of the same people and compare.
 
@@ -172,12 +173,15 @@ def ab_test(
         Whether requests carry candidates or leave the whole catalogue to the policy.
     visits : how often each request comes back (an hour later, the same page being asked for
         again); what was shown and watched is remembered in between
+    slate : how many cards a page has (default: as many as in the log), at most as many as
+        candidates are nominated
 
     Raises
     ------
     ConfigError, PolicyError
     """
-    _check(policies, n, seed, surface, candidates, visits)
+    slate = engine.config.slate if slate is None else slate
+    _check(policies, n, seed, surface, candidates, visits, slate, engine.config.candidates)
     collected: dict[str, list[tuple[np.ndarray, Feedback]]] = {name: [] for name in policies}
     memories = {name: engine.memory for name in policies}
     if visits > 1:
@@ -187,6 +191,7 @@ def ab_test(
         for name, policy in policies.items():
             memory = memories[name]
             situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
+            asked.slate = slate
             pages = rank(named(_reading(policy, memory), name), asked)
             feedback = respond(
                 engine.behaviour, memory, situation, asked.request, pages, engine.seed
@@ -207,7 +212,7 @@ def _reading(policy: Policy, memory: Memory) -> Policy:
     return own
 
 
-def _check(policies, n, seed, surface, candidates, visits) -> None:
+def _check(policies, n, seed, surface, candidates, visits, slate, longest) -> None:
     if not isinstance(policies, Mapping) or not policies:
         raise ConfigError(
             f"policies={policies!r} is not a set of named policies",
@@ -219,9 +224,16 @@ def _check(policies, n, seed, surface, candidates, visits) -> None:
                 f"The policy {name!r} is a {type(policy).__name__}, which cannot be called",
                 allowed="a function from Requests to an int array (requests, slate)",
             )
-    for name, value, low in (("n", n, 20), ("seed", seed, 0), ("visits", visits, 1)):
+    for name, value, low in (
+        ("n", n, 20),
+        ("seed", seed, 0),
+        ("visits", visits, 1),
+        ("slate", slate, 1),
+    ):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
             raise ConfigError(f"{name}={value!r}", allowed=f"a whole number, at least {low}")
+    if slate > longest:
+        raise ConfigError(f"slate={slate!r}", allowed=f"1 to {longest}, the candidates of a page")
     if seed >= 2**32:  # request numbers must fit into 64 bits
         raise ConfigError(f"seed={seed!r}", allowed="0 to 4294967295")
     if surface not in ("home", "up_next"):

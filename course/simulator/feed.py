@@ -121,9 +121,9 @@ def _ask(policy: Policy, name: str, requests: Requests) -> np.ndarray:
     own = {key: a.copy() for key, a in vars(requests).items() if isinstance(a, np.ndarray)}
     try:
         answer = policy(replace(requests, **own))
-    except PolicyError:  # says already whose fault it is
-        raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, PolicyError) and repr(name) in error.what:
+            raise  # it says already whose fault it is
         raise failed(f"The policy {name!r}", error) from error
     for key, values in own.items():
         if not np.array_equal(values, getattr(requests, key)):
