@@ -74,7 +74,7 @@ class Feedback:
     """What happened on the pages (r, k each). Times in seconds; ``survey`` 0 = not asked.
 
     ``p_seen``, ``p_click_if_seen`` and ``p_click`` are the truth behind the click;
-    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click.
+    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click there.
     """
 
     clicked: np.ndarray
