@@ -124,7 +124,7 @@ def _run(argv: list[str]) -> int:
             world = _later("course", "simulate")(options.size, seed=options.seed)
             print(world)
             return 0
-        module = {"benchmark": "course.benchmark", "reproduce": "course.claims.reproduce"}
+        module = {"benchmark": "course.benchmark", "reproduce": "course.workshop.reproduce"}
         return _later(module[options.command], "main")(argv[1:]) or 0
     except CourseError as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,7 @@ calls read it back.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from course.logs.tables import Logs, from_record
 from course.paths import cache_dir
 from course.simulator import experiment, rounds
 from course.simulator.config import WorldConfig
+from course.simulator.content import Content, build_content
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import Policy
 from course.simulator.oracle import OraclePolicy
@@ -51,9 +53,15 @@ class World:
         c = self.config
         return f"World({c.users:,} accounts, {c.videos:,} videos, {c.days} days, seed {self.seed})"
 
+    @functools.cached_property
+    def content(self) -> Content:
+        """Titles and thumbnails of all videos."""
+        return build_content(self.config.content, self.engine.catalogue, self.seed)
+
     def logs(self) -> Logs:
-        """What the platform observed."""
-        return Logs(**{name: self._tables[name] for name in OBSERVED})
+        """What the platform observed: tables of the caller's own, to be changed at will."""
+        tables = {name: self._tables[name].copy() for name in OBSERVED}
+        return Logs(**tables, _content=self.content)
 
     def true_table(self, of: str) -> pd.DataFrame:
         """True columns, row-aligned with a table of the log (for evaluation only).
@@ -65,7 +73,7 @@ class World:
         name = f"truth_{of}"
         if name not in SCHEMA:
             raise ConfigError(f"There is no truth about {of!r}", allowed=", ".join(OBSERVED))
-        return self._tables[name]
+        return self._tables[name].copy()
 
     def oracle(self, objective: str = "watch") -> OraclePolicy:
         """The best pages by the truth, for one outcome of `ab_test` ("clicks", "satisfied", ...).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 
@@ -20,7 +21,7 @@ from course.simulator.experiment import (
     live_requests,
     page_outcomes,
 )
-from course.simulator.feed import respond
+from course.simulator.feed import rank, respond
 from course.simulator.oracle import OBJECTIVES, Cards
 from course.simulator.oracle import value as true_value
 from course.simulator.policies import offered, top
@@ -397,11 +398,11 @@ class TestRequests:
 
         def last(requests):
             assert requests.candidates is None and requests.previous_impressions is None
-            return np.tile(requests.available - 1 - np.arange(5), (len(requests), 1))
+            return np.tile(requests.available - 1 - np.arange(10), (len(requests), 1))
 
         result = ab_test(world, {"last": last, "random": world.random()}, n=50,
                          candidates="catalogue")  # fmt: skip
-        assert result.pages["last"].shape == (50, 5)
+        assert result.pages["last"].shape == (50, 10)
         assert cells(result, "expected")["last", "age_days"] < 2
 
 
@@ -480,6 +481,36 @@ class TestBadArguments:
     def test_a_policy_that_misbehaves(self):
         with pytest.raises(PolicyError, match="shape"):
             ab_test(mini(), {"odd": lambda requests: requests.candidates[:, 0]}, n=30)
+
+    @pytest.mark.parametrize("name", ["time", "user"])
+    def test_a_policy_cannot_change_what_others_get(self, name):
+        def vandal(requests):
+            getattr(requests, name)[:] = 0
+            return requests.candidates[:, : requests.slate]
+
+        with pytest.raises(PolicyError, match=f"'first' changed requests.{name} in place"):
+            ab_test(mini(), {"first": vandal, "oracle": mini().oracle()}, n=50)
+
+        def hidden(requests):  # swallows what it finds, and tells nobody
+            with contextlib.suppress(PolicyError):
+                rank(vandal, requests)
+            return mini().random()(requests)
+
+        alone, beside = (
+            ab_test(mini(), {**arms, "oracle": mini().oracle()}, n=50, visits=2)
+            for arms in ({}, {"hidden": hidden})
+        )
+        pd.testing.assert_frame_equal(alone.requests, beside.requests)
+        for metric in OUTCOMES:
+            one, two = (r.per_page["oracle"][metric] for r in (alone, beside))
+            np.testing.assert_array_equal(one, two)
+
+    def test_one_that_raises_goes_by_its_name_in_the_test(self):
+        def unlucky(requests):
+            raise ZeroDivisionError("no luck")
+
+        with pytest.raises(PolicyError, match="'mine' failed: ZeroDivisionError: no luck"):
+            ab_test(mini(), {"fine": mini().random(), "mine": unlucky}, n=30)
 
     def test_nobody_is_active(self):
         with pytest.raises(ConfigError, match="sessions_per_day"):

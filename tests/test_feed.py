@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import logit
 from worlds import MINI, mini, pages, situations, tiny
 
@@ -459,7 +461,7 @@ class TestPolicyErrors:
         for dtype in (np.int16, np.int32, np.int64, np.uint32):
             got = rank(lambda a, d=dtype: a.candidates[:, : a.slate].astype(d), asked)
             assert got.dtype == np.int32 and (got == asked.candidates[:, :10]).all()
-        assert rank(lambda a: a.candidates[:, :3].tolist(), asked).shape == (40, 3)
+        assert rank(lambda a: a.candidates[:, :10].tolist(), asked).shape == (40, 10)
         assert rank(lambda a: a.candidates, asked).shape == (40, 10)  # cut at the slate
         everything = requests(mini(), pool=False)
         page = np.tile(np.arange(10), (40, 1))
@@ -497,6 +499,7 @@ class TestPolicyErrors:
             lambda a: a.candidates[:-1, : a.slate],  # one page too few
             lambda a: a.candidates[:, : a.slate].T,
             lambda a: a.candidates[:, :0],  # empty pages
+            lambda a: a.candidates[:, :9],  # a short page
             lambda a: np.zeros((0, 10), int),
             lambda a: a.candidates[None],
             lambda a: None,
@@ -512,8 +515,73 @@ class TestPolicyErrors:
         text = refused(lambda a: a.candidates[:, : a.slate].astype(dtype))
         assert "type" in text and "integer" in text
 
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.5])
+    def test_a_float_is_refused(self, bad):
+        assert "type float64" in refused(lambda a: np.full((len(a), a.slate), bad))
+
+    def test_a_tensor_with_a_gradient(self):
+        page = torch.zeros(40, 10, requires_grad=True)
+        assert "no array" in refused(lambda a: page)
+
     def test_ragged(self):
         assert "no array" in refused(lambda a: [[1, 2], *[[1]] * (len(a) - 1)])
+
+    def test_one_that_raises_is_named_and_keeps_its_cause(self):
+        def unlucky(asked):
+            return {}["videos"]
+
+        with pytest.raises(PolicyError, match="'unlucky' failed: KeyError: 'videos'") as caught:
+            rank(unlucky, requests(mini()))
+        assert isinstance(caught.value.__cause__, KeyError)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda a: np.floor(a.time, out=a.time),
+            lambda a: a.user.fill(0),
+            lambda a: a.candidates.sort(axis=1),
+            lambda a: a.nominators.put(0, 99),
+            lambda a: a.recent_videos.view(np.uint8).put(3, 77),
+            lambda a: torch.from_numpy(a.previous_impressions).add_(1),
+            lambda a: setattr(a.time, "shape", (-1, 1)),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:Setting the shape")
+    def test_requests_are_everybodys(self, change):
+        def greedy(asked):
+            change(asked)
+            return asked.candidates[:, : asked.slate]
+
+        asked = requests(mini())
+        before = copy.deepcopy(vars(asked))
+        with pytest.raises(PolicyError, match=r"'greedy' changed requests\.\w+ in place") as caught:
+            rank(greedy, asked)
+        assert ".copy()" in str(caught.value)
+        for name, value in vars(asked).items():
+            np.testing.assert_array_equal(value, before[name])
+
+    def test_a_policy_may_give_itself_other_requests(self):
+        def tidy(asked):
+            asked.time, asked.slate = np.floor(asked.time), 3
+            return asked.candidates[:, :10]
+
+        asked = requests(mini())
+        assert rank(tidy, asked).shape == (40, 10) and asked.slate == 10
+        assert (asked.time % 1 > 0).any()
+
+    @pytest.mark.parametrize("alias", [True, False])
+    def test_pages_are_the_feeds_own(self, alias):
+        kept = []
+
+        def sly(asked):
+            page = asked.candidates[:, : asked.slate]
+            kept.append(page if alias else page.copy())
+            return kept[-1]
+
+        asked = requests(mini())
+        pages = rank(sly, asked)
+        kept[0][:] = 0
+        np.testing.assert_array_equal(pages, asked.candidates[:, :10])
 
     def test_a_class_is_named(self):
         class Grand:

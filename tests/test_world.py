@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from worlds import mini, organic, tiny
 
 import course
@@ -74,6 +77,18 @@ def test_nobody_does_anything():
     assert [len(getattr(world.logs(), t)) for t in ("watches", "searches", "impressions")] == [
         0
     ] * 3
+
+
+def test_logs_and_truth_are_the_callers_own():
+    world = mini()
+    for table in (lambda: world.logs().watches, lambda: world.true_table("videos")):
+        before = table()
+        own = table()
+        own["more"] = 1
+        column = own.columns[0]
+        with warnings.catch_warnings(action="ignore"):  # torch writes through what is read-only
+            torch.from_numpy(own[column].to_numpy()).fill_(0)
+        pd.testing.assert_frame_equal(table(), before)
 
 
 class TestScale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course.exercises.exercise import Exercise, Mistake, Tolerance
+from course.exercises.exercise import Exercise, Mistake
 
 
 def _bags(rng: np.random.Generator):
@@ -101,9 +101,6 @@ EXERCISES = (
     Exercise(
         id="03-mean-bag",
         chapter=3,
-        title="The mean of a bag",
-        difficulty=1,
-        minutes=8,
         reference=_mean_bag,
         cases=_bags,
         mistakes=(
@@ -117,17 +114,10 @@ EXERCISES = (
             ),
             Mistake(_empty_is_nan, "An empty bag divides by 0; it should be the zero vector."),
         ),
-        hints=(
-            "Make the vectors of the empty places zero, add up, divide by how many are there.",
-            "`ids >= 0` tells what is there; `[:, :, None]` lets it multiply vectors.",
-        ),
     ),
     Exercise(
         id="03-logq",
         chapter=3,
-        title="The corrected loss",
-        difficulty=2,
-        minutes=12,
         reference=_corrected,
         cases=_samples,
         mistakes=(
@@ -155,20 +145,12 @@ EXERCISES = (
             ),
             Mistake(_without_label, "The label itself is missing in the sum of the softmax."),
         ),
-        hints=(
-            "Subtract from each score the logarithm of its video's expected count.",
-            "Then it is an ordinary softmax over 1 + S scores, in which the label comes first.",
-        ),
     ),
     Exercise(
         id="03-expected-count",
         chapter=3,
-        title="How often is a video in the sample?",
-        difficulty=2,
-        minutes=8,
         reference=_expected,
         cases=_laws,
-        tolerance=Tolerance(relative=1e-6, absolute=1e-9),
         mistakes=(
             Mistake(
                 lambda q, draws: draws * q,
@@ -182,20 +164,12 @@ EXERCISES = (
                 lambda q, draws: (1.0 - q) ** draws, "That is the chance *not* to be in the sample."
             ),
         ),
-        hints=(
-            "It is in the sample unless it was missed by every draw.",
-            "One draw misses it with probability 1 - q; what do several independent draws do?",
-        ),
     ),
     Exercise(
         id="03-equal-length",
         chapter=3,
-        title="One more number",
-        difficulty=3,
-        minutes=12,
         reference=_equally_long,
         cases=_vectors,
-        tolerance=Tolerance(relative=1e-6, absolute=1e-6),
         mistakes=(
             Mistake(
                 _difference_of_lengths,
@@ -203,10 +177,6 @@ EXERCISES = (
             ),
             Mistake(_no_root, "That is the square of the number that is missing."),
             Mistake(_divided, "Dividing by the length changes the products with the user."),
-        ),
-        hints=(
-            "The squared length of a vector with one more number x is its old one plus x².",
-            "The longest vector needs 0, all others make up for what they lack.",
         ),
     ),
 )

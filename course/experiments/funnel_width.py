@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
+from course.checks import no_nan
 from course.errors import ConfigError
 from course.experiments.live_pages import factors, weights
+from course.experiments.watch_time import multiplications as multiplications
 from course.experiments.whole_system import System
 from course.models.combination import Combination
 from course.models.ranking import RankingBatch
-from course.models.watch_time import WatchTimeRanker
 from course.recommender import Pool, Recommender, diversified
 from course.simulator.experiment import live_requests
 from course.simulator.feed import respond
@@ -110,7 +110,8 @@ class CorpusPages:
 
     def best(self, scores: np.ndarray, videos: np.ndarray) -> dict[str, float]:
         """Outcomes of the pages that take the highest scores (r, c) of videos (r, c)."""
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : self.requests.slate]
+        order = np.argsort(-no_nan("scores", scores), axis=1, kind="stable")
+        order = order[:, : self.requests.slate]
         return self.outcomes(np.take_along_axis(videos, order, axis=1))
 
 
@@ -267,11 +268,6 @@ def _core_ms(work: Callable[[], object], repeats: int) -> float:
 def straightness(x: Sequence[float], y: Sequence[float]) -> float:
     """Share of the variance of y that a straight line in x explains."""
     return float(np.corrcoef(x, y)[0, 1] ** 2)
-
-
-def multiplications(ranker: WatchTimeRanker) -> int:
-    """Multiplications of a ranker for one card, above its input layer."""
-    return sum(m.weight.numel() for m in ranker.modules() if isinstance(m, nn.Linear))
 
 
 WATCH_WEIGHTS, RATINGS = (0.0, 0.5, 1.0), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)

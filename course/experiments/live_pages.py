@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from course.checks import no_nan
 from course.errors import ConfigError
 from course.experiments.seven_tasks import MultitaskRanker, context_of
 from course.features import RankingFeatures
@@ -92,7 +93,7 @@ class LivePages:
         dict with ``clicks``, ``watch_minutes``, ``satisfied``, ``dismissals`` per page, and
         ``stars``: mean rating of a watch
         """
-        order = np.argsort(-np.asarray(scores).reshape(self.shape), axis=1, kind="stable")
+        order = np.argsort(-no_nan("scores", scores).reshape(self.shape), axis=1, kind="stable")
         order = order[:, : self.seen.shape[1]]
         sums = {
             name: float((np.take_along_axis(value, order, axis=1) * self.seen).sum(axis=1).mean())

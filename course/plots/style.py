@@ -19,9 +19,9 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from PIL import Image
 
 from course.errors import CourseError
+from course.metrics import interval
 from course.plots.palette import OTHER_COLOURS, colour, look
 
 #: Width of a full-width figure, in inches. At `SCREEN_DPI` this is 880 pixels.
@@ -87,17 +87,11 @@ class Figure(MatplotlibFigure):
     alt : str, optional
         What the figure shows, in words. It is stored next to the picture. Without it the titles
         of the panels are used.
-    colours : int, optional
-        Store the picture with at most so many colours (up to 256): a page full of small pictures
-        takes a quarter of the space. All colours when left out.
     """
 
-    def __init__(
-        self, *args: Any, alt: str = "", colours: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, alt: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.alt = alt
-        self.colours = colours
 
     def describe(self) -> str:
         """Return the words stored beside the picture: ``alt``, or the titles of the panels."""
@@ -119,15 +113,6 @@ class Figure(MatplotlibFigure):
         width, height = (round(side * SCREEN_DPI) for side in self.get_size_inches())
         data = {"image/png": png(self), "text/plain": self.describe()}
         return data, {"image/png": {"width": width, "height": height}}
-
-
-def apply() -> None:
-    """Give plots that the reader makes with pyplot the look of the course.
-
-    Changes matplotlib's global settings; call it once, in the set-up cell. The course's own
-    figures look the same with or without it.
-    """
-    mpl.rcParams.update(STYLE)
 
 
 def styled(draw: F) -> F:
@@ -157,8 +142,8 @@ def figure(
 ) -> tuple[Figure, Any]:
     """Make a figure and its axes, without pyplot.
 
-    Decorate the function that goes on to draw with `styled` (or call `apply` once), since
-    matplotlib reads part of the look only when a line or a title is drawn.
+    Decorate the function that goes on to draw with `styled`, since matplotlib reads part of the
+    look only when a line or a title is drawn.
 
     Parameters
     ----------
@@ -206,11 +191,6 @@ def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
     # After saving, matplotlib gives a figure without layout engine the one of the settings.
     with mpl.rc_context({**STYLE, "figure.constrained_layout.use": False}):
         fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    colours = getattr(fig, "colours", None)
-    if colours is not None:
-        picture = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-        buffer = io.BytesIO()
-        picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -284,37 +264,6 @@ def floor_and_ceiling(
         ax.set_xlim(low, high)
 
 
-def interval(ys: Any, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and half width of the interval over seeds.
-
-    Parameters
-    ----------
-    ys : array, shape (seeds, ...)
-        One row a seed.
-    level : float
-        Confidence, between 0 and 1.
-
-    Returns
-    -------
-    mean, half : arrays, shape (...)
-        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
-        nothing is known about the spread.
-    """
-    ys = np.asarray(ys, dtype=float)
-    if ys.ndim == 0:
-        raise CourseError("ys is a single number", allowed="an array with one row a seed")
-    if not 0 < level < 1:
-        raise CourseError(f"level is {level}", allowed="a number between 0 and 1")
-    seeds = ys.shape[0]
-    mean = ys.mean(axis=0)
-    if seeds < 2:
-        return mean, np.full_like(mean, np.nan)
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
-    return mean, quantile * ys.std(axis=0, ddof=1) / np.sqrt(seeds)
-
-
 @styled
 def band(
     ax: Axes, x: Sequence[float] | np.ndarray, ys: Any, label: str, **line: Any
@@ -334,7 +283,7 @@ def band(
     Returns
     -------
     mean, half : arrays, shape (points,)
-        See `interval`.
+        See `course.metrics.interval`.
 
     Raises
     ------

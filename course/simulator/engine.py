@@ -7,6 +7,8 @@ these stages. There is no loop over accounts, sessions or impressions.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from course.simulator import laws
@@ -14,7 +16,7 @@ from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import build_catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.feed import Feedback, Policy, Requests, after_click, rank, respond
-from course.simulator.memory import Memory
+from course.simulator.memory import Memory, lock
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market, nominate
 from course.simulator.organic import SOURCES, Watches, concatenate, organic_step, sessions
@@ -68,6 +70,14 @@ class Engine:
         self.market = Market(self.catalogue, config.freshness)
         self.memory = Memory(config.users, self.catalogue)
         self.requests_made = 0
+        for part in (self.catalogue, self.people, self.behaviour, self.market):
+            lock(part, "cumulative")  # the market's, which changes with time
+
+    def for_guests(self) -> Engine:
+        """What code of others may hold: it reads this engine's state and cannot change it."""
+        guest = copy.copy(self)
+        guest.memory, guest.market = self.memory.read_only(), self.market.copy()
+        return guest
 
     def past_ranking(self, memory: Memory | None = None) -> PastRanking:
         """The policy that made the log, reading this engine's (or the given) memory."""

@@ -20,7 +20,7 @@ import pandas as pd
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
-from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, rank, respond
+from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
 from course.simulator.people import DAYPART_SHARES
@@ -184,7 +184,7 @@ def ab_test(
         for name, policy in policies.items():
             memory = memories[name]
             situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
-            pages = rank(_reading(policy, memory), asked)
+            pages = rank(named(_reading(policy, memory), name), asked)
             feedback = respond(engine.behaviour, memory, situation, asked.request, pages,
                                engine.seed)  # fmt: skip
             collected[name].append((pages, feedback))

@@ -97,31 +97,70 @@ class Feedback:
     p_share: np.ndarray | None = None
 
 
+def named(policy: Policy, name: str) -> Policy:
+    """The same policy under the name that errors shall call it by."""
+
+    def ask(requests: Requests) -> np.ndarray:
+        return policy(requests)
+
+    ask.__name__ = str(name)
+    return ask
+
+
+def failed(who: str, error: BaseException) -> PolicyError:
+    """What to raise when code of somebody else raised: it says whose code that was."""
+    fix = "change a copy, such as own = array.copy()" if "read-only" in str(error) else ""
+    return PolicyError(f"{who} failed: {type(error).__name__}: {error}", fix=fix)
+
+
+def _ask(policy: Policy, name: str, requests: Requests) -> np.ndarray:
+    """A policy's answer. Whatever it does with its requests, nobody else's requests change.
+
+    It gets copies rather than read-only views, which torch would write through (and warn about).
+    """
+    own = {key: a.copy() for key, a in vars(requests).items() if isinstance(a, np.ndarray)}
+    try:
+        answer = policy(replace(requests, **own))
+    except PolicyError:  # says already whose fault it is
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(f"The policy {name!r}", error) from error
+    for key, values in own.items():
+        if not np.array_equal(values, getattr(requests, key)):
+            raise PolicyError(
+                f"The policy {name!r} changed requests.{key} in place",
+                allowed="reading what a request says",
+                fix=f"copy first: {key} = requests.{key}.copy()",
+            )
+    return answer
+
+
 def rank(policy: Policy, requests: Requests) -> np.ndarray:
-    """Ask a policy for its pages and check them.
+    """Ask a policy for its pages and check them. Every policy of the course is asked here.
 
     Returns
     -------
-    int32 array (r, k), k = the slate or less if the policy returned shorter pages
+    int32 array (r, slate) of its own; what the policy returned beyond the slate is cut
 
     Raises
     ------
     PolicyError
-        When the policy returns the wrong type or shape, a video that does not exist, is not
-        uploaded yet, was not nominated, or stands on one page twice.
+        When the policy raises, changes its requests in place, returns the wrong type or shape
+        (pages shorter than the slate, too), a video that does not exist, is not uploaded yet, was
+        not nominated, or stands on one page twice.
     """
     if not len(requests):  # nobody asked: spare policies the special case
         return np.zeros((0, requests.slate), dtype=np.int32)
     name = getattr(policy, "__name__", type(policy).__name__)
     want = f"an integer array of shape ({len(requests)}, {requests.slate}), best video first"
-    answer = policy(requests)
+    answer = _ask(policy, name, requests)
     try:
         pages = np.asarray(answer)
-    except ValueError as error:  # rows of unequal length
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length, odd tensors
         raise PolicyError(
             f"The policy {name!r} returned no array ({error})", allowed=want
         ) from error
-    if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] == 0:
+    if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] < requests.slate:
         raise PolicyError(
             f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want
         )

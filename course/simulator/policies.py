@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from course.checks import no_nan
 from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.feed import Requests
@@ -12,7 +13,11 @@ from course.simulator.streams import coins
 
 
 def top(scores: np.ndarray, videos: np.ndarray, k: int) -> np.ndarray:
-    """The ``k`` best videos of each row, best first (arrays (r, c); ties by column order)."""
+    """The ``k`` best videos of each row, best first (arrays (r, c); ties by column order).
+
+    Raises a `LogError` for a score that is NaN.
+    """
+    scores = no_nan("scores", scores)
     if k < scores.shape[1]:
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     else:

@@ -13,8 +13,10 @@ with a small header of its own::
     # ---
 
 An exercise is a code cell tagged ``exercise`` (the stub), directly followed by one tagged
-``solution``. Two tokens are filled in: ``{{seconds}}`` in the first cell (how long the chapter
-takes to run), and ``# {{setup}}``, which is all that stands in the first code cell.
+``solution``. What cells tagged ``export`` hold becomes a module (see `course.workshop.lessons`)
+whose name the header gives as ``lesson``. Two tokens are filled in: ``{{seconds}}`` in the first
+cell (how long the chapter takes to run), and ``# {{setup}}``, which is all that stands in the first
+code cell.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from course.workshop.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 SECONDS_TOKEN = "{{seconds}}"
 SETUP_TOKEN = "# {{setup}}"
 HEADER_FIELDS = {"number": str, "title": str, "question": str, "paper": str, "minutes": int}
+OPTIONAL_FIELDS = {"lesson": str}
 WIDGET_TEXT = "[controls: run this cell to use them]"
 
 SETUP_CELL = """\
@@ -71,7 +74,10 @@ import course  # before torch: it sets how idle threads wait
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter as it was written: its header, and its cells with stubs and solutions."""
+    """One chapter as it was written: its header, and its cells with stubs and solutions.
+
+    ``lesson`` names its module in ``course.lessons``; empty if it exports nothing.
+    """
 
     name: str
     number: str
@@ -80,6 +86,7 @@ class Chapter:
     paper: str
     minutes: int
     notebook: NotebookNode
+    lesson: str = ""
 
 
 def read_chapter(path: Path) -> Chapter:
@@ -111,11 +118,15 @@ def _split_header(path: Path) -> tuple[dict, str]:
     except (yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"the header of {path.name} is not YAML: {error}") from error
     wrong = [name for name, kind in HEADER_FIELDS.items() if not isinstance(header.get(name), kind)]
-    wrong += sorted(set(header) - set(HEADER_FIELDS))
+    wrong += [name for name in OPTIONAL_FIELDS if not isinstance(header.get(name, ""), str)]
+    wrong += sorted(set(header) - set(HEADER_FIELDS) - set(OPTIONAL_FIELDS))
     if wrong:
         raise ConfigError(
             f"the header of {path.name} is wrong in: {', '.join(wrong)}",
-            allowed=", ".join(f"{name} ({kind.__name__})" for name, kind in HEADER_FIELDS.items()),
+            allowed=", ".join(
+                f"{name} ({kind.__name__})"
+                for name, kind in {**HEADER_FIELDS, **OPTIONAL_FIELDS}.items()
+            ),
             fix="mind that a number such as 01 needs quotes",
         )
     return header, "\n".join(lines[marks[1] + 1 :]).strip("\n") + "\n"
