@@ -115,7 +115,7 @@ class Cards:
     def best(self, slate: int) -> np.ndarray:
         """Columns (r, slate) of the best page, as far as is known.
 
-        Exact, but for two measures under a budget of time: minutes come within .01 % of the
+        Exact, but for two measures under a budget of time: minutes come within .03 % of the
         ceiling on the mean (1 % with an additive bias), and completions are planned as if each card
         had all the time, which leaves them 4 to 20 % below a bound that may be too high.
         """
