@@ -13,6 +13,7 @@ from scipy.special import logit
 from worlds import MINI, mini, pages, situations, tiny
 
 from course.errors import PolicyError
+from course.simulator import laws
 from course.simulator.behaviour import EXAMINATION_EXPONENT, intent_stress
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
@@ -329,7 +330,7 @@ class TestBudgetOfTime:
     def test_a_page_keeps_within_its_budget(self):
         b, s, number, shown, f = answered(**self.DIALS)
         chances = [coins(7, name, number, 0) for name in ("time kind", "time")]
-        budget, clicks = b.budget(s, chances), f.clicked.sum(axis=1)
+        budget, clicks = laws.time_budget(b.time_mean(s)[:, 0], *chances), f.clicked.sum(axis=1)
         total = f.watched_seconds.sum(axis=1)
         assert (total <= budget + clicks + 0.01).all()
         assert 0.2 < (total > 0.999 * budget)[clicks > 1].mean() < 0.9

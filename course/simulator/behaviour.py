@@ -128,12 +128,6 @@ class Behaviour:
         minutes = TIME_MINUTES[situation.device] * TIME_BY_DAYPART[situation.daypart]
         return (60.0 * minutes / self.config.time_budget).astype(np.float32)[:, None]
 
-    def budget(self, situation: Situation, uniforms) -> np.ndarray | float:
-        """Seconds (r,) that people have: a draw by two ``uniforms`` (2, r), or without end."""
-        if not self.config.time_budget:
-            return np.inf
-        return laws.time_budget(self.time_mean(situation)[:, 0], *uniforms)
-
     def taste(self, situation: Situation, video: np.ndarray) -> np.ndarray:
         """True interest (r, k) float32: how well the video's subject fits the person, sd about 1.
 

@@ -95,13 +95,11 @@ class WorldConfig:
 
     # Laws of the second edition (``edition=2``). At 0, which is their default, all is as before.
     time_budget: float = _dial(
-        0.0, 0.0, 10.0, "scarcity of time: at 2 people have half as much as at 1; 0 = no end",
-        edition=2,
-    )  # fmt: skip
+        0.0, 0.0, 10.0, "scarcity of time: at 2 half as much as at 1; 0 = no end", edition=2
+    )
     intent: float = _dial(
-        0.0, 0.0, 1.0, "how much what is sought changes by format, device and time of day",
-        edition=2,
-    )  # fmt: skip
+        0.0, 0.0, 1.0, "how far what is sought changes by format, device, daypart", edition=2
+    )
     # What can be read and seen of a video. No table depends on it.
     content: float = _dial(
         1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"

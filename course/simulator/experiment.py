@@ -23,7 +23,7 @@ from course.simulator.engine import STEPS_PER_DAY, Engine
 from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
-from course.simulator.people import DAYPART_SHARES, DEVICE_BY_DAYPART
+from course.simulator.people import DAYPART_SHARES
 from course.simulator.streams import generator
 
 OUTCOMES = ("watch_minutes", "clicks", "completions", "satisfied", "likes", "shares", "dismissals")
@@ -101,10 +101,7 @@ def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
     user = rng.choice(len(people), n, p=odds / odds.sum())
     daypart = rng.choice(len(DAYPARTS), n, p=DAYPART_SHARES)
     time = day + (daypart + rng.random(n)) / STEPS_PER_DAY
-    weights = people.device_weights[user] * DEVICE_BY_DAYPART[daypart]
-    cumulative = np.cumsum(weights, axis=1)
-    device = (rng.random((n, 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-    situation = engine.behaviour.situation(user, time, np.minimum(device, len(DEVICES) - 1))
+    situation = engine.behaviour.situation(user, time, people.draw_devices(user, daypart, rng))
     query = np.full(n, -1, dtype=np.int32)
     if surface == "up_next":
         engine.market.open(day)
@@ -193,9 +190,8 @@ def ab_test(
             situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
             asked.slate = slate
             pages = rank(named(_reading(policy, memory), name), asked)
-            feedback = respond(
-                engine.behaviour, memory, situation, asked.request, pages, engine.seed
-            )
+            feedback = respond(engine.behaviour, memory, situation, asked.request, pages,
+                               engine.seed)  # fmt: skip
             collected[name].append((pages, feedback))
             if visits > 1:
                 _remember(engine, memory, situation, pages, feedback)
@@ -293,21 +289,15 @@ def _summarise(engine, situation, time, collected, visits) -> ABResult:
         for metric in (*OUTCOMES, *PAGE):
             rows.append(_row(name, metric, values[metric], per_page[control][metric], user))
         distinct = len(np.unique(shown[name])) / catalogue.available(engine.config.days)
-        rows.append(
-            {"policy": name, "metric": "coverage", "observed": distinct, "expected": distinct}
-        )
-    joined = people.joined[user]
-    requests = pd.DataFrame(
-        {
-            "user": user,
-            "time": time,
-            "device": np.array(DEVICES)[np.tile(situation.device, visits)],
-            "language": np.array(LANGUAGES)[people.language[user]],
-            "account": np.where(
-                joined > engine.config.days - NEW_ACCOUNT_DAYS, "new (under 7 days)", "older"
-            ),
-        }
-    )
+        rows.append(dict(policy=name, metric="coverage", observed=distinct, expected=distinct))
+    new = people.joined[user] > engine.config.days - NEW_ACCOUNT_DAYS
+    requests = pd.DataFrame({
+        "user": user,
+        "time": time,
+        "device": np.array(DEVICES)[np.tile(situation.device, visits)],
+        "language": np.array(LANGUAGES)[people.language[user]],
+        "account": np.where(new, "new (under 7 days)", "older"),
+    })  # fmt: skip
     return ABResult(pd.DataFrame(rows), shown, requests, per_page, control)
 
 

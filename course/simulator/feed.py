@@ -74,7 +74,7 @@ class Feedback:
     """What happened on the pages (r, k each). Times in seconds; ``survey`` 0 = not asked.
 
     ``p_seen``, ``p_click_if_seen`` and ``p_click`` are the truth behind the click;
-    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click.
+    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click there.
     """
 
     clicked: np.ndarray
@@ -257,8 +257,10 @@ def respond(
         purpose: coins(seed, purpose, key, video)
         for purpose in ("watch", "like", "share", "survey", "asked")
     }
-    watcher, luck = situation.rows(row), ("time kind", "time")
-    budget = behaviour.budget(watcher, [coins(seed, purpose, key, 0) for purpose in luck])
+    watcher, budget = situation.rows(row), None
+    if config.time_budget:
+        chances = coins(seed, "time kind", key, 0), coins(seed, "time", key, 0)
+        budget = laws.time_budget(behaviour.time_mean(watcher)[:, 0], *chances)
     outcome = after_click(behaviour, watcher, video, components[row, column], uniforms, budget, row)
     for name, values in outcome.items():
         getattr(feedback, name)[row, column] = values
@@ -268,7 +270,7 @@ def respond(
 
 
 def after_click(
-    behaviour, situation, video, components, uniforms, budget=np.inf, page=None
+    behaviour, situation, video, components, uniforms, budget=None, page=None
 ) -> dict[str, np.ndarray]:
     """Outcomes of m watches: seconds, completion, like, share, survey answer (0 = not asked).
 
@@ -281,7 +283,7 @@ def after_click(
     video : (m,) int
     components : (m, 13)
     uniforms : dict of (m,) arrays in (0, 1): "watch", "like", "share", "survey", "asked"
-    budget : seconds (m,) that the person has for the whole page
+    budget : seconds (m,) that the person has for the whole page; None = no end
     page : (m,) int, rows of one page together and from the top down; None = each on its own
     """
     context = behaviour.weight_row(situation, video[:, None])
@@ -291,14 +293,16 @@ def after_click(
 
     share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
     duration = behaviour.catalogue.seconds[video]
-    wanted = share * duration
-    left = budget if page is None else budget - laws.wanted_above(wanted, page)
-    seconds = np.maximum(1.0, np.minimum(wanted, left))
+    seconds, completed = share * duration, share >= laws.COMPLETE_AT
+    if budget is not None:
+        left = budget if page is None else budget - laws.wanted_above(seconds, page)
+        completed &= left >= laws.COMPLETE_AT * duration
+        seconds = np.minimum(seconds, left)
     stars = laws.rating(score("survey"), ndtri(uniforms["survey"]))
     logged_in = behaviour.people.logged_in[situation.user]  # others have no like button
     return {
-        "watched_seconds": seconds.astype(np.float32),
-        "completed": (share >= laws.COMPLETE_AT) & (left >= laws.COMPLETE_AT * duration),
+        "watched_seconds": np.maximum(1.0, seconds).astype(np.float32),
+        "completed": completed,
         "liked": (uniforms["like"] < expit(score("like"))) & logged_in,
         "shared": uniforms["share"] < expit(score("share")),
         "survey": np.where(uniforms["asked"] < SURVEY_SHARE, stars, 0).astype(np.int8),
@@ -317,7 +321,7 @@ def _expect(behaviour, situation, pages, components, context, feedback) -> None:
         left = laws.time_left(feedback.p_click, out)
         feedback.expected_seconds = mean * ((left * out) @ laws.BUDGET_SCALES)
         done = laws.budget_cdf(laws.COMPLETE_AT * seconds, mean)
-        feedback.p_complete = feedback.p_complete * (left * (1.0 - done)).sum(axis=-1)
+        feedback.p_complete = feedback.p_complete * np.einsum("rki,rki->rk", left, 1.0 - done)
     else:
         feedback.expected_seconds = laws.mean_watched_share(watch) * seconds
     opinion = score("survey")

@@ -134,12 +134,14 @@ def wanted_above(wanted, page):
 
 def budget_cdf(seconds, mean):
     r"""P(a budget of each kind is over by then) :math:`1 - e^{-t/(\mu s_i)}` (..., 3)."""
-    out = np.empty((*np.broadcast_shapes(np.shape(seconds), np.shape(mean)), 3), np.float32)
-    long = -np.expm1(-(seconds / mean) / BUDGET_SCALES[2])
+    return np.stack(_over_by_kind(seconds / mean), axis=-1)
+
+
+def _over_by_kind(time):
+    long = -np.expm1(time / -BUDGET_SCALES[2])
     half = long * (2 - long)  # 1 - e^-2t is x (2 - x) with x = 1 - e^-t
     usual = half * (2 - half)
-    out[..., 0], out[..., 1], out[..., 2] = usual * (2 - usual), usual, long
-    return out
+    return usual * (2 - usual), usual, long
 
 
 def runs_out(latent, seconds, mean):
@@ -158,11 +160,11 @@ def runs_out(latent, seconds, mean):
     -------
     float32 array (..., 3)
     """
-    latent = np.asarray(latent)
-    total = np.zeros((*latent.shape, 3), dtype=np.float32)
+    time, total = np.asarray(seconds / mean, np.float32), [np.float32(0)] * 3
     for node, weight in zip(_NODES.astype(np.float32), _WEIGHTS.astype(np.float32), strict=True):
-        total += weight * budget_cdf(watched_share(latent, node) * seconds, mean)
-    return total
+        over = _over_by_kind(watched_share(latent, node) * time)
+        total = [sum_ + weight * x for sum_, x in zip(total, over, strict=True)]
+    return np.stack(total, axis=-1)
 
 
 def time_left(p_click, out):
