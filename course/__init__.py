@@ -33,7 +33,6 @@ _LAZY = {
     "answer": "course.exercises",
     "check": "course.exercises",
     "contest": "course.contests",
-    "hint": "course.exercises",
     "run_rounds": "course.world",
     "simulate": "course.world",
 }

@@ -23,9 +23,9 @@ import pandas as pd
 
 from course import plots
 from course.errors import ConfigError, PolicyError
+from course.lessons.matrix_factorization import popularity
 from course.logs.tables import Logs
 from course.metrics import gap_closed
-from course.models.factorization import popularity_scores
 from course.simulator.feed import Policy, Requests, failed, named, rank
 from course.simulator.policies import offered, top
 from course.training import check_whole
@@ -43,7 +43,7 @@ REFERENCES = ("random", "past ranking", "oracle")
 
 def popularity_in_my_language(logs: Logs) -> Policy:
     """Shows what accounts of the same language watched most."""
-    counts = popularity_scores(logs, by_language=True)
+    counts = popularity(logs)
     language = logs.users["language"].cat.codes.to_numpy()
 
     def policy(requests: Requests) -> np.ndarray:

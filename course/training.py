@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from course.errors import ConfigError, LogError
+from course.errors import ConfigError
 
 _GROUP_KEYS = ("params", "lr", "weight_decay", "sparse")
 
@@ -39,26 +38,6 @@ class History:
     losses: list[float] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-
-
-def softmax_cross_entropy(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    r"""Mean of :math:`-\log(e^{s_t} / \sum_j e^{s_j})` over the rows.
-
-    Parameters
-    ----------
-    scores : float (b, n), one column for each class that competes
-    target : int64 (b,), the column of the right class
-
-    Returns
-    -------
-    float scalar, in nats
-    """
-    if scores.dim() != 2 or target.shape != scores.shape[:1]:
-        raise LogError(
-            f"scores have shape {tuple(scores.shape)} and targets {tuple(target.shape)}",
-            allowed="(b, n) and (b,)",
-        )
-    return functional.cross_entropy(scores, target)
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float = 0.1, cosine: bool = True) -> float:

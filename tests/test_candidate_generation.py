@@ -11,6 +11,7 @@ from torch import nn
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError, PolicyError
 from course.features import Features, example_age, examples
+from course.lessons.candidate_generation import sampled_softmax
 from course.models.bags import Bag
 from course.models.candidate_generation import (
     Batch,
@@ -18,14 +19,7 @@ from course.models.candidate_generation import (
     CandidatePolicy,
     training_set,
 )
-from course.models.softmax import (
-    LAWS,
-    FullSoftmax,
-    HierarchicalSoftmax,
-    SampledSoftmax,
-    full_softmax_loss,
-    sampled_softmax_loss,
-)
+from course.models.softmax import FullSoftmax, SampledSoftmax
 
 
 @functools.cache
@@ -71,17 +65,11 @@ def vectors(n=7, videos=11, dim=4, seed=0):
 # ---------------------------------------------------------------- bags
 
 
-def plain_bag(ids, table, padding, mode):
+def plain_bag(ids, table, padding):
     out = []
     for bag in ids.tolist():
         rows = [table[i] for i in bag if i != padding]
-        if not rows:
-            out.append(torch.zeros(table.shape[1]))
-        elif mode == "max":
-            out.append(torch.stack(rows).max(dim=0).values)
-        else:
-            total = torch.stack(rows).sum(dim=0)
-            out.append(total / len(rows) if mode == "mean" else total)
+        out.append(sum(rows, torch.zeros(table.shape[1])) / max(1, len(rows)))
     return torch.stack(out)
 
 
@@ -89,17 +77,12 @@ IDS = torch.tensor([[0, 3, 3, 5], [2, 5, 5, 5], [5, 5, 5, 5], [4, 1, 0, 2]], dty
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("mode", ["mean", "sum", "max"])
-def test_bag_and_its_gradient_are_those_of_a_plain_loop(mode, sparse):
-    if sparse and mode == "max":
-        with pytest.raises(ConfigError, match="sparse"):
-            Bag(5, 3, mode, sparse)
-        return
+def test_bag_and_its_gradient_are_those_of_a_plain_loop(sparse):
     torch.manual_seed(0)
-    bag = Bag(5, 3, mode, sparse)
+    bag = Bag(5, 3, sparse)
     vector, count = bag(IDS)
     twin = bag.table.weight.detach().clone().requires_grad_()
-    want = plain_bag(IDS, twin, 5, mode)
+    want = plain_bag(IDS, twin, 5)
     torch.testing.assert_close(vector, want)
     assert count.ravel().tolist() == [3, 1, 0, 4]
     upstream = torch.randn(4, 3)
@@ -142,211 +125,34 @@ def test_rows_outside_the_vocabulary_are_refused():
     for row in (-1, 6):
         with pytest.raises(LogError, match=f"row {row}"):
             bag(torch.tensor([[0, row]]))
-    with pytest.raises(ConfigError, match="median"):
-        Bag(5, 3, "median")
 
 
 # ---------------------------------------------------------------- losses
 
 
-def same_loss_and_gradients(loss, twin, *leaves):
-    torch.testing.assert_close(loss, twin)
-    for got, want in zip(
-        torch.autograd.grad(loss, leaves), torch.autograd.grad(twin, leaves), strict=True
-    ):
-        torch.testing.assert_close(got, want)
-
-
-def test_full_softmax_against_a_plain_twin():
-    user, video, label = vectors()
-    terms = []
-    for u, y in zip(user, label, strict=True):
-        odds = torch.stack([torch.exp(u @ v) for v in video])
-        terms.append(-torch.log(odds[y] / odds.sum()))
-    same_loss_and_gradients(
-        full_softmax_loss(user, video, label), torch.stack(terms).mean(), user, video
-    )
-
-
-@pytest.mark.parametrize("corrected", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
-def test_sampled_softmax_against_a_plain_twin(corrected, sparse):
+def test_the_sampled_softmax_is_the_one_that_chapter_03_writes(sparse):
     user, video, label = vectors()
-    negatives = torch.tensor([0, 2, 3, 7, 8])
-    assert set(label.tolist()) & {0, 2, 3, 7, 8}, "no accidental hit in this test"
-    log_q = torch.linspace(-3, 0.5, 11) if corrected else None
-    terms = []
-    for u, y in zip(user, label.tolist(), strict=True):
-        shift = (lambda j: log_q[j]) if corrected else (lambda j: 0.0)
-        right = torch.exp(u @ video[y] - shift(y))
-        wrong = [torch.exp(u @ video[j] - shift(j)) for j in negatives.tolist() if j != y]
-        terms.append(-torch.log(right / (right + sum(wrong))))
-    twin = torch.stack(terms).mean()
-    loss = sampled_softmax_loss(user, video, label, negatives, log_q, sparse=sparse)
-    got = torch.autograd.grad(loss, (user, video), retain_graph=True)
-    want = torch.autograd.grad(twin, (user, video))
+    softmax = SampledSoftmax(np.arange(11, 0, -1), 5)
+    torch.manual_seed(3)
+    negatives = (torch.rand(11) < softmax.expected).nonzero()[:, 0]
+    assert set(label.tolist()) & set(negatives.tolist()), "no accidental hit in this test"
+    twin = sampled_softmax(user, video, label, negatives, softmax.expected.log())
+    torch.manual_seed(3)
+    loss = softmax(user, video, label, sparse)
     torch.testing.assert_close(loss, twin)
+    got, want = (torch.autograd.grad(value, (user, video)) for value in (loss, twin))
     torch.testing.assert_close(got[0], want[0])
     torch.testing.assert_close(got[1].to_dense() if sparse else got[1], want[1])
-
-
-def test_all_videos_as_negatives_is_the_full_softmax():
-    user, video, label = vectors()
-    everything = torch.arange(11)
-    same_loss_and_gradients(
-        sampled_softmax_loss(user, video, label, everything, torch.zeros(11)),
-        full_softmax_loss(user, video, label),
-        user,
-        video,
-    )
-
-
-def z_scores(correct, law, seed=0, draws=4_000, n=32):
-    """How many standard errors the mean gradient lies from 0 where the model is already right.
-
-    Labels come from the model's own probabilities, so an unbiased loss must not move it.
-    """
-    torch.manual_seed(seed)
-    videos = 12
-    bias = torch.linspace(1.5, -1.5, videos)
-    truth = torch.softmax(bias, dim=0)
-    softmax = SampledSoftmax(truth.numpy() * 1e4, 4, law, correct)
-    table = bias[:, None].clone().requires_grad_()
-    one = torch.ones(n, 1)
-    total, square = torch.zeros(videos), torch.zeros(videos)
-    for _ in range(draws):
-        label = torch.multinomial(truth, n, replacement=True)
-        (gradient,) = torch.autograd.grad(softmax(one, table, label), table)
-        total += gradient[:, 0]
-        square += gradient[:, 0] ** 2
-    mean = total / draws
-    return mean / ((square / draws - mean**2) / draws).sqrt()
-
-
-@pytest.mark.parametrize("law", ["popularity", "zipf"])
-def test_corrected_sampling_leaves_the_truth_where_it_is_and_uncorrected_does_not(law):
-    # 12 videos, threshold 4 standard errors: by chance, once in 1,300 times.
-    assert z_scores(True, law).abs().max() < 4
-    wrong = z_scores(False, law, draws=400)
-    # Uncorrected, the popular are drawn too often and pushed down: descent lowers them ...
-    assert wrong[0] > 8
-    assert wrong[6:].max() < -4  # ... and lifts the rare.
-
-
-def test_the_test_of_bias_catches_probabilities_taken_for_expected_counts():
-    """On the negatives alone, a constant in the correction does not drop out."""
-    torch.manual_seed(0)
-    bias = torch.linspace(1.5, -1.5, 12)
-    truth = torch.softmax(bias, dim=0)
-    softmax = SampledSoftmax(truth.numpy() * 1e4, 4, "popularity")
-    table = bias.clone().requires_grad_()
-    gradients = []
-    for _ in range(2_000):
-        label = torch.multinomial(truth, 32, replacement=True)
-        negatives, _ = softmax.draw(label)
-        wrong = (table[negatives] - truth[negatives].log()).expand(32, -1)
-        wrong = wrong.masked_fill(label[:, None] == negatives, -torch.inf)
-        loss = (torch.logaddexp(table[label], wrong.logsumexp(1)) - table[label]).mean()
-        gradients.append(torch.autograd.grad(loss, table)[0])
-    g = torch.stack(gradients)
-    assert (g.mean(0) / (g.std(0) / 2_000**0.5)).abs().max() > 8
-
-
-def test_in_batch_negatives_are_nearly_unbiased_and_far_better_than_uncorrected():
-    # The sample is made of labels of the same batch, so videos do not enter on their own.
-    assert z_scores(False, "in-batch", draws=400).abs().max() > 10
-    assert z_scores(True, "in-batch", draws=400).abs().max() < 4
-
-
-def test_uniform_sampling_needs_no_correction_at_all():
-    user, video, label = vectors()
-    softmax = SampledSoftmax(np.arange(1, 12), 4, "uniform")
-    negatives, log_q = softmax.draw(label)
-    assert (log_q == log_q[0]).all()
-    same_loss_and_gradients(
-        sampled_softmax_loss(user, video, label, negatives, log_q),
-        sampled_softmax_loss(user, video, label, negatives),
-        user,
-        video,
-    )
-
-
-@pytest.mark.parametrize("law", LAWS)
-def test_videos_enter_the_sample_as_often_as_expected(law):
-    torch.manual_seed(1)
-    counts = np.geomspace(2_000, 1, 40)
-    softmax = SampledSoftmax(counts, 10, law)
-    truth = torch.from_numpy(np.maximum(counts, 1))
-    times, draws, sizes = torch.zeros(40), 3_000, []
-    for _ in range(draws):
-        label = torch.multinomial(truth, 4, replacement=True)
-        negatives, log_q = softmax.draw(label)
-        assert len(set(negatives.tolist())) == len(negatives)
-        if law == "in-batch":
-            assert set(negatives.tolist()) == set(label.tolist())
-            negatives = label[:-1].unique()  # what the last row sees besides itself
-        times[negatives] += 1
-        sizes.append(len(negatives))
-    expected = log_q.exp()
-    error = (expected * (1 - expected) / draws).sqrt()
-    assert ((times / draws - expected).abs() < 4.5 * error + 1e-3).all()
-    if law != "in-batch":
-        assert np.mean(sizes) == pytest.approx(10, abs=0.3)
-    if law == "uniform":
-        assert expected.std() < 1e-6
-    else:
-        assert expected[0] > 5 * expected[-1]
-
-
-def test_hierarchical_softmax_against_a_plain_twin_and_sums_to_one():
-    user, video, label = vectors()
-    clusters = np.array([3, 0, 0, 9, 3, 3, 0, 9, 3, 3, 0])
-    softmax = HierarchicalSoftmax(clusters, dim=3)
-    nn.init.normal_(softmax.vectors)
-    names = [0, 3, 9]
-    probability = torch.zeros(len(user), 11)
-    terms = []
-    for r, (u, y) in enumerate(zip(user, label.tolist(), strict=True)):
-        choice = torch.softmax(softmax.vectors @ u, dim=0)
-        for c, name in enumerate(names):
-            inside = np.flatnonzero(clusters == name)
-            within = torch.softmax(video[inside] @ u, dim=0)
-            probability[r, inside] = (choice[c] * within).detach()
-            if clusters[y] == name:
-                terms.append(-torch.log(choice[c] * within[list(inside).index(y)]))
-    got = softmax.log_probability(user, video).exp()
-    torch.testing.assert_close(got, probability)
-    torch.testing.assert_close(got.sum(dim=1), torch.ones(len(user)))
-    same_loss_and_gradients(
-        softmax(user, video, label), torch.stack(terms).mean(), user, video, softmax.vectors
-    )
-
-
-def test_one_cluster_or_one_video_each_is_the_full_softmax():
-    user, video, label = vectors()
-    one = HierarchicalSoftmax(np.zeros(11, int), dim=3)
-    torch.testing.assert_close(
-        one(user, video, label), full_softmax_loss(user, video, label), check_dtype=False
-    )
-    each = HierarchicalSoftmax(np.arange(11), dim=3)
-    each.vectors.data.copy_(video.detach())
-    torch.testing.assert_close(each(user, video, label), full_softmax_loss(user, video, label))
 
 
 def test_softmax_refuses_what_does_not_fit():
     features, _ = data()
     n = len(features.videos)
-    with pytest.raises(ConfigError, match="law='alphabetical'"):
-        SampledSoftmax(features.videos.counts, 5, "alphabetical")
     with pytest.raises(ConfigError, match=f"negatives={n} of {n} videos"):
         SampledSoftmax(features.videos.counts, n)
-    with pytest.raises(ConfigError, match="float64"):
-        HierarchicalSoftmax(np.zeros(3))
-    for wrong in (SampledSoftmax(np.ones(9), 3), HierarchicalSoftmax(np.zeros(9, int))):
-        with pytest.raises(ConfigError, match="made for 9 videos"):
-            CandidateGenerator(features, softmax=wrong)
-    with pytest.raises(ConfigError, match="dim=64"):
-        CandidateGenerator(features, softmax=HierarchicalSoftmax(np.zeros(n, int), dim=32))
+    with pytest.raises(ConfigError, match="made for 9 videos"):
+        CandidateGenerator(features, softmax=SampledSoftmax(np.ones(9), 3))
 
 
 # ---------------------------------------------------------------- the model
@@ -428,16 +234,14 @@ def test_the_seed_decides_the_weights_and_leaves_the_global_stream_alone():
     assert not (a.output.weight == c.output.weight).all()
 
 
-@pytest.mark.parametrize("kind", ["full", "popularity", "in-batch", "clusters", "sparse"])
+@pytest.mark.parametrize("kind", ["full", "sampled", "sparse"])
 def test_training_beats_popularity(kind):
     features, batch = data()
     counts = features.videos.counts
     softmax = {
         "full": None,
-        "popularity": SampledSoftmax(counts, 80, "popularity"),
-        "sparse": SampledSoftmax(counts, 80, "uniform"),
-        "in-batch": SampledSoftmax(counts, law="in-batch"),
-        "clusters": HierarchicalSoftmax(np.arange(len(counts)) % 20),
+        "sampled": SampledSoftmax(counts, 80),
+        "sparse": SampledSoftmax(counts, 80),
     }[kind]
     model = CandidateGenerator(features, depth=0, softmax=softmax, sparse=kind == "sparse")
     train(model, batch)
@@ -503,16 +307,6 @@ def test_vectors_give_the_scores():
     assert model.training, "serving leaves the mode as it was"
     videos[:] = 0
     assert (model.scores(rows) == scores).all(), "what is handed out is a copy"
-
-
-def test_a_tree_has_scores_but_no_vectors_to_search():
-    features, batch = data()
-    n = len(features.videos)
-    model = CandidateGenerator(features, softmax=HierarchicalSoftmax(np.arange(n) % 9))
-    scores = model.scores(batch[torch.arange(6)])
-    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, rtol=1e-4)
-    with pytest.raises(ConfigError, match="no dot product"):
-        model.video_vectors()
 
 
 def test_live_pages_are_allowed_new_to_the_account_and_beat_random():

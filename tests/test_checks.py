@@ -22,11 +22,9 @@ from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MultitaskLoss, Task
 from course.models.position_bias import ClickModel, MainTower, fit_clicks
 from course.models.propensity import click_table, inverse_propensity_loss, posterior
-from course.models.softmax import HierarchicalSoftmax, full_softmax_loss, sampled_softmax_loss
 from course.models.watch_time import best_constant, click_weights, weighted_logistic_loss
 from course.recommender import diversified
 from course.simulator.policies import top
-from course.training import softmax_cross_entropy
 
 N = 6
 RNG = np.random.default_rng(0)
@@ -112,24 +110,6 @@ def test_a_row_beside_a_column_is_refused(name):
         if not torch.is_tensor(given[0]):
             with pytest.raises(CourseError, match="shape"):
                 call(*longer)
-
-
-V, LABEL = torch.randn(9, 4), torch.from_numpy(WHOLE)
-TABLES = {
-    "full softmax": lambda u, y: full_softmax_loss(u, V, y),
-    "sampled softmax": lambda u, y: sampled_softmax_loss(u, V, y, torch.arange(5), torch.zeros(9)),
-    "tree": lambda u, y: HierarchicalSoftmax(np.arange(9) % 2, dim=3)(u, V, y),
-    "cross-entropy": softmax_cross_entropy,
-}
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_labels_that_do_not_fit_their_vectors_are_refused(name):
-    loss, user = TABLES[name], torch.randn(N, 4)
-    assert torch.isfinite(loss(user, LABEL))
-    for label in (LABEL[:, None], LABEL[:-1], LABEL[None]):
-        with pytest.raises(LogError, match="shape"):
-            loss(user, label)
 
 
 @pytest.mark.parametrize(

@@ -193,9 +193,9 @@ def test_python_versions_agree(project, repository):
     [
         "__init__.py",
         "__main__.py",
-        "cli/__init__.py",
-        "cli/bootstrap.py",
-        "cli/commands.py",
+        "workshop/__init__.py",
+        "workshop/bootstrap.py",
+        "workshop/commands.py",
         "errors.py",
         "paths.py",
     ],

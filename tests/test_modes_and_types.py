@@ -10,9 +10,7 @@ from worlds import mini
 
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, MultitaskRanker, SevenTasks
 from course.features import Features, examples
-from course.models.als import als, interactions
 from course.models.candidate_generation import CandidateGenerator, training_set
-from course.models.factorization import MLPCombiner, SoftmaxFactorization, fit_pairs
 from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MixtureOfExperts, MultitaskLoss, SharedBottom, Task
 from course.models.ple import ProgressiveLayers
@@ -25,7 +23,7 @@ from course.models.position_rivals import (
     RegressionEM,
 )
 from course.models.ranking import InputLayer
-from course.models.softmax import FullSoftmax, HierarchicalSoftmax, SampledSoftmax
+from course.models.softmax import FullSoftmax, SampledSoftmax
 from course.models.watch_time import WatchTimeRanker, weighted_logistic_loss
 from course.recommender.multitask import FinalRanker
 from course.training import evaluating, fit, seeded
@@ -82,14 +80,12 @@ def predictors(data, features, batch) -> dict:
     mixture = MixtureOfExperts(inputs.width, TASKS, gate_dropout=0.5)
     ranker, final = MultitaskRanker(inputs, mixture), FinalRanker(data.features, TASKS, K)
     watch, deep = WatchTimeRanker(data.features, (8,)), CandidateGenerator(features)
-    pairs = SoftmaxFactorization(4, 5, 2), MLPCombiner(4, 5, 2, hidden=(3,))
     out = {
         "watch": (watch, lambda: watch.logits(data.test)),
         "final": (final, lambda: final.predict(data.test)),
         "seven": (ranker, lambda: ranker.predict(data.test, data.test_context)),
         "gates": (ranker, lambda: ranker.gates(data.test, data.test_context)),
         "deep": (deep, lambda: deep.scores(batch[torch.arange(20)])),
-        **{f"pairs {i}": (m, lambda m=m: m.scores(np.arange(4))) for i, m in enumerate(pairs)},
     }
     for name, make in MULTITASK.items():
         model = make()
@@ -154,9 +150,7 @@ def test_serving_while_training_changes_nothing():
 
 SOFTMAXES = {
     "full": lambda counts: FullSoftmax(),
-    "uniform": lambda counts: SampledSoftmax(counts, 20),
-    "in-batch": lambda counts: SampledSoftmax(counts, law="in-batch"),
-    "tree": lambda counts: HierarchicalSoftmax(np.arange(len(counts)) % 5, dim=8),
+    "sampled": lambda counts: SampledSoftmax(counts, 20),
 }
 
 
@@ -168,8 +162,6 @@ def test_a_last_batch_of_one_row(kind, next_watch):
     rows = batch[torch.arange(33)]
     history = fit(model.parameter_groups(), lambda i: model.loss(rows[i]), 33, batch=32)
     assert np.isfinite(history.step_losses).all() and len(history.step_losses) == 2
-    if kind == "in-batch":
-        assert history.step_losses[-1] == 0.0, "nothing to be told apart from"
 
 
 def test_a_last_batch_of_one_row_elsewhere():
@@ -187,7 +179,7 @@ def test_a_last_batch_of_one_row_elsewhere():
 
 def trained(data, next_watch) -> dict[str, np.ndarray]:
     features, batch = next_watch
-    table, out = interactions(mini().logs()), {}
+    out = {}
     some = batch[torch.arange(200)]
     for kind, make in SOFTMAXES.items():
         model = CandidateGenerator(
@@ -196,11 +188,6 @@ def trained(data, next_watch) -> dict[str, np.ndarray]:
         with seeded(0):
             fit(model.parameter_groups(), lambda i, m=model: m.loss(some[i]), 200, batch=64)
         out[kind] = model.scores(some)
-    out["ALS"] = als(table, 4, iterations=1)[0]
-    for name, make in (("dot", SoftmaxFactorization), ("MLP", MLPCombiner)):
-        model = make(*table.shape, 4)
-        fit_pairs(model, table, negatives=9, epochs=1)
-        out[name] = model.scores(np.arange(5))
     loss, context = MultitaskLoss(TASKS, data.labels), data.context
     for name, make in (
         ("bottom", lambda w: SharedBottom(w, TASKS, (8,), context=CONTEXT_WIDTH, film=True)),

@@ -37,7 +37,6 @@ def figures():
     return {
         "long_tail": lambda: plots.long_tail(rng.zipf(2, 300), rng.zipf(2, 200)),
         "life_of_a_video": lambda: plots.life_of_a_video(k, k[::-1], curve, "video 3"),
-        "ages_watched": lambda: plots.ages_watched(rng.exponential(9, 500)),
         "position_split": lambda: plots.position_split(curve**1.5, curve**0.5, curve),
         "by_device": lambda: plots.by_device({"phone": curve}, np.stack([curve] * 3)),
         "locally_sparse": lambda: plots.locally_sparse(sparse),

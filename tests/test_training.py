@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course.errors import ConfigError
-from course.training import fit, learning_rate_factor, softmax_cross_entropy
+from course.training import fit, learning_rate_factor
 
 
 def regression(seed=0, rows=200):
@@ -15,14 +15,6 @@ def regression(seed=0, rows=200):
     x, true = torch.randn(rows, 3, generator=rng), torch.tensor([1.0, -2.0, 0.5])
     w = torch.zeros(3, requires_grad=True)
     return w, lambda i: ((x[i] @ w - x[i] @ true) ** 2).mean(), true
-
-
-def test_cross_entropy_by_hand():
-    scores = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0]])
-    # Row 1: the right class has 1 of 4 parts, row 2: 4 of 5.
-    expected = -(math.log(1 / 4) + math.log(4 / 5)) / 2
-    loss = softmax_cross_entropy(scores, torch.tensor([0, 0]))
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
 def test_warm_up_and_cosine_by_hand():

@@ -14,10 +14,10 @@ import numpy as np
 from course.experiments.next_day import NextDay, next_day
 from course.experiments.ranking import HIDDEN, RankerPolicy, fit_pages
 from course.features import RankingFeatures
+from course.lessons.matrix_factorization import als, who_watched_what
 from course.logs import first_watches
 from course.logs.tables import Logs
 from course.metrics import mean_reciprocal_rank, ranks, weighted_per_user_loss
-from course.models.als import als, interactions
 from course.models.ranking import RankingBatch
 from course.models.watch_time import (
     WatchTimeRanker,
@@ -53,8 +53,8 @@ def fit_factors(logs: Logs, first: float, last: float) -> tuple[np.ndarray, np.n
     """Vectors of accounts and videos (ALS) from the watches of some days."""
     w = logs.watches
     rows = w[(w["time"] >= first) & (w["time"] < last)]
-    table = interactions(replace(logs, watches=rows))
-    return als(table, FACTORS, REGULARISATION, ALPHA, ITERATIONS, solver="cg")
+    table = who_watched_what(replace(logs, watches=rows))
+    return als(table, FACTORS, REGULARISATION, ALPHA, ITERATIONS)
 
 
 def factors_found(world: World, vectors: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:

@@ -250,14 +250,6 @@ def _pages(catalogue, shown, record) -> dict[str, float]:
     }
 
 
-def loop(world: World, which=tuple(LEARNED), rounds: int = ROUNDS, days_per_round=DAYS_PER_ROUND,
-         **options) -> pd.DataFrame:  # fmt: skip
-    """Run all arms; see `measures`."""
-    learners = arms(world, which, days_per_round=days_per_round, **options)
-    found = run_rounds(world, learners, rounds=rounds, days_per_round=days_per_round)
-    return measures(world, found.records)
-
-
 def loop_world(seed: int, **dials) -> World:
     """The world of the rounds, with days enough after its log."""
     return simulate(

@@ -26,7 +26,6 @@ from course.recommender import Pool, Recommender, diversified
 from course.simulator.experiment import live_requests
 from course.simulator.feed import respond
 from course.simulator.policies import top
-from course.training import check_number
 from course.world import World
 
 WIDTHS = (10, 20, 40, 80, 160)
@@ -169,25 +168,6 @@ def widths(
 def _of(scores: np.ndarray, videos: np.ndarray) -> np.ndarray:
     taken = np.take_along_axis(scores, np.maximum(videos, 0).astype(np.int64), axis=1)
     return np.where(videos >= 0, taken, -np.inf)
-
-
-def discounted(value: float, milliseconds: float, drop_off: float) -> float:
-    """What a page is worth if a share ``drop_off`` of the people leaves per 100 ms of waiting.
-
-    Raises
-    ------
-    ConfigError
-        For a share outside 0 to 1, or a negative time.
-    """
-    if not 0 <= drop_off <= 1:
-        raise ConfigError(f"drop_off={drop_off!r}", allowed="a share from 0 to 1")
-    check_number("milliseconds", milliseconds, 0.0)
-    return value * (1.0 - drop_off) ** (milliseconds / 100.0)
-
-
-def assumed_ms(cards: float, networks: int = 1) -> float:
-    """Waiting time of a large service for a page, by assumption (see ``MS_PER_CARD``)."""
-    return FIXED_MS + MS_PER_CARD * cards * networks
 
 
 def break_even(small: float, large: float, more_ms: float) -> float:

@@ -43,7 +43,7 @@ def learned(world: World, seed: int, *, epochs: int = 2, **options) -> Candidate
     return fit_candidates(
         features, logs, examples(logs, world.config.days, after=5.0), depth=0, dim=32,
         epochs=epochs, batch=1_024,
-        softmax=SampledSoftmax(counts, 1_000, "popularity"), sparse=True, seed=seed, **options,
+        softmax=SampledSoftmax(counts), sparse=True, seed=seed, **options,
     )  # fmt: skip
 
 

@@ -16,12 +16,11 @@ from course.experiments.next_watch import fit_candidates
 from course.experiments.ranking import fit_pages, fit_ranker
 from course.experiments.seven_tasks import LEARNING_RATE, TASKS, SevenTasks
 from course.features import WARM_UP_DAYS, Features, examples
+from course.lessons.matrix_factorization import als, popularity, who_watched_what
 from course.logs.tables import Logs
 from course.metrics import interval
-from course.models.als import als, interactions
 from course.models.candidate_generation import CandidateGenerator
 from course.models.combination import Combination
-from course.models.factorization import DotProductPolicy, popularity_scores
 from course.models.multitask import MultitaskLoss
 from course.models.position_bias import TABLE_RATE
 from course.models.ranking import RankingBatch
@@ -38,7 +37,8 @@ from course.recommender import (
 )
 from course.retrieval import Index, IndexPolicy
 from course.simulator.experiment import ABResult, clustered_error
-from course.simulator.feed import Requests
+from course.simulator.feed import Policy, Requests
+from course.tasks.next_watch import Moments, policy
 from course.world import World, ab_test
 
 EPOCHS = 1
@@ -193,16 +193,12 @@ def _top(scores, videos, k):
 def policies(system: System) -> dict[str, Callable]:
     """The steps of the course as live policies, by the names of ``STEPS``."""
     world, logs = system.world, system.logs
-    language = logs.users["language"].cat
-    by_language = popularity_scores(logs, 2.0, by_language=True).T
-    speaks = np.eye(len(language.categories))[language.codes.to_numpy()]
     prepared = Prepared(system)
     plain = system.plain or system.final
     rankers = (system.recommender, system.combined(plain), system.whole)
     made = [
         world.random(),
-        DotProductPolicy(speaks, by_language, logs),
-        DotProductPolicy(*als(interactions(logs), 64, 10.0, 3.0, 15, solver="cg"), logs),
+        *tables(logs),
         IndexPolicy(system.deep, Index(system.deep.video_vectors())),
         *(prepared.policy(r) for r in rankers),
         world.oracle("watch"),
@@ -211,6 +207,22 @@ def policies(system: System) -> dict[str, Callable]:
     if system.plain is None:
         out.pop("+ many objectives")
     return out
+
+
+def tables(logs: Logs) -> tuple[Policy, Policy]:
+    """The count of two days in the account's language; and ALS, for who has watched something."""
+    counts, language = popularity(logs, 2.0), logs.users["language"].cat.codes.to_numpy()
+    x, y = als(who_watched_what(logs))
+    known = np.isin(np.arange(len(x)), logs.watches["user_id"])
+
+    def popular(moments: Moments) -> np.ndarray:
+        return counts[language[moments.user]]
+
+    def factorized(moments: Moments) -> np.ndarray:
+        scores = x[moments.user] @ y.T
+        return np.where(known[moments.user][:, None], scores, popular(moments))
+
+    return policy(popular, len(y)), policy(factorized, len(y))
 
 
 def run_steps(system: System, n: int = 1_000, seed: int = 0) -> ABResult:

@@ -8,9 +8,7 @@ from scipy.sparse import csc_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course.errors import ConfigError, LogError
-
-BAGS = ("mean", "sum", "max")
+from course.errors import LogError
 
 
 class _BagSum(torch.autograd.Function):
@@ -46,7 +44,7 @@ def mean_of_bags(table: nn.Embedding, ids: Tensor) -> Tensor:
 
 
 class Bag(nn.Module):
-    """One vector for a bag of ids: the mean, sum or maximum of their embeddings.
+    """One vector for a bag of ids: the mean of their embeddings.
 
     Row ``size`` of the table is padding: the zero vector, without a gradient, and not counted in
     the mean. An empty bag is the zero vector.
@@ -54,17 +52,12 @@ class Bag(nn.Module):
     Parameters
     ----------
     size : ids go from 0 to ``size - 1``
-    mode : {"mean", "sum", "max"}
-    sparse : make sparse gradients, for `torch.optim.SparseAdam` (not with "max")
+    sparse : make sparse gradients, for `torch.optim.SparseAdam`
     """
 
-    def __init__(self, size: int, dim: int, mode: str = "mean", sparse: bool = False):
+    def __init__(self, size: int, dim: int, sparse: bool = False):
         super().__init__()
-        if mode not in BAGS:
-            raise ConfigError(f"bag={mode!r}", allowed=", ".join(BAGS))
-        if sparse and mode == "max":
-            raise ConfigError("bag='max' has no sparse gradients", fix="use sparse=False")
-        self.size, self.mode, self.sparse = size, mode, sparse
+        self.size, self.sparse = size, sparse
         self.table = nn.Embedding(size + 1, dim, padding_idx=size, sparse=sparse)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,11 +72,10 @@ class Bag(nn.Module):
                 )
         count = (ids != self.size).sum(dim=1, keepdim=True)
         weight = self.table.weight
-        if self.mode == "max" or self.sparse or not torch.is_grad_enabled():
-            pad, mode = self.size, "max" if self.mode == "max" else "sum"
+        if self.sparse or not torch.is_grad_enabled():
             out = functional.embedding_bag(
-                ids, weight, mode=mode, padding_idx=pad, sparse=self.sparse
+                ids, weight, mode="sum", padding_idx=self.size, sparse=self.sparse
             )
         else:
             out = _BagSum.apply(weight, ids)
-        return (out / count.clamp(min=1) if self.mode == "mean" else out), count
+        return out / count.clamp(min=1), count

@@ -23,7 +23,7 @@ from course.errors import ConfigError, LogError, PolicyError
 from course.features import CONTEXT, DEMOGRAPHICS, Features, Inputs, sizes
 from course.logs.tables import Logs
 from course.models.bags import Bag
-from course.models.softmax import FullSoftmax, HierarchicalSoftmax
+from course.models.softmax import FullSoftmax
 from course.simulator.feed import Requests
 from course.simulator.policies import top
 from course.training import evaluating, seeded
@@ -93,8 +93,7 @@ class CandidateGenerator(nn.Module):
     depth : number of ReLU layers; 0 = a linear map
     width : of the last ReLU layer; each layer below is twice as wide
     dim : of the embeddings and of the dot products (the vectors have one more number, the bias)
-    bag : {"mean", "sum", "max"}
-    softmax : FullSoftmax (default), SampledSoftmax or HierarchicalSoftmax
+    softmax : FullSoftmax (default) or SampledSoftmax
     sparse : sparse gradients of the large tables, for `torch.optim.SparseAdam`
     seed : of the first weights
 
@@ -112,7 +111,6 @@ class CandidateGenerator(nn.Module):
         depth: int = 1,
         width: int = 256,
         dim: int = 64,
-        bag: str = "mean",
         softmax: nn.Module | None = None,
         sparse: bool = False,
         seed: int = 0,
@@ -127,23 +125,20 @@ class CandidateGenerator(nn.Module):
         self.features, self.signals, self.sparse = features, tuple(signals), sparse
         self.softmax = softmax or FullSoftmax()
         n = len(features.videos)
-        for name in ("q", "cluster"):
-            of = getattr(self.softmax, name, None)
-            if of is not None and len(of) != n:
-                raise ConfigError(
-                    f"The softmax was made for {len(of)} videos", allowed=f"{n}, the vocabulary"
-                )
-        if getattr(self.softmax, "vectors", torch.zeros(1, dim + 1)).shape[1] != dim + 1:
-            raise ConfigError(f"dim={dim} does not fit the softmax", fix="give both the same dim")
+        of = getattr(self.softmax, "expected", None)
+        if of is not None and len(of) != n:
+            raise ConfigError(
+                f"The softmax was made for {len(of)} videos", allowed=f"{n}, the vocabulary"
+            )
         with seeded(seed):
-            self._build(depth, width, dim, bag)
+            self._build(depth, width, dim)
 
-    def _build(self, depth, width, dim, bag) -> None:
+    def _build(self, depth, width, dim) -> None:
         f, concat = self.features, 0
         self.bags, self.codes = nn.ModuleDict(), nn.ModuleDict()
         for name, vocabulary in (("watches", f.videos), ("searches", f.tokens)):
             if name in self.signals:
-                self.bags[name] = Bag(len(vocabulary), dim, bag, self.sparse)
+                self.bags[name] = Bag(len(vocabulary), dim, self.sparse)
                 concat += dim + 1
         tables = {"demographics": ("users", DEMOGRAPHICS), "context": ("watches", CONTEXT)}
         for name, (table, columns) in tables.items():
@@ -232,19 +227,11 @@ class CandidateGenerator(nn.Module):
 
     def video_vectors(self) -> np.ndarray:
         """Video vectors (V, dim + 1) float32; row r is the video ``features.videos.ids[r]``."""
-        if isinstance(self.softmax, HierarchicalSoftmax):
-            raise ConfigError(
-                "A hierarchical softmax is no dot product, so it has no vectors to search",
-                fix="use scores(...), or train with another softmax",
-            )
         return self.output.weight.detach().numpy().copy()
 
     def scores(self, of: Requests | Inputs | Batch) -> np.ndarray:
         """Scores (n, V) float32 of all videos in the vocabulary, higher = more likely next."""
         users, videos = torch.from_numpy(self.user_vectors(of)), self.output.weight.detach()
-        if isinstance(self.softmax, HierarchicalSoftmax):
-            with torch.inference_mode():
-                return self.softmax.log_probability(users, videos).numpy()
         return (users @ videos.T).numpy()
 
 

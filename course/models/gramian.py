@@ -18,7 +18,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from course.errors import ConfigError, LogError
 from course.training import History, check_number, check_whole, fit, seeded
@@ -178,11 +177,6 @@ def fit_context_model(
         model.parameters(), batch_loss, len(label), epochs=epochs, batch=batch, seed=seed,
         learning_rate=learning_rate, progress=progress,
     )  # fmt: skip
-
-
-def mean_squared_score(u: Tensor, v: Tensor) -> Tensor:
-    """The exact gravity of all pairs (n, d) x (m, d), by the identity above."""
-    return functional.relu((gramian(u) * gramian(v)).sum())
 
 
 def _tables(sizes: Sequence[int], dim: int) -> nn.ModuleList:

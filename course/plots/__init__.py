@@ -4,15 +4,6 @@
 draws the figures of one subject.
 """
 
-from course.plots.factorization import (
-    clock_weights,
-    contest,
-    descent,
-    factors_and_regularisation,
-    factors_at,
-    taste_by_history,
-    who_watched_what,
-)
 from course.plots.feedback import (
     bottle_loop,
     bottle_loops,
@@ -35,7 +26,6 @@ from course.plots.labels import (
 from course.plots.ledger import ledger_overview
 from course.plots.live import experiment, funnel_tradeoff, gap_closed, standing
 from course.plots.logs import (
-    ages_watched,
     by_device,
     click_against_satisfaction,
     dials,
@@ -77,16 +67,6 @@ from course.plots.ranking_features import (
     shown_again,
     shown_agains,
     stale_scores,
-)
-from course.plots.retrieval import (
-    expected_by_popularity,
-    probes,
-    pushes,
-    quick_trainings,
-    sampling_laws,
-    serving,
-    step_cost,
-    trained_negatives,
 )
 from course.plots.shapes import diagram, lines, worlds
 from course.plots.signals import (
@@ -140,7 +120,6 @@ __all__ = [
     "COLOURS",
     "Figure",
     "against",
-    "ages_watched",
     "asymmetry",
     "band",
     "beside_the_paper",
@@ -154,25 +133,19 @@ __all__ = [
     "clickbait_strength",
     "clickbait_strengths",
     "clicks_against_minutes",
-    "clock_weights",
     "colour",
     "combination_value",
     "combination_values",
-    "contest",
     "contest_differences",
     "course_steps",
     "depth_by_measure",
     "depth_grid",
-    "descent",
     "diagram",
     "dials",
     "drift_gains",
-    "expected_by_popularity",
     "experiment",
     "experts_and_correlation",
     "experts_at",
-    "factors_and_regularisation",
-    "factors_at",
     "fewer_bits",
     "fewer_bits_at",
     "figure",
@@ -217,16 +190,11 @@ __all__ = [
     "position_split",
     "position_treatments",
     "price_of_quality",
-    "probes",
-    "pushes",
-    "quick_trainings",
     "raw_features",
     "repeats",
-    "sampling_laws",
     "scales",
     "served_age",
     "served_ages",
-    "serving",
     "serving_sweep",
     "show",
     "shown_again",
@@ -234,20 +202,16 @@ __all__ = [
     "source_recall",
     "stale_scores",
     "standing",
-    "step_cost",
     "styled",
     "suspects",
     "system_loop",
     "table1",
-    "taste_by_history",
     "tradeoff",
     "tradeoffs",
-    "trained_negatives",
     "turned_dials",
     "two_questions",
     "two_task_losses",
     "what_depth_is_for",
-    "who_watched_what",
     "winners_and_losers",
     "worlds",
 ]

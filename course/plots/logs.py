@@ -49,22 +49,6 @@ def life_of_a_video(day: np.ndarray, watches: np.ndarray, law: np.ndarray, name:
 
 
 @styled
-def ages_watched(age_days: np.ndarray) -> Figure:
-    """Draw the age of videos at the moment they are watched."""
-    fig, ax = figure(height=3.2)
-    bins = np.arange(0, 61, 1)
-    ax.hist(np.clip(age_days, 0, 60), bins=bins, color=colour("observed"), alpha=0.75)
-    young = (age_days < 7).mean()
-    ax.axvspan(0, 7, color=colour("recent popularity"), alpha=0.15, lw=0)
-    ax.set(
-        xlabel="age of the video when watched (days; 60 = 60 or more)",
-        ylabel="watches",
-        title=f"{young:.0%} of watches go to videos less than a week old",
-    )
-    return fig
-
-
-@styled
 def position_split(
     ctr: np.ndarray, relevance: np.ndarray, seen: np.ndarray, *, title: str = ""
 ) -> Figure:

@@ -21,7 +21,7 @@ from course.logs.tables import Logs
 from course.metrics import hit_rate, mean_reciprocal_rank, ranks
 from course.simulator.experiment import ABResult
 from course.simulator.feed import Policy, Requests
-from course.simulator.policies import top
+from course.simulator.policies import offered, top
 from course.world import World, ab_test
 
 TEST_DAYS = 3.0
@@ -169,23 +169,7 @@ class NextWatch:
 
     def policy(self, scorer: Scorer) -> Policy:
         """Pages of a scorer: its best among what was not watched lately; nothing newer is known."""
-
-        def best(requests: Requests) -> np.ndarray:
-            n = self.videos
-            if requests.candidates is None and requests.slate > n:
-                raise PolicyError(f"A page of {requests.slate} out of {n} videos")
-            # One column for each video there is, and a last one for the "no video" entries (-1).
-            table = np.full((len(requests), max(requests.available, n) + 1), -np.inf)
-            table[:, :n] = scorer(Moments.of_requests(requests))
-            table[np.arange(len(requests))[:, None], requests.recent_videos] = -np.inf
-            offered = requests.candidates
-            if offered is None:
-                everything = np.arange(requests.available, dtype=np.int32)
-                offered = np.broadcast_to(everything, (len(requests), requests.available))
-            own = np.take_along_axis(table, offered.astype(np.int64), axis=1)
-            return top(own, offered, requests.slate)
-
-        return best
+        return policy(scorer, self.videos)
 
     def pages(self, scorer: Scorer, users: Sequence[int], k: int = 10) -> np.ndarray:
         """The k best videos (accounts, k) for some accounts at the moment of the cut, evening."""
@@ -196,3 +180,20 @@ class NextWatch:
         moments = Moments.of_events(self.train, asked)
         scores = np.where(self.hidden(moments), -np.inf, np.asarray(scorer(moments)))
         return top(scores, np.broadcast_to(np.arange(self.videos), scores.shape), k)
+
+
+def policy(scorer: Scorer, videos: int) -> Policy:
+    """Pages of the best of ``videos`` scores, without what was watched lately, for live tests."""
+
+    def best(requests: Requests) -> np.ndarray:
+        if requests.candidates is None and requests.slate > videos:
+            raise PolicyError(f"A page of {requests.slate} out of {videos} videos")
+        # One column for each video there is, and a last one for the "no video" entries (-1).
+        table = np.full((len(requests), max(requests.available, videos) + 1), -np.inf)
+        table[:, :videos] = scorer(Moments.of_requests(requests))
+        table[np.arange(len(requests))[:, None], requests.recent_videos] = -np.inf
+        ids = offered(requests)
+        own = np.take_along_axis(table, ids.astype(np.int64), axis=1)
+        return top(own, ids, requests.slate)
+
+    return best
