@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--no-execute", action="store_true", help="build without outputs")
 
     one = sub.add_parser("simulate", help="make a simulated YouTube and describe it")
-    one.add_argument("size", help="tiny, small or large")
+    one.add_argument("size", help="village, town, city; of the first edition tiny, small, large")
     one.add_argument("--seed", type=int, default=0)
 
     sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)
@@ -124,7 +124,7 @@ def _run(argv: list[str]) -> int:
             world = _later("course", "simulate")(options.size, seed=options.seed)
             print(world)
             return 0
-        module = {"benchmark": "course.benchmark", "reproduce": "course.claims.reproduce"}
+        module = {"benchmark": "course.benchmark", "reproduce": "course.workshop.reproduce"}
         return _later(module[options.command], "main")(argv[1:]) or 0
     except CourseError as error:
         print(error, file=sys.stderr)

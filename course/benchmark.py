@@ -308,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     print(f"{'size':8}{'world, s':>10}{'log rows':>12}{'rows/core-s':>13}{'feed/core-s':>13}")
     for size in arguments.sizes:
-        repeats = 1 if size == "large" else arguments.repeats
+        repeats = 1 if size in ("large", "city") else arguments.repeats
         seconds = world_seconds(size, repeats)
         days = day_speed(size, repeats)
         engine = Engine(WorldConfig.of(size), SEED)

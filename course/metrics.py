@@ -4,8 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
+from course.checks import no_nan, one_each
 from course.errors import LogError
+
+
+def interval(ys: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and half width of the interval over seeds.
+
+    Parameters
+    ----------
+    ys : array, shape (seeds, ...)
+        One row a seed.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    mean, half : arrays, shape (...)
+        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
+        nothing is known about the spread.
+    """
+    ys = np.asarray(ys, dtype=float)
+    if ys.ndim == 0:
+        raise LogError("ys is a single number", allowed="an array with one row a seed")
+    if not 0 < level < 1:
+        raise LogError(f"level is {level}", allowed="a number between 0 and 1")
+    seeds = ys.shape[0]
+    mean = ys.mean(axis=0)
+    if seeds < 2:
+        return mean, np.full_like(mean, np.nan)
+    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
+    return mean, quantile * ys.std(axis=0, ddof=1) / np.sqrt(seeds)
 
 
 def gap_closed(value: float, floor: float, ceiling: float) -> float:
@@ -34,7 +65,17 @@ def recall_at(candidates: np.ndarray, user: np.ndarray, watched: pd.DataFrame) -
     Returns
     -------
     float, or NaN when none of the accounts watched anything
+
+    Raises
+    ------
+    LogError
+        If there is not one account for each row.
     """
+    if np.ndim(candidates) != 2 or np.shape(user) != np.shape(candidates)[:1]:
+        raise LogError(
+            f"candidates have shape {np.shape(candidates)} and users {np.shape(user)}",
+            allowed="(rows, candidates) and (rows,)",
+        )
     pairs = watched[["user_id", "video_id"]].drop_duplicates()
     row_of = pd.Series(np.arange(len(user)), index=user)
     pairs = pairs[pairs["user_id"].isin(row_of.index)]
@@ -56,7 +97,17 @@ def same_video_ratio(impressions: pd.DataFrame) -> pd.Series:
 
     with :math:`n` impressions and :math:`c` clicks of video :math:`v` (the Mantel-Haenszel ratio).
     Videos that never stood at both positions drop out.
+
+    Raises
+    ------
+    LogError
+        If no card stood at position 1: there is nothing to compare with.
     """
+    if not (impressions["position"] == 1).any():
+        raise LogError(
+            "no card stood at position 1", allowed="positions from 1, the top of the page",
+            fix="count positions from 1, and keep the first one in the table",
+        )  # fmt: skip
     table = impressions.groupby(["video_id", "position"])["clicked"].agg(["sum", "count"])
     clicks = table["sum"].unstack(fill_value=0)
     shown = table["count"].unstack(fill_value=0)
@@ -86,14 +137,16 @@ def ranks(scores: np.ndarray, target: np.ndarray, exclude: np.ndarray | None = N
     Raises
     ------
     LogError
-        If a target is not one of the columns, or the shapes do not fit.
+        If a target is not one of the columns, the shapes do not fit, or a score is NaN.
     """
-    scores, target = np.asarray(scores), np.asarray(target)
+    scores, target = no_nan("scores", scores), np.asarray(target)
     if scores.ndim != 2 or target.shape != scores.shape[:1]:
         raise LogError(
             f"scores have shape {scores.shape} and targets {target.shape}",
             allowed="(rows, videos) and (rows,)",
         )
+    if exclude is not None and np.shape(exclude) != scores.shape:
+        raise LogError(f"exclude has shape {np.shape(exclude)}", allowed=f"{scores.shape}")
     if len(target) and not (0 <= target.min() and target.max() < scores.shape[1]):
         raise LogError(
             f"a target is {int(target.max())}", allowed=f"video ids from 0 to {scores.shape[1] - 1}"
@@ -108,14 +161,21 @@ def ranks(scores: np.ndarray, target: np.ndarray, exclude: np.ndarray | None = N
 
 def mean_reciprocal_rank(rank: np.ndarray) -> float:
     """Mean of 1 / rank: the mean average precision when each row has a single target."""
-    return float(np.mean(1.0 / np.asarray(rank)))
+    return float(np.mean(1.0 / _ranks(rank)))
 
 
 def hit_rate(rank: np.ndarray, k: int) -> float:
     """Share of rows whose target stands among the first ``k``: recall at k for single targets."""
     if k < 1:
         raise LogError(f"k is {k}", allowed="1 or more")
-    return float(np.mean(np.asarray(rank) <= k))
+    return float(np.mean(_ranks(rank) <= k))
+
+
+def _ranks(rank) -> np.ndarray:
+    rank = no_nan("ranks", rank)
+    if (rank < 1).any():
+        raise LogError(f"a rank is {rank.min():g}", allowed="1 or more; 1 = best")
+    return rank
 
 
 def weighted_per_user_loss(
@@ -149,12 +209,12 @@ def weighted_per_user_loss(
     ------
     LogError
         If no page has both a clicked card with watch time and an unclicked one, a score is not a
-        number, or a watch time is negative.
+        number, a watch time is negative, or the shapes differ.
     """
-    scores, seconds = np.asarray(scores, float), np.asarray(seconds, float)
+    one_each(scores=scores, clicked=clicked, seconds=seconds, page=page, user=user)
+    scores, seconds = no_nan("scores", scores).astype(float), no_nan("watch times", seconds)
+    seconds = seconds.astype(float)
     clicked, page = np.asarray(clicked, bool), np.asarray(page)
-    if np.isnan(scores).any():
-        raise LogError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN")
     if (seconds < 0).any():
         raise LogError(f"a watch time of {seconds.min()} seconds", allowed="0 or more")
     order = np.argsort(page, kind="stable")
@@ -182,3 +242,18 @@ def weighted_per_user_loss(
     total = np.bincount(account, weights=weight)
     lost = np.bincount(account, weights=wrong * weight)
     return float((lost[total > 0] / total[total > 0]).mean())
+
+
+def popularity_groups(counts: np.ndarray, groups: int = 10) -> np.ndarray:
+    """Group (n,) int of each video: each holds the same share of all watches, group 0 the rarest.
+
+    Parameters
+    ----------
+    counts : (n,) how often each was watched
+    groups : how many; there may be fewer where single videos hold more than a share
+    """
+    order = np.argsort(counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    group = np.empty(len(counts), np.int64)
+    group[order] = np.minimum(groups * before // np.sum(counts), groups - 1)
+    return group

@@ -2,49 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from course.errors import ConfigError
-from course.pages import Card, thumbnail, title_for
+from course.pages import Card, picture_words, thumbnail
 from course.plots.live import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
-from course.simulator.feed import Requests
+from course.simulator.feed import Requests, named, rank
 from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, channel_name
+from course.simulator.oracle import value
 from course.simulator.streams import generator
-from course.simulator.truth import value
 from course.widgets import Deal
 from course.world import World
-
-LOUD = 2.5
-"""Clickbait (in sd) from which a thumbnail is as loud as it gets."""
 
 
 def cards(world: World, videos, time: float | None = None) -> list[Card]:
     """Cards of videos as a page shows them at a time (days; default: the end of the log).
 
-    Titles and thumbnails are made up. They show topic, format and loudness, nothing else.
+    Titles and thumbnails are those of ``world.content``.
     """
-    c, end = world.engine.catalogue, world.config.days if time is None else time
+    c, content = world.engine.catalogue, world.content
+    end = world.config.days if time is None else time
     views = world.engine.memory.video_watches
-    made = []
-    for video in np.asarray(videos).tolist():
-        loud = float(np.clip(c.clickbait[video] / LOUD, 0, 1))
-        topic, form = int(c.topic[video]), int(c.format[video])
-        made.append(
-            Card(
-                video_id=video,
-                title=title_for(topic, form, int(c.language[video]), video, clickbait=loud),
-                channel=channel_name(int(c.channel[video])),
-                duration_seconds=float(c.seconds[video]),
-                age_days=max(0.0, end - float(c.uploaded[video])),
-                views=int(views[video]),
-                thumbnail=thumbnail(topic, form, video, clickbait=loud),
-            )
+    videos = np.asarray(videos).astype(int)
+    return [
+        Card(
+            video_id=video,
+            title=title,
+            channel=channel_name(int(c.channel[video])),
+            duration_seconds=float(c.seconds[video]),
+            age_days=max(0.0, end - float(c.uploaded[video])),
+            views=int(views[video]),
+            thumbnail=thumbnail(content, video),
+            picture=picture_words(content, video),
         )
-    return made
+        for video, title in zip(videos.tolist(), content.titles(videos), strict=True)
+    ]
 
 
 def home_request(world: World, rng: np.random.Generator) -> tuple[Situation, Requests]:
@@ -146,8 +142,11 @@ class Rounds:
     def _rival_page(self, asked, videos) -> tuple[int, ...]:
         if self.rival is None:
             return ()
-        ranking = np.asarray(self.rival(asked, videos[None, :]))
-        return tuple(ranking[0, : self.picks].tolist())
+        at = (asked.candidates[0, :, None] == videos).argmax(axis=0)
+        cards = ("candidates", "nominators", "previous_impressions")
+        few = replace(asked, slate=self.picks, **{n: getattr(asked, n)[:, at] for n in cards})
+        page = rank(named(lambda own: self.rival(own, own.candidates), "the rival"), few)
+        return tuple(page[0].tolist())
 
     def _values(self, secret: Secret, picks):
         place = {video: i for i, video in enumerate(secret.videos.tolist())}

@@ -11,30 +11,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
-from course.errors import ConfigError
+from course.errors import ConfigError, LogError
 
 _GROUP_KEYS = ("params", "lr", "weight_decay", "sparse")
-
-
-@dataclass(frozen=True)
-class EarlyStop:
-    """Stop when a held-out loss has not improved for some epochs, and go back to the best one.
-
-    Parameters
-    ----------
-    measure : function () -> float, called after each epoch; lower is better
-    patience : int, how many epochs in a row may pass without improvement
-    """
-
-    measure: Callable[[], float]
-    patience: int = 1
 
 
 @dataclass
@@ -46,15 +34,11 @@ class History:
     losses : list of float, mean loss over the examples of each epoch, as met during it
     step_losses : list of float, loss of each batch
     seconds : list of float, wall seconds of each epoch
-    held_out : list of float, what `EarlyStop` measured after each epoch; empty without it
-    best_epoch : int, the epoch (from 0) whose weights the model has now
     """
 
     losses: list[float] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    held_out: list[float] = field(default_factory=list)
-    best_epoch: int = 0
 
 
 def softmax_cross_entropy(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -69,6 +53,11 @@ def softmax_cross_entropy(scores: torch.Tensor, target: torch.Tensor) -> torch.T
     -------
     float scalar, in nats
     """
+    if scores.dim() != 2 or target.shape != scores.shape[:1]:
+        raise LogError(
+            f"scores have shape {tuple(scores.shape)} and targets {tuple(target.shape)}",
+            allowed="(b, n) and (b,)",
+        )
     return functional.cross_entropy(scores, target)
 
 
@@ -103,7 +92,6 @@ def fit(
     warmup: float = 0.1,
     cosine: bool = True,
     progress: Callable[[int, int, float], object] | None = None,
-    early_stop: EarlyStop | None = None,
 ) -> History:
     """Minimise a loss with Adam, in batches, in a new random order at each epoch.
 
@@ -122,7 +110,6 @@ def fit(
     learning_rate : float, for groups without their own
     warmup, cosine : see `learning_rate_factor`; ``warmup`` is a share of all steps
     progress : called after each step with (steps done, steps in all, loss)
-    early_stop : EarlyStop
 
     Raises
     ------
@@ -134,13 +121,11 @@ def fit(
     check_whole("seed", seed, 0)
     if not 0 <= warmup < 1:
         raise ConfigError(f"warmup={warmup!r}", allowed="a share of the steps, from 0 to below 1")
-    if early_stop is not None:
-        check_whole("patience", early_stop.patience, 1)
-    optimizers, tensors = _optimizers(parameters, learning_rate)
+    optimizers = _optimizers(parameters, learning_rate)
     order_of = torch.Generator().manual_seed(int(seed))
     steps = epochs * math.ceil(n_examples / batch)
-    history, best = History(), None
-    for epoch in range(epochs):
+    history = History()
+    for _ in range(epochs):
         start, total = time.perf_counter(), 0.0
         for rows in torch.randperm(n_examples, generator=order_of).split(batch):
             factor = learning_rate_factor(len(history.step_losses), steps, warmup, cosine)
@@ -156,22 +141,39 @@ def fit(
                 progress(len(history.step_losses), steps, loss)
         history.losses.append(total / n_examples)
         history.seconds.append(time.perf_counter() - start)
-        history.best_epoch = epoch
-        if early_stop is None:
-            continue
-        history.held_out.append(float(early_stop.measure()))
-        if math.isnan(history.held_out[-1]):
-            raise ConfigError(f"The held-out loss is nan after epoch {epoch + 1} of {epochs}")
-        history.best_epoch = int(np.argmin(history.held_out))
-        if history.best_epoch == epoch:
-            best = [tensor.detach().clone() for tensor in tensors]
-        elif epoch - history.best_epoch >= early_stop.patience:
-            break
-    if best is not None and history.best_epoch < len(history.losses) - 1:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, best, strict=True):
-                tensor.copy_(value)
     return history
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model predicts: no drop-out, no gradients. Afterwards each part is as it was.
+
+    So a model may be asked in the middle of its training, from ``progress`` for instance.
+    """
+    found = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in found:
+            part.training = training
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, torch draws from ``seed`` and makes float32; afterwards both are as they were.
+
+    The course's inputs are float32, so its weights are, too, whatever the reader's default is.
+    """
+    default = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed))
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 def check_whole(name: str, value: object, low: int) -> None:
@@ -200,12 +202,12 @@ def _step(optimizers, batch_loss, rows, factor) -> float:
 
 
 def _optimizers(parameters, learning_rate):
-    """Adam for dense groups and SparseAdam for sparse ones, and all tensors in one list."""
+    """Adam for dense groups, SparseAdam for sparse ones."""
     given = list(parameters)
     if not given:
         raise ConfigError("There is nothing to learn", allowed="at least one tensor")
     groups = given if isinstance(given[0], Mapping) else [{"params": given}]
-    dense, sparse, tensors = [], [], []
+    dense, sparse = [], []
     for group in groups:
         unknown = sorted(set(group) - set(_GROUP_KEYS))
         if "params" not in group or unknown:
@@ -216,7 +218,6 @@ def _optimizers(parameters, learning_rate):
         own = {"params": list(group["params"]), "lr": group.get("lr", learning_rate)}
         check_number("learning rate", own["lr"], 0.0)
         own["full_lr"] = own["lr"]
-        tensors += own["params"]
         if not group.get("sparse", False):
             dense.append({**own, "weight_decay": group.get("weight_decay", 0.0)})
         elif group.get("weight_decay"):
@@ -232,4 +233,4 @@ def _optimizers(parameters, learning_rate):
         optimizers.append(torch.optim.Adam(dense, lr=learning_rate, fused=True))
     if sparse:
         optimizers.append(torch.optim.SparseAdam(sparse, lr=learning_rate))
-    return optimizers, tensors
+    return optimizers

@@ -11,6 +11,7 @@ calls read it back.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from course.logs.tables import Logs, from_record
 from course.paths import cache_dir
 from course.simulator import experiment, rounds
 from course.simulator.config import WorldConfig
+from course.simulator.content import Content, build_content
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import Policy
-from course.simulator.policies import OraclePolicy, PastRanking, RandomPolicy
+from course.simulator.oracle import OraclePolicy
+from course.simulator.policies import PastRanking, RandomPolicy
 from course.simulator.truth import Truth
 
 
@@ -50,9 +53,15 @@ class World:
         c = self.config
         return f"World({c.users:,} accounts, {c.videos:,} videos, {c.days} days, seed {self.seed})"
 
+    @functools.cached_property
+    def content(self) -> Content:
+        """Titles and thumbnails of all videos."""
+        return build_content(self.config.content, self.engine.catalogue, self.seed)
+
     def logs(self) -> Logs:
-        """What the platform observed."""
-        return Logs(**{name: self._tables[name] for name in OBSERVED})
+        """What the platform observed: tables of the caller's own, to be changed at will."""
+        tables = {name: self._tables[name].copy() for name in OBSERVED}
+        return Logs(**tables, _content=self.content)
 
     def true_table(self, of: str) -> pd.DataFrame:
         """True columns, row-aligned with a table of the log (for evaluation only).
@@ -64,10 +73,14 @@ class World:
         name = f"truth_{of}"
         if name not in SCHEMA:
             raise ConfigError(f"There is no truth about {of!r}", allowed=", ".join(OBSERVED))
-        return self._tables[name]
+        return self._tables[name].copy()
 
     def oracle(self, objective: str = "watch") -> OraclePolicy:
-        """The ceiling: ranks by the truth ("watch", "click" or "satisfaction")."""
+        """The best pages by the truth, for one outcome of `ab_test` ("clicks", "satisfied", ...).
+
+        Its ``ceiling(requests)`` says what no page exceeds. "watch", "click" and "satisfaction" are
+        the first edition's names: they rank by minutes, clicks, satisfied watches.
+        """
         return OraclePolicy(self.engine.behaviour, self.engine.memory, objective)
 
     def past_ranking(self) -> PastRanking:
@@ -91,8 +104,11 @@ def simulate(
 
     Parameters
     ----------
-    size : {"tiny", "small", "large"} or WorldConfig
-    seed : int, at least 0; the same seed and dials give byte-identical logs
+    size : a name in ``course.simulator.config.SIZES``, such as "town", or a WorldConfig
+    seed : int, at least 0; the same seed and dials give the same logs, byte for byte on one kind
+        of processor. Another one may round the last digit of a float32 otherwise: then who does
+        what and when, what is shown and clicked, and every other id, count and label are equal,
+        and seconds watched (and the truth's probabilities and seconds) within 1e-6 of themselves.
     cache : True = the course's cache folder, False = keep nothing, or a folder
     recommend : False = a world in which the feed shows nothing
     **dials : any field of WorldConfig, such as ``clickbait=0`` or ``position_bias=2``

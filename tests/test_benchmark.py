@@ -9,7 +9,7 @@ def test_core_seconds_measures_work():
     def work():
         sum(range(200_000))
 
-    assert 0 < benchmark.core_seconds(work, repeats=3) < 5
+    assert benchmark.core_seconds(work, repeats=3) > 0
 
 
 def test_it_prints_every_figure(capsys, cache):

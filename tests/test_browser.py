@@ -20,6 +20,9 @@ CHAPTERS = browser_lab.CHAPTERS[:6]
 CELLS = [
     "import numpy as np\n"
     "from course import pages, plots, widgets\n"
+    "from course.simulator.catalogue import build_catalogue\n"
+    "from course.simulator.config import WorldConfig\n"
+    "from course.simulator.content import build_content\n"
     "from course.simulator.names import channel_name",
     "asked = widgets.predict('demo', 'What does a higher frequency give?',\n"
     "                        ['more waves', 'fewer waves'])\n"
@@ -36,10 +39,11 @@ CELLS = [
     "widgets.sliders(wave, frequency=widgets.IntSlider(1, 9, 1, 3, 'waves per second'),\n"
     "                shape=['sine', 'square'], grid=True)",
     "asked.beside('More <b>waves</b>.')",
+    "content = build_content(1.0, build_catalogue(WorldConfig.of('tiny'), 7), 7)\n"
     "def deal(number):\n"
     "    cards = [\n"
-    "        widgets.Card(k, pages.title_for(k, k % 6, 0, k + number), channel_name(k), 95 * k,\n"
-    "                     k**1.5, 3**k, pages.thumbnail(k, k % 6, k + number, clickbait=k / 12))\n"
+    "        widgets.Card(k, content.titles([k + number])[0], channel_name(k), 95 * k,\n"
+    "                     k**1.5, 3**k, pages.thumbnail(content, k + number))\n"
     "        for k in range(12)\n"
     "    ]\n"
     "    return widgets.Deal(f'<b>Viewer {number}</b> watched two videos on baking.', cards)\n"

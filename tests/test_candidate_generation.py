@@ -16,7 +16,6 @@ from course.models.candidate_generation import (
     Batch,
     CandidateGenerator,
     CandidatePolicy,
-    nearest,
     training_set,
 )
 from course.models.softmax import (
@@ -396,17 +395,11 @@ def test_age_enters_as_three_powers():
     torch.testing.assert_close(concat, torch.stack([a, a**2, a.sqrt()], dim=1))
 
 
-def test_depth_0_is_linear_and_a_skip_adds_a_linear_map():
-    features, batch = data()
-    plain = CandidateGenerator(features, depth=0, norm=False).eval()
+def test_depth_0_is_linear():
+    plain = CandidateGenerator(data()[0], depth=0).eval()
     x = torch.randn(3, plain.tower[0].in_features)
     total = plain.tower(x[:1] + x[1:2]) - plain.tower(x[:1]) - plain.tower(x[1:2])
     torch.testing.assert_close(total, -plain.tower(torch.zeros_like(x[:1])), atol=1e-4, rtol=1e-4)
-    skip = CandidateGenerator(features, depth=1, skip=True).eval()
-    rows = batch[torch.arange(5)]
-    x = skip.norm(skip.concatenated(rows))
-    torch.testing.assert_close(skip(rows)[:, :-1], skip.tower(x) + x @ skip.skip.weight.T)
-    assert CandidateGenerator(features, depth=1).skip is None
 
 
 def test_only_the_chosen_signals_are_read():
@@ -484,7 +477,7 @@ def test_a_small_last_batch_does_not_shift_what_is_served():
 
 def test_each_parameter_is_in_one_group():
     features, _ = data()
-    for options in ({"depth": 0}, {"depth": 2, "skip": True}, {"sparse": True}):
+    for options in ({"depth": 0}, {"depth": 2}, {"sparse": True}):
         model = CandidateGenerator(features, softmax=SampledSoftmax(features.videos.counts, 9),
                                    **options)  # fmt: skip
         groups = model.parameter_groups(0.5, 0.25)
@@ -501,32 +494,15 @@ def test_each_parameter_is_in_one_group():
 # ---------------------------------------------------------------- serving
 
 
-def test_vectors_give_the_scores_and_nearest_gives_the_best():
+def test_vectors_give_the_scores():
     model, (_, batch) = trained().train(), data()
     rows = batch[torch.arange(40)]
     users, videos = model.user_vectors(rows), model.video_vectors()
     scores = model.scores(rows)
     np.testing.assert_allclose(users @ videos.T, scores, rtol=1e-4, atol=1e-4)
-    best = nearest(users, videos, 5)
-    np.testing.assert_array_equal(best, np.argsort(-scores, axis=1, kind="stable")[:, :5])
-    exclude = np.zeros(scores.shape, bool)
-    exclude[np.arange(40), best[:, 0]] = True
-    np.testing.assert_array_equal(nearest(users, videos, 4, exclude), best[:, 1:])
     assert model.training, "serving leaves the mode as it was"
     videos[:] = 0
     assert (model.scores(rows) == scores).all(), "what is handed out is a copy"
-
-
-def test_nearest_refuses_too_many_and_the_wrong_dimension():
-    users, videos = np.ones((2, 3), np.float32), np.ones((5, 3), np.float32)
-    assert nearest(users, videos, 5).shape == (2, 5)
-    for k in (0, 6):
-        with pytest.raises(ConfigError, match=f"k={k} of 5 videos"):
-            nearest(users, videos, k)
-    with pytest.raises(ConfigError, match="k=5 of 4"):
-        nearest(users, videos, 5, np.eye(2, 5, dtype=bool))
-    with pytest.raises(ConfigError, match=r"\(2, 2\) and videos \(5, 3\)"):
-        nearest(users[:, :2], videos, 1)
 
 
 def test_a_tree_has_scores_but_no_vectors_to_search():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from course.errors import ConfigError, CourseError
-from course.simulator.config import SIZES, WorldConfig
+from course.simulator.config import SECOND_EDITION, SIZES, WorldConfig
 from course.world import simulate
 
 FIELDS = dataclasses.fields(WorldConfig)
@@ -30,9 +30,19 @@ def test_unknown_size(size):
 
 
 def test_sizes_are_possible():
-    assert set(SIZES) == {"tiny", "small", "large"}
+    assert list(SIZES) == ["tiny", "small", "large", "village", "town", "city"]
     for size in SIZES:
         assert WorldConfig.of(size).users == SIZES[size]["users"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("tiny", "village"), ("small", "town"), ("large", "city")]
+)
+def test_the_second_edition_is_the_first_with_later_laws(old, new):
+    later = {spec.name: spec.default for spec in FIELDS if spec.metadata.get("edition") == 2}
+    assert set(SECOND_EDITION) <= set(later) and set(later.values()) == {0.0}
+    assert WorldConfig.of(old) == WorldConfig.of(new, **later)
+    assert WorldConfig.of(new) == WorldConfig.of(old, **SECOND_EDITION) != WorldConfig.of(old)
 
 
 def test_unknown_dial_gets_a_suggestion():

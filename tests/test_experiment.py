@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,17 @@ from worlds import mini, pages, situations, tiny
 
 from course.errors import ConfigError, PolicyError
 from course.simulator import experiment
-from course.simulator.experiment import OUTCOMES, PAGE, clustered_error, page_outcomes
-from course.simulator.feed import respond
+from course.simulator.experiment import (
+    OUTCOMES,
+    PAGE,
+    clustered_error,
+    live_requests,
+    page_outcomes,
+)
+from course.simulator.feed import rank, respond
+from course.simulator.oracle import OBJECTIVES, Cards
+from course.simulator.oracle import value as true_value
+from course.simulator.policies import offered, top
 from course.world import ab_test
 
 
@@ -156,6 +167,97 @@ def test_every_objective_has_its_own_oracle():
         assert expected[metric[goal]].idxmax() == goal
 
 
+def length_only(world):
+    def shortest(requests):
+        videos = offered(requests)
+        return top(-world.engine.catalogue.seconds[videos], videos, requests.slate)
+
+    return shortest
+
+
+class Perturbed:
+    """The oracle's candidates by value times noise: close to the best pages, and around them."""
+
+    def __init__(self, world, objective, noise, seed):
+        self.world, self.objective, self.noise, self.seed = world, objective, noise, seed
+
+    def __call__(self, requests):
+        videos, engine = offered(requests), self.world.engine
+        s = engine.behaviour.situation(requests.user, requests.time, requests.device)
+        score = true_value(engine.behaviour, engine.memory, s, videos, self.objective)
+        rng = np.random.default_rng(self.seed)
+        score = score * np.exp(self.noise * rng.normal(size=score.shape))
+        return top(score, videos, requests.slate)
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.0])
+@pytest.mark.parametrize("truth", ["examination", "additive"])
+class TestCeiling:
+    """No page is worth more than the ceiling of a measure, in exact expectation."""
+
+    def test_nobody_exceeds_it(self, truth, budget):
+        world = mini(bias_truth=truth, time_budget=budget)
+        arms = {**policies(world), "length": length_only(world)}
+        arms |= {goal: world.oracle(goal) for goal in OBJECTIVES}
+        arms |= {f"{goal} {noise}": Perturbed(world, goal, noise, i)
+                 for i, goal in enumerate(OBJECTIVES) for noise in (0.1, 0.5)}  # fmt: skip
+        for surface, candidates in (("home", "nominated"), ("up_next", "catalogue")):
+            result = ab_test(world, arms, n=100, surface=surface, candidates=candidates)
+            _, asked = live_requests(world.engine, 100, 0, surface, candidates)
+            for goal in OBJECTIVES:
+                most, sign = world.oracle(goal).ceiling(asked), -1 if goal == "dismissals" else 1
+                for name, values in result.per_page.items():
+                    assert (sign * values[goal][1] - most).max() < 1e-9, (goal, name)
+                own = sign * result.per_page[goal][goal][1].mean()
+                if budget and goal == "completions":  # the bound gives each card all the time
+                    assert own > 0.7 * most.mean()
+                elif budget and goal == "watch_minutes":
+                    assert own > (0.999 if truth == "examination" else 0.98) * most.mean()
+                else:
+                    assert own == pytest.approx(most.mean(), rel=1e-6)
+
+    def test_against_all_pages_of_a_few_cards(self, truth, budget):
+        world = mini(bias_truth=truth, time_budget=budget, click_rate=0.3)
+        b, memory = world.engine.behaviour, world.engine.memory
+        s, shown = situations(world, 25), pages(world, 25, 6)
+        orders = np.array(list(itertools.permutations(range(6), 3)))
+        everything = np.repeat(np.arange(25), len(orders))
+        tried = np.take_along_axis(shown[everything], np.tile(orders, (25, 1)), axis=1)
+        f = respond(b, memory, s.rows(everything), everything, tried, world.seed)
+        for goal in OBJECTIVES:
+            cards, sign = Cards(b, memory, s, shown, goal), -1 if goal == "dismissals" else 1
+            unit = 60 if goal == "watch_minutes" else 1
+            best = (sign * page_outcomes(f)[goal][1]).reshape(25, -1).max(axis=1)
+            found, bound = cards.plan(3)
+            assert (best <= bound / unit + 1e-9).all(), goal
+            if goal == "watch_minutes":
+                assert (cards.minutes(found) <= best + 1e-6).all()
+                assert (bound / 60 < 1.05 * best).all()
+                np.testing.assert_allclose(cards.minutes(cards.best(3)), best, rtol=0.01)
+            elif goal != "completions" or not budget:
+                np.testing.assert_allclose(bound, best, rtol=1e-6)
+
+
+def test_live_requests_are_those_of_the_experiment():
+    world = mini()
+    for surface, candidates in (("home", "nominated"), ("up_next", "catalogue")):
+        seen = []
+
+        def spy(requests, seen=seen):
+            seen.append(requests)
+            return offered(requests)[:, : requests.slate]
+
+        ab_test(world, {"spy": spy}, n=40, seed=3, surface=surface, candidates=candidates, visits=2)
+        for visit, asked in enumerate(seen):
+            situation, again = live_requests(world.engine, 40, 3, surface, candidates, visit)
+            for name in ("request", "user", "time", "query_video"):
+                np.testing.assert_array_equal(getattr(asked, name), getattr(again, name))
+            assert (situation.time == again.time).all()
+        assert (seen[0].candidates is None) == (candidates == "catalogue")
+        some = seen[0].rows(slice(5, 9))
+        assert len(some) == 4 and (some.user == seen[0].user[5:9]).all() and some.slate == 10
+
+
 def test_expectation_is_the_mean_of_many_replicates():
     world = tiny()
     b, memory = world.engine.behaviour, world.engine.memory
@@ -296,12 +398,22 @@ class TestRequests:
 
         def last(requests):
             assert requests.candidates is None and requests.previous_impressions is None
-            return np.tile(requests.available - 1 - np.arange(5), (len(requests), 1))
+            return np.tile(requests.available - 1 - np.arange(10), (len(requests), 1))
 
         result = ab_test(world, {"last": last, "random": world.random()}, n=50,
                          candidates="catalogue")  # fmt: skip
-        assert result.pages["last"].shape == (50, 5)
+        assert result.pages["last"].shape == (50, 10)
         assert cells(result, "expected")["last", "age_days"] < 2
+
+    def test_shorter_pages(self):
+        """A page of three is the top of a page of ten, and a short answer has to be asked for."""
+        arms = {"oracle": mini().oracle()}
+        ten, three = (ab_test(mini(), arms, n=50, slate=k).pages["oracle"] for k in (10, 3))
+        np.testing.assert_array_equal(three, ten[:, :3])
+        three = {"short": lambda requests: requests.candidates[:, :3]}
+        assert ab_test(mini(), three, n=50, slate=3).pages["short"].shape == (50, 3)
+        with pytest.raises(PolicyError, match=r"'short' returned an array of shape \(50, 3\)"):
+            ab_test(mini(), three, n=50)
 
 
 class TestReadOuts:
@@ -326,6 +438,8 @@ class TestReadOuts:
         assert cells(result, "expected")["random", "fresh_share"] == pytest.approx((age < 7).mean())
         coverage = len(np.unique(shown)) / c.available(world.config.days)
         assert cells(result, "expected")["random", "coverage"] == pytest.approx(coverage)
+        length = cells(result, "expected")["random", "length_minutes"]
+        assert length == pytest.approx(c.seconds[shown].mean() / 60)
 
     @pytest.mark.parametrize("segment", ["device", "language", "account"])
     def test_segments(self, segment):
@@ -356,6 +470,8 @@ class TestBadArguments:
             ({"n": True}, "n=True"),
             ({"seed": -1}, "seed=-1"),
             ({"visits": 0}, "visits=0"),
+            ({"slate": 0}, "slate=0"),
+            ({"slate": 31}, "slate=31"),
             ({"surface": "search"}, "up_next"),
             ({"candidates": "all"}, "catalogue"),
         ],
@@ -377,6 +493,36 @@ class TestBadArguments:
     def test_a_policy_that_misbehaves(self):
         with pytest.raises(PolicyError, match="shape"):
             ab_test(mini(), {"odd": lambda requests: requests.candidates[:, 0]}, n=30)
+
+    @pytest.mark.parametrize("name", ["time", "user"])
+    def test_a_policy_cannot_change_what_others_get(self, name):
+        def vandal(requests):
+            getattr(requests, name)[:] = 0
+            return requests.candidates[:, : requests.slate]
+
+        with pytest.raises(PolicyError, match=f"'first' changed requests.{name} in place"):
+            ab_test(mini(), {"first": vandal, "oracle": mini().oracle()}, n=50)
+
+        def hidden(requests):  # swallows what it finds, and tells nobody
+            with contextlib.suppress(PolicyError):
+                rank(vandal, requests)
+            return mini().random()(requests)
+
+        alone, beside = (
+            ab_test(mini(), {**arms, "oracle": mini().oracle()}, n=50, visits=2)
+            for arms in ({}, {"hidden": hidden})
+        )
+        pd.testing.assert_frame_equal(alone.requests, beside.requests)
+        for metric in OUTCOMES:
+            one, two = (r.per_page["oracle"][metric] for r in (alone, beside))
+            np.testing.assert_array_equal(one, two)
+
+    def test_one_that_raises_goes_by_its_name_in_the_test(self):
+        def unlucky(requests):
+            raise ZeroDivisionError("no luck")
+
+        with pytest.raises(PolicyError, match="'mine' failed: ZeroDivisionError: no luck"):
+            ab_test(mini(), {"fine": mini().random(), "mine": unlucky}, n=30)
 
     def test_nobody_is_active(self):
         with pytest.raises(ConfigError, match="sessions_per_day"):

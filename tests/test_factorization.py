@@ -76,15 +76,10 @@ def separation(scores, table, own):
 
 def test_interactions_by_hand():
     logs = tiny().logs()
-    w = logs.watches
-    pairs, watches, done = (interactions(logs, c) for c in ("pairs", "watches", "completed"))
+    w, pairs = logs.watches, interactions(logs)
     assert pairs.shape == (len(logs.users), len(logs.videos)) and pairs.dtype == np.float32
     assert set(pairs.data) == {1.0} and pairs.nnz == len(w.groupby(["user_id", "video_id"]))
-    assert watches.sum() == len(w) and watches.nnz == pairs.nnz and watches.data.max() > 1
-    assert done.sum() == w["completed"].sum()
-    user, video = w[["user_id", "video_id"]].iloc[5]
-    mine = w[(w["user_id"] == user) & (w["video_id"] == video)]
-    assert watches[user, video] == len(mine) and done[user, video] == mine["completed"].sum()
+    assert (pairs[w["user_id"], w["video_id"]] == 1).all()
 
 
 def test_popularity_by_hand():
@@ -104,8 +99,6 @@ def test_popularity_by_hand():
 
 def test_tables_of_nothing_are_refused():
     logs = tiny().logs()
-    with pytest.raises(ConfigError, match="count='likes'"):
-        interactions(logs, "likes")
     with pytest.raises(LogError, match="no watches"):
         interactions(logs.before(-1.0))
     with pytest.raises(LogError, match="no watches"):

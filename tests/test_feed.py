@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import logit
 from worlds import MINI, mini, pages, situations, tiny
 
 from course.errors import PolicyError
-from course.simulator.behaviour import EXAMINATION_EXPONENT
+from course.simulator import laws
+from course.simulator.behaviour import EXAMINATION_EXPONENT, intent_stress
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
-from course.simulator.feed import Feedback, rank, respond
-from course.simulator.streams import coins
+from course.simulator.feed import Feedback, named, rank, respond
+from course.simulator.oracle import Cards
+from course.simulator.streams import coins, generator
 
 REQUESTS = 12_000
 
@@ -298,6 +302,88 @@ class TestDials:
         assert slopes[1.0] - slopes[0.0] == pytest.approx(0.6, abs=0.15)
 
 
+class TestBudgetOfTime:
+    DIALS = {"click_rate": 0.3, "time_budget": 1.0}
+
+    @pytest.mark.parametrize("truth", ["examination", "additive"])
+    def test_expectations_of_each_place(self, truth):
+        _, s, _, _, f = answered(**self.DIALS, bias_truth=truth)
+        mean = f.p_click * f.expected_seconds
+        for device in range(3):
+            rows = s.device == device
+            error = (f.watched_seconds - mean)[rows]
+            # Whoever has no time left watches one second, which the expectation leaves out.
+            within = 4.5 * error.std(axis=0) / np.sqrt(rows.sum()) + 0.05
+            assert (np.abs(error.mean(axis=0)) < within).all()
+            done = (f.p_click * f.p_complete)[rows]
+            for k in range(10):
+                assert abs(binomial_z(f.completed[rows, k], done[:, k])) < 4.5
+
+    def test_forgetting_what_was_watched_above_would_be_noticed(self):
+        b, s, _, shown, f = answered(**self.DIALS)
+        alone = Cards(b, memory(), s, shown, "watch_minutes").worth
+        np.testing.assert_allclose(alone[:, 0], f.expected_seconds[:, 0], rtol=1e-5)
+        assert (alone[:, 1:] > f.expected_seconds[:, 1:]).all()
+        error = (f.watched_seconds - f.p_click * alone)[:, -1]
+        assert error.mean() < -6 * error.std() / np.sqrt(REQUESTS)
+
+    def test_a_page_keeps_within_its_budget(self):
+        b, s, number, shown, f = answered(**self.DIALS)
+        chances = [coins(7, name, number, 0) for name in ("time kind", "time")]
+        budget, clicks = laws.time_budget(b.time_mean(s)[:, 0], *chances), f.clicked.sum(axis=1)
+        total = f.watched_seconds.sum(axis=1)
+        assert (total <= budget + clicks + 0.01).all()
+        assert 0.2 < (total > 0.999 * budget)[clicks > 1].mean() < 0.9
+        length = b.catalogue.seconds[shown]
+        assert (f.watched_seconds[f.completed] >= 0.799 * length[f.completed]).all()
+        cut = f.clicked & (f.watched_seconds == 1)
+        assert not cut[:, 0].any() or cut[:, 0].mean() < cut[:, 4].mean()
+        assert not f.completed[cut & (length > 2)].any()
+
+    def test_a_budget_without_end_is_the_old_world(self):
+        old, new = answered(click_rate=0.3)[4], answered(click_rate=0.3, time_budget=1e-6)[4]
+        for name in ("clicked", "liked", "shared", "survey", "dismissed", "p_click"):
+            np.testing.assert_array_equal(getattr(old, name), getattr(new, name))
+        assert (old.completed != new.completed).mean() < 1e-4
+        np.testing.assert_allclose(old.expected_seconds, new.expected_seconds, rtol=1e-3)
+        np.testing.assert_allclose(old.p_complete, new.p_complete, rtol=1e-3)
+
+    def test_more_time_is_watched_more(self):
+        minutes = [answered(click_rate=0.3, time_budget=d)[4].watched_seconds.mean()
+                   for d in (0.0, 0.5, 1.0, 2.0)]  # fmt: skip
+        assert (np.diff(minutes) < 0).all()
+
+    def test_organic_watches_have_their_own(self):
+        long = mini(time_budget=1.0).logs().watches
+        old = mini().logs().watches
+        rows = long["request_id"] < 0
+        assert long[rows]["watched_seconds"].mean() < 0.7 * old["watched_seconds"].mean()
+        assert (long[rows]["watched_seconds"] == 1).mean() < 0.01
+
+
+class TestIntent:
+    def test_the_law_by_hand(self):
+        stress = intent_stress(np.random.default_rng(5))
+        assert stress.shape == (6, 72, 13)
+        base = Engine(WorldConfig.of("tiny", **MINI), 7).behaviour.weights
+        for dial in (0.5, 1.0):
+            weights = Engine(WorldConfig.of("tiny", **MINI, intent=dial), 7).behaviour.weights
+            own = intent_stress(generator(7, "intent"))
+            np.testing.assert_allclose(weights, base * (1 + 1.5 * dial * own), rtol=1e-5, atol=1e-6)
+
+    def test_it_is_a_mixture_of_six_intents(self):
+        """Shares that sum to one: whatever task and context, five directions."""
+        stress = intent_stress(np.random.default_rng(5)).reshape(-1, 13)
+        values = np.linalg.svd(stress, compute_uv=False)
+        assert values[4] > 0.5 and values[5] < 1e-4
+
+    def test_tasks_differ_and_contexts_differ(self):
+        stress = np.stack([intent_stress(np.random.default_rng(i)) for i in range(20)])
+        assert stress.std(axis=2).mean() > 0.3  # over contexts
+        r = np.corrcoef(stress[:, 0].ravel(), stress[:, 1].ravel())[0, 1]
+        assert 0.2 < r < 0.8  # click and watch: partly in common
+
+
 class TestPastRanking:
     @staticmethod
     def ranked(**dials):
@@ -375,7 +461,7 @@ class TestPolicyErrors:
         for dtype in (np.int16, np.int32, np.int64, np.uint32):
             got = rank(lambda a, d=dtype: a.candidates[:, : a.slate].astype(d), asked)
             assert got.dtype == np.int32 and (got == asked.candidates[:, :10]).all()
-        assert rank(lambda a: a.candidates[:, :3].tolist(), asked).shape == (40, 3)
+        assert rank(lambda a: a.candidates[:, :10].tolist(), asked).shape == (40, 10)
         assert rank(lambda a: a.candidates, asked).shape == (40, 10)  # cut at the slate
         everything = requests(mini(), pool=False)
         page = np.tile(np.arange(10), (40, 1))
@@ -413,6 +499,7 @@ class TestPolicyErrors:
             lambda a: a.candidates[:-1, : a.slate],  # one page too few
             lambda a: a.candidates[:, : a.slate].T,
             lambda a: a.candidates[:, :0],  # empty pages
+            lambda a: a.candidates[:, :9],  # a short page
             lambda a: np.zeros((0, 10), int),
             lambda a: a.candidates[None],
             lambda a: None,
@@ -428,8 +515,86 @@ class TestPolicyErrors:
         text = refused(lambda a: a.candidates[:, : a.slate].astype(dtype))
         assert "type" in text and "integer" in text
 
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.5])
+    def test_a_float_is_refused(self, bad):
+        assert "type float64" in refused(lambda a: np.full((len(a), a.slate), bad))
+
+    def test_a_tensor_with_a_gradient(self):
+        page = torch.zeros(40, 10, requires_grad=True)
+        assert "no array" in refused(lambda a: page)
+
     def test_ragged(self):
         assert "no array" in refused(lambda a: [[1, 2], *[[1]] * (len(a) - 1)])
+
+    def test_one_that_raises_is_named_and_keeps_its_cause(self):
+        def unlucky(asked):
+            return {}["videos"]
+
+        with pytest.raises(PolicyError, match="'unlucky' failed: KeyError: 'videos'") as caught:
+            rank(unlucky, requests(mini()))
+        assert isinstance(caught.value.__cause__, KeyError)
+
+    def test_a_policy_of_policies_names_both_once(self):
+        def inner(asked):
+            return None
+
+        def outer(asked):
+            return rank(inner, asked)
+
+        text = refused(outer)
+        assert text.count("'outer'") == text.count("'inner'") == 1
+        assert (
+            refused(named(lambda asked: rank(named(inner, "me"), asked), "me")).count("'me'") == 1
+        )
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda a: np.floor(a.time, out=a.time),
+            lambda a: a.user.fill(0),
+            lambda a: a.candidates.sort(axis=1),
+            lambda a: a.nominators.put(0, 99),
+            lambda a: a.recent_videos.view(np.uint8).put(3, 77),
+            lambda a: torch.from_numpy(a.previous_impressions).add_(1),
+            lambda a: setattr(a.time, "shape", (-1, 1)),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:Setting the shape")
+    def test_requests_are_everybodys(self, change):
+        def greedy(asked):
+            change(asked)
+            return asked.candidates[:, : asked.slate]
+
+        asked = requests(mini())
+        before = copy.deepcopy(vars(asked))
+        with pytest.raises(PolicyError, match=r"'greedy' changed requests\.\w+ in place") as caught:
+            rank(greedy, asked)
+        assert ".copy()" in str(caught.value)
+        for name, value in vars(asked).items():
+            np.testing.assert_array_equal(value, before[name])
+
+    def test_a_policy_may_give_itself_other_requests(self):
+        def tidy(asked):
+            asked.time, asked.slate = np.floor(asked.time), 3
+            return asked.candidates[:, :10]
+
+        asked = requests(mini())
+        assert rank(tidy, asked).shape == (40, 10) and asked.slate == 10
+        assert (asked.time % 1 > 0).any()
+
+    @pytest.mark.parametrize("alias", [True, False])
+    def test_pages_are_the_feeds_own(self, alias):
+        kept = []
+
+        def sly(asked):
+            page = asked.candidates[:, : asked.slate]
+            kept.append(page if alias else page.copy())
+            return kept[-1]
+
+        asked = requests(mini())
+        pages = rank(sly, asked)
+        kept[0][:] = 0
+        np.testing.assert_array_equal(pages, asked.candidates[:, :10])
 
     def test_a_class_is_named(self):
         class Grand:

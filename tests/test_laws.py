@@ -157,6 +157,66 @@ def test_satiation_by_hand():
     assert (laws.satiation(share, 0.0) == 0).all()
 
 
+class TestBudget:
+    MEAN = 900.0
+
+    def test_draws_follow_the_mixture(self):
+        u = np.random.default_rng(0).random((2, 400_000))
+        drawn = laws.time_budget(self.MEAN, *u)
+        assert drawn.mean() == pytest.approx(self.MEAN, rel=0.01)
+        assert drawn.std() == pytest.approx(np.sqrt(2.75) * self.MEAN, rel=0.02)
+        for t in (10.0, 300.0, 900.0, 5_000.0):
+            p = laws.budget_cdf(t, self.MEAN) @ laws.BUDGET_SHARES
+            assert abs((drawn < t).mean() - p) < 4.5 * np.sqrt(p * (1 - p) / drawn.size)
+
+    def test_cdf_of_each_kind(self):
+        t = np.array([1e-3, 5.0, 600.0, 1e5])
+        want = -np.expm1(-t[:, None] / (self.MEAN * np.array([0.5, 1.0, 4.0])))
+        np.testing.assert_allclose(laws.budget_cdf(t, self.MEAN), want, rtol=1e-5)
+
+    @pytest.mark.parametrize("seconds", [60.0, 660.0, 9_000.0])
+    def test_running_out_against_numeric_integration(self, seconds):
+        for m in (-3.0, -0.6, 1.4):
+            for kind, scale in enumerate(laws.BUDGET_SCALES):
+
+                def over(e, m=m, scale=scale):
+                    share = laws.watched_share(m, e)
+                    return -np.expm1(-share * seconds / (self.MEAN * scale)) * norm.pdf(e)
+
+                x = laws.runs_out(np.array(m), seconds, self.MEAN)[kind]
+                assert x == pytest.approx(quad(over, -9, 9)[0], abs=1e-4)
+
+    def test_one_watch_lasts_the_smaller_of_both(self):
+        rng = np.random.default_rng(1)
+        wanted = laws.watched_share(-0.6, rng.normal(size=400_000)) * 1_200.0
+        lasts = np.minimum(wanted, laws.time_budget(self.MEAN, *rng.random((2, wanted.size))))
+        x = laws.runs_out(np.array(-0.6), 1_200.0, self.MEAN)
+        mean = self.MEAN * x @ (laws.BUDGET_SHARES * laws.BUDGET_SCALES)
+        assert abs(lasts.mean() - mean) < 4.5 * lasts.std() / np.sqrt(wanted.size)
+
+    def test_a_budget_without_end_is_the_old_law(self):
+        mean = 1e9
+        x = laws.runs_out(LATENTS, 700.0, mean)
+        old = laws.mean_watched_share(LATENTS) * 700.0
+        got = mean * x @ (laws.BUDGET_SHARES * laws.BUDGET_SCALES)
+        np.testing.assert_allclose(got, old, rtol=1e-4)
+
+    def test_time_left_by_hand(self):
+        out = np.full((1, 3, 3), [0.5, 0.2, 0.1])
+        left = laws.time_left(np.array([[1.0, 0.5, 1.0]]), out) / laws.BUDGET_SHARES
+        want = [[1, 1, 1], [0.5, 0.8, 0.9], [0.5 * 0.75, 0.8 * 0.9, 0.9 * 0.95]]
+        np.testing.assert_allclose(left[0], want)
+
+    def test_wanted_above_by_hand(self):
+        above = laws.wanted_above(np.array([5.0, 7.0, 1.0, 2.0, 3.0]), np.array([0, 0, 4, 9, 9]))
+        assert above.tolist() == [0, 5, 0, 0, 2]
+        assert laws.wanted_above(np.zeros(0), np.zeros(0, int)).shape == (0,)
+
+    def test_overlong(self):
+        got = laws.overlong(np.array([60.0, 900.0, 900.0 * np.e]), self.MEAN)
+        np.testing.assert_allclose(got, [0, 0, 4], atol=1e-6)
+
+
 def test_interest_weights_sum_to_one():
     assert laws.SHARES_OF_INTEREST.sum() == pytest.approx(1)
     assert (np.diff(laws.SHARES_OF_INTEREST) < 0).all()

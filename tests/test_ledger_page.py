@@ -1,14 +1,26 @@
-"""The ledger in the README: what is written, and that it is up to date."""
+"""The ledger as a page and in the README: what is written, and that it is up to date."""
 
+import functools
+import json
 import re
 
 import pytest
 
-from course.claims import page, registry
+from course import ledger
 from course.errors import ConfigError
+from course.ledger import registry
 from course.paths import repository_root
+from course.workshop import ledger_page as page
 
 TEXT = f"# Title\n\n{page.START}\n@@@\n{page.END}\n\nafter\n"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lines_once():
+    """What stands in the store does not change meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "lines", functools.cache(registry.lines))
+        yield
 
 
 class Drawn:
@@ -18,22 +30,21 @@ class Drawn:
         file.write(b"picture")
 
 
-def test_headline_counts_every_claim_once():
-    counts = page.counts()
-    assert sum(counts.values()) == len(registry.claims())
-    assert f"Of {len(registry.claims())} rows, {counts['reproduced']} came out" in page.headline()
-    outcomes = registry.table()["outcome"]
-    assert page.lines()["holds"] == (outcomes == "holds").sum()
-    assert sum(page.lines().values()) == outcomes.isin(["holds", "fails", "undecided"]).sum()
+def test_summary_counts_every_claim_and_every_line_once():
+    counts, found = page.summary(), registry.lines()
+    assert sum(counts["verdicts"].values()) == counts["rows"] == len(ledger.claims())
+    assert sum(counts["worlds"].values()) == counts["rows"] - 2
+    for outcome, n in counts["lines"].items():
+        assert n == (found["outcome"] == outcome).sum() > counts["headline lines"][outcome] > 0
+    assert counts["minutes"] > 60 and f"Of {counts['rows']} rows" in page.headline(counts)
 
 
-def test_table_has_a_line_for_each_claim_with_its_verdict():
-    lines = page.markdown_table().splitlines()
-    assert len(lines) == 2 + len(registry.claims())
-    for line, (name, claim) in zip(lines[2:], registry.claims().items(), strict=True):
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        assert cells[0] == name and cells[1] == claim.chapter and len(cells) == 5
-        assert cells[4] == registry.verdict(name) and all(cells)
+def test_the_page_has_every_claim_with_its_verdict_and_every_line():
+    text = page.page()
+    for row in registry.lines().itertuples():
+        assert f"### {row.claim}: {row.verdict}\n" in text
+        assert row.line in text.replace(r"\|", "|")
+        assert not row.worlds or f" | {row.says} | {row.ours} | {row.words} |" in text
 
 
 def test_only_the_place_between_the_markers_changes():
@@ -48,20 +59,33 @@ def test_a_readme_without_a_place_is_refused(text):
         page.readme_with_ledger(text, lambda: "new")
 
 
-def test_write_makes_pictures_and_leaves_nothing_half(tmp_path):
+def test_numbers_of_surprises_come_from_the_ledger():
+    row = registry.lines("P1-C10").iloc[0]
+    assert page.surprises("gains {P1-C10/1} %") == f"gains {row['ours']} %"
+    assert page.surprises(f"{{P1-C10/1 {row['outcome']}}}") == row["ours"]
+    other = "holds" if row["outcome"] == "fails" else "fails"
+    with pytest.raises(ConfigError, match="P1-C10/1.*now.*write that sentence"):
+        page.surprises(f"{{P1-C10/1 {other}}}")
+    with pytest.raises(ConfigError, match="no such line.*1 to 8"):
+        page.surprises("{P1-C10/9}")
+
+
+def test_write_makes_everything_or_nothing(tmp_path):
     (tmp_path / "README.md").write_text(TEXT, encoding="utf-8")
-    files = page.write(tmp_path, {"a.png": Drawn}, lambda: "new")
-    assert [f.name for f in files] == ["a.png", "README.md"]
-    assert files[0].read_bytes() == b"picture"
+    files = page.write(tmp_path, {"a.png": Drawn})
+    names = ["LEDGER.md", "README.md", "a.png", "summary.json"]
+    assert [f.name for f in files] == names and files[2].read_bytes() == b"picture"
     (tmp_path / "README.md").write_text("no markers", encoding="utf-8")
     with pytest.raises(ConfigError):
-        page.write(tmp_path, {"b.png": Drawn}, lambda: "new")
+        page.write(tmp_path, {"b.png": Drawn})
     assert not (tmp_path / "data" / "pictures" / "b.png").exists()
 
 
-def test_the_readme_is_up_to_date():
-    root = repository_root()
+def test_what_is_stored_is_up_to_date():
+    root, fix = repository_root(), "run: python3 -m course reproduce --page"
     text = (root / "README.md").read_text(encoding="utf-8")
-    assert text == page.readme_with_ledger(text), "run: python3 -m course reproduce --readme"
-    for picture in re.findall(r"\((data/pictures/[^)]+)\)", text):
+    assert text == page.readme_with_ledger(text), fix
+    assert (root / page.PAGE).read_text(encoding="utf-8") == page.page(), fix
+    assert json.loads((root / page.SUMMARY).read_text(encoding="utf-8")) == page.summary(), fix
+    for picture in re.findall(r"\((data/[^)]+)\)", text):
         assert (root / picture).is_file()

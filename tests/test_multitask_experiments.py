@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from course import plots, simulate
-from course.claims.claim import SEEDS
 from course.experiments import multitask, polarisation, two_tasks
 from course.experiments.live_pages import LivePages, curve
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, SevenTasks
+from course.ledger.claim import SEEDS
 from course.plots import paper_multitask
 from course.plots.multitask import CONTESTANTS
 from course.tuning import load

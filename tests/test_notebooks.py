@@ -1,10 +1,9 @@
-"""The notebooks that are handed out: built from their source, of the right size, clean."""
+"""The notebooks that are handed out: built from their source, complete, clean."""
 
 from __future__ import annotations
 
 import os
 import re
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -17,29 +16,12 @@ from course.workshop import checks as notebook_checks
 from course.workshop import commands
 from course.workshop.book import Book
 from course.workshop.chapters import SETUP_CELL, read_chapter
-from course.workshop.checks import EXERCISE, SOLUTION, Measure, has
+from course.workshop.checks import EXERCISE, SOLUTION, has
 
 BOOK = Book()
 SOURCES = BOOK.sources()
 NOTEBOOKS = commands.find_notebooks()
 MOST_BYTES = 1_500_000
-
-
-def too_much(size: Measure) -> list[str]:
-    """Return where a chapter is outside the measure that keeps it readable."""
-    limits = {
-        "code_cells": (12, 25),
-        "median_lines": (1, 6),
-        "most_lines": (1, 20),
-        "longest": (1, 40),
-        "words": (1_000, 2_000),
-        "figures": (3, 8),
-    }
-    return [
-        f"{name}: {getattr(size, name)}, allowed {low} to {high}"
-        for name, (low, high) in limits.items()
-        if not low <= getattr(size, name) <= high
-    ]
 
 
 def names(paths):
@@ -69,20 +51,6 @@ def test_the_table_in_the_readme_is_fresh():
 @every_source
 def test_every_chapter_has_its_seconds(path):
     assert BOOK.seconds().get(path.stem, 0) >= 1
-
-
-@every_source
-def test_a_chapter_keeps_its_measure(path):
-    notebook = nbformat.read(BOOK.notebook(path.stem, "student"), as_version=4)
-    assert too_much(building.measure(notebook)) == []
-
-
-@every_notebook
-def test_code_cells_are_short_with_blank_lines_and_set_up_counted(path):
-    """Solved, too: half of all code cells have at most six lines, none more than forty."""
-    cells = nbformat.read(path, as_version=4).cells
-    lines = [len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code"]
-    assert statistics.median(lines) <= 6 and max(lines) <= 40
 
 
 @every_source
@@ -118,19 +86,6 @@ def test_the_exercises_say_unanswered_and_solved(path):
         ).lower()
     assert texts["student"].count("not answered yet") >= 2
     assert "not answered yet" not in texts[SOLUTION]
-
-
-def test_the_measure_can_fail():
-    good = Measure(12, 6, 20, 40, 1_000, 8)
-    assert too_much(good) == []
-    for field in ("code_cells", "median_lines", "most_lines", "longest", "words", "figures"):
-        bad = Measure(**{**vars(good), field: 3_000})
-        assert [text.split(":")[0] for text in too_much(bad)] == [field]
-    assert too_much(Measure(11, 6, 20, 40, 999, 2)) == [
-        "code_cells: 11, allowed 12 to 25",
-        "words: 999, allowed 1000 to 2000",
-        "figures: 2, allowed 3 to 8",
-    ]
 
 
 # --- started from anywhere -------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import operator
 
 import numpy as np
 import pandas as pd
 import pytest
 from worlds import mini, tiny
 
-from course.errors import ConfigError
+from course.errors import ConfigError, PolicyError
 from course.simulator.policies import PopularityPolicy, RandomPolicy
 from course.simulator.rounds import gini
 from course.world import run_rounds
@@ -157,6 +158,55 @@ def test_too_many_rounds_and_other_wrong_numbers(options, word):
 def test_a_learner_that_cannot_be_called():
     with pytest.raises(ConfigError, match="'odd' is a str"):
         run_rounds(mini(), {"odd": "popular"}, rounds=1, days_per_round=1)
+
+
+class TestGuests:
+    @pytest.mark.parametrize(
+        "part", ["memory.video_clicks", "memory.seen", "catalogue.topic", "people.interests",
+                 "behaviour._traits", "market.order"])  # fmt: skip
+    def test_a_learner_cannot_change_the_world(self, part):
+        def vandal(record, engine):
+            operator.attrgetter(part)(engine)[:] = 0
+
+        with pytest.raises(PolicyError, match="'bad', round 1, failed: ValueError.*read-only") as e:
+            run_rounds(mini(), {"bad": vandal}, rounds=1, days_per_round=1)
+        assert ".copy()" in str(e.value) and isinstance(e.value.__cause__, ValueError)
+
+    def test_what_a_learner_sees_is_always_the_present(self):
+        views = []
+
+        def learner(record, engine):
+            views.append((engine, engine.memory.video_impressions.sum()))
+            return engine.past_ranking()
+
+        run_rounds(mini(), {"past": learner}, rounds=2, days_per_round=1)
+        (first, before), (second, between) = views
+        for name, values in vars(second.memory).items():
+            assert np.array_equal(values, getattr(first.memory, name)), name
+        assert before < between < first.memory.video_impressions.sum()
+
+    def test_what_a_learner_does_to_its_rows_and_its_market_stays_with_it(self):
+        def untidy(record, engine):
+            for values in record.table("watches").values():
+                values[:] = 0
+            engine.market.open(0.0)
+            engine.requests_made = 0
+            return RandomPolicy(1)
+
+        one, two = (
+            run_rounds(mini(), {"a": learner}, rounds=2, days_per_round=1)
+            for learner in (untidy, chance)
+        )
+        pd.testing.assert_frame_equal(one.table, two.table)
+
+    @pytest.mark.parametrize("answer", [None, 3])
+    def test_a_learner_that_returns_no_policy(self, answer):
+        with pytest.raises(PolicyError, match="'odd', round 1, returned a .* cannot be called"):
+            run_rounds(mini(), {"odd": lambda *_: answer}, rounds=1, days_per_round=1)
+
+    def test_a_policy_goes_by_the_name_of_its_arm(self):
+        with pytest.raises(PolicyError, match="The policy 'odd' returned"):
+            run_rounds(mini(), {"odd": lambda *_: len}, rounds=1, days_per_round=1)
 
 
 class TestGini:

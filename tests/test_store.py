@@ -259,6 +259,15 @@ class TestKey:
         assert store.key(WorldConfig.of("tiny", clickbait=1), 7) == store.key(self.CONFIG, 7)
         assert store.key(self.CONFIG, 7).startswith("400x400-seed7-")
 
+    def test_a_later_law_that_is_off_changes_no_name(self, monkeypatch):
+        """Names that configurations had before the second edition's dials came."""
+        monkeypatch.setattr(store, "code_version", lambda: "0" * 16)
+        odd = WorldConfig.of("tiny", clickbait=0.0, bias_truth="additive")
+        assert store.key(self.CONFIG, 7) == "400x400-seed7-b35f37b9efa40da4"
+        assert store.key(WorldConfig.of("large"), 1) == "30000x20000-seed1-d0b7179618c558e5"
+        assert store.key(odd, 3) == "400x400-seed3-7d40f48e0b90d498"
+        assert store.key(WorldConfig.of("village"), 7) != store.key(self.CONFIG, 7)
+
     def test_changed_code(self, tmp_path, monkeypatch):
         folder = Path(store.__file__).resolve().parent
         copy = tmp_path / "course"

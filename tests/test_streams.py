@@ -141,6 +141,26 @@ class TestRepeatable:
         assert [name for name in one if one[name] == two[name]] == []
 
 
+@pytest.mark.parametrize(
+    ("dials", "want"),
+    [
+        ({}, "47d295c488614242"),
+        ({"seed": 3, "bias_truth": "additive", "thumbnail_bias": 1.0}, "ddf5d4332c5c8bf6"),
+    ],
+)
+def test_the_first_edition_stays_as_it_was(dials, want):
+    """Digests of what was watched and shown, from before the second edition's laws came."""
+    total = hashlib.sha256()
+    for name, columns in (
+        ("watches", ("user_id", "video_id", "completed", "liked", "survey")),
+        ("impressions", ("user_id", "video_id", "clicked", "dismissed")),
+    ):
+        frame = getattr(mini(**dials).logs(), name)
+        for column in columns:
+            total.update(frame[column].to_numpy().astype("<i8").tobytes())
+    assert total.hexdigest()[:16] == want
+
+
 FEED_DIALS = {
     "position_bias": 0,
     "bias_truth": "additive",
@@ -160,6 +180,8 @@ FEED_DIALS = {
     "search_errands": 1,
     "rewatch": 1,
     "freshness": 0,
+    "time_budget": 1,
+    "intent": 1,
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course.errors import ConfigError
-from course.training import EarlyStop, fit, learning_rate_factor, softmax_cross_entropy
+from course.training import fit, learning_rate_factor, softmax_cross_entropy
 
 
 def regression(seed=0, rows=200):
@@ -55,7 +55,7 @@ def test_it_learns_and_every_epoch_sees_every_example_once():
     history = fit([w], counting, 200, epochs=40, batch=64, learning_rate=0.1)
     assert torch.allclose(w, true, atol=1e-2)
     assert history.losses[-1] < 1e-3 * history.losses[0]
-    assert len(history.losses) == len(history.seconds) == 40 and history.best_epoch == 39
+    assert len(history.losses) == len(history.seconds) == 40
     assert [len(rows) for rows in seen[:4]] == [64, 64, 64, 8]
     first, second = torch.cat(seen[:4]), torch.cat(seen[4:8])
     assert sorted(first.tolist()) == list(range(200)) == sorted(second.tolist())
@@ -112,26 +112,6 @@ def test_sparse_tables_move_only_where_they_were_used():
     assert moved.tolist() == [False, True, False, True, False]
 
 
-def test_early_stop_returns_to_the_best_epoch():
-    w = torch.zeros(1, requires_grad=True)
-    held_out, kept = iter([3.0, 1.0, 2.0, 0.5, 4.0]), []
-
-    def measure():
-        kept.append(float(w.detach()))
-        return next(held_out)
-
-    history = fit(
-        [w], lambda i: w.sum(), 4, epochs=5, batch=1, early_stop=EarlyStop(measure, patience=1)
-    )
-    assert history.held_out == [3.0, 1.0, 2.0] and history.best_epoch == 1
-    assert float(w.detach()) == kept[1] != kept[2]
-    # With more patience the third epoch is forgiven and the fourth is the best.
-    held_out, kept = iter([3.0, 1.0, 2.0, 0.5, 4.0]), []
-    history = fit([w], lambda i: w.sum(), 4, epochs=5, early_stop=EarlyStop(measure, patience=2))
-    assert history.best_epoch == 3 and len(history.losses) == 5
-    assert float(w.detach()) == kept[3]
-
-
 def test_progress_is_called_after_every_step():
     w, loss, _ = regression()
     calls = []
@@ -150,7 +130,6 @@ def test_progress_is_called_after_every_step():
         ({"warmup": 1.0}, "warmup=1.0"),
         ({"learning_rate": float("nan")}, "learning rate=nan"),
         ({"learning_rate": -0.1}, "learning rate=-0.1"),
-        ({"early_stop": EarlyStop(lambda: 0.0, patience=0)}, "patience=0"),
     ],
 )
 def test_wrong_settings_are_named(options, message):
@@ -176,6 +155,3 @@ def test_a_loss_that_is_no_number_stops_the_training():
     with pytest.raises(ConfigError, match="nan at step 3 of 10"):
         steps = iter(range(10))
         fit([w], lambda i: w.sum() * (math.nan if next(steps) == 2 else 1), 10, batch=1)
-    with pytest.raises(ConfigError, match="held-out loss is nan after epoch 1"):
-        w, loss, _ = regression()
-        fit([w], loss, 200, early_stop=EarlyStop(lambda: math.nan))

@@ -9,7 +9,7 @@ from worlds import mini, pages, situations, tiny
 from course.errors import ConfigError
 from course.logs.schema import SCHEMA
 from course.simulator.feed import respond
-from course.simulator.truth import value
+from course.simulator.oracle import value
 
 
 @pytest.fixture(scope="module", params=["examination", "additive"])
@@ -104,7 +104,7 @@ def test_bad_arguments(arguments, words):
 def test_bad_task_and_objective():
     with pytest.raises(ConfigError, match="like, share, dismiss"):
         mini().truth.probability("love", 1, 2)
-    with pytest.raises(ConfigError, match="watch, click, satisfaction"):
+    with pytest.raises(ConfigError, match="watch, satisfaction, clicks, watch_minutes"):
         mini().oracle("money")
 
 

@@ -85,14 +85,6 @@ def test_steps_over_worlds_against_arithmetic():
     assert table.loc["random", "expected"] == pytest.approx(7 / 3)
 
 
-def test_interval_is_students():
-    mean, half = ws.interval([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert mean == 3.0
-    assert half == pytest.approx(2.7764 * np.std([1, 2, 3, 4, 5], ddof=1) / 5**0.5, rel=1e-4)
-    with pytest.raises(ConfigError, match="numbers"):
-        ws.interval([1.0])
-
-
 def test_future_watches_are_first_and_known_only_later(world):
     requests, videos = source_recall.future_watches(world, days=2, n=200)
     logs = world.logs()

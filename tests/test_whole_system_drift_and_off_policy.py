@@ -11,7 +11,6 @@ from course import ab_test, simulate
 from course.errors import ConfigError
 from course.experiments import drift
 from course.experiments import off_policy_bench as bench
-from course.off_policy import SoftmaxPolicy
 
 torch.set_num_threads(1)
 
@@ -76,10 +75,12 @@ def test_bench_of_a_world_is_a_live_experiment():
     assert bandit.target.sum(axis=1) == pytest.approx(1.0)
     assert 0 < bandit.value < 1
 
-    def score(requests):
-        return np.log(bandit.logging)
+    def logging(requests):  # draws from the logging policy: the largest of log p plus Gumbel noise
+        noise = np.random.default_rng(0).gumbel(size=bandit.logging.shape)
+        drawn = np.argmax(np.log(bandit.logging) + noise, axis=1)
+        return np.take_along_axis(requests.candidates, drawn[:, None], axis=1)
 
-    result = ab_test(world, {"logging": SoftmaxPolicy(score)}, n=400).table
+    result = ab_test(world, {"logging": logging}, n=400, slate=1).table
     expected = result.set_index("metric")["expected"]["clicks"]
     assert expected == pytest.approx(bandit.logged_value, rel=0.25)  # one draw for each request
     assert 0 < bench.weights_of(bandit, 2_000) < 1

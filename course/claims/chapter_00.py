@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from course.claims.claim import Claim
+from course.claims import Claim
 
 TRIALS = ()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import column, difference
+from course.claims import Claim, Contrast, Trial, column, difference
 from course.experiments import sparsity
 
 TRIALS = (Trial("sparsity", sparsity.trial, minutes=0.27),)

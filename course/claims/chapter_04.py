@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import column, difference
+from course.claims import Claim, Contrast, Trial, column, difference
 from course.experiments import depth, signals
 
 TRIALS = (
@@ -70,15 +69,15 @@ CLAIMS = (
         trial="signals",
         contrasts=(
             Contrast("with age: correlation with the empirical curve",
-                     column("all/of the day/correlation"), low=0.9),
+                     column("all/of the day/correlation"), low=0.9, headline=True),
             Contrast("with age: height of the peak over the empirical one",
-                     column("all/of the day/peak"), low=0.6, high=1.0),
+                     column("all/of the day/peak"), low=0.6, high=1.0, headline=True),
             Contrast("with age: days by which the peak is late",
-                     column("all/of the day/delay"), low=-2.0, high=2.0),
+                     column("all/of the day/delay"), low=-2.0, high=2.0, headline=True),
             Contrast("with age: mean before the upload over mean after it",
-                     column("all/of the day/before"), high=0.2),
+                     column("all/of the day/before"), high=0.2, headline=True),
             Contrast("without age: correlation", column("no age/of the day/correlation"),
-                     high=0.4),
+                     high=0.4, headline=True),
             Contrast("without age and without history: correlation",
                      column("no history, no age/of the day/correlation")),
             Contrast("with age, nothing but the age changes: correlation",
@@ -97,9 +96,10 @@ CLAIMS = (
         trial="signals",
         contrasts=(
             Contrast("MRR, all signals minus all without age", difference("all/mrr",
-                     "no age/mrr"), low=0.0),
+                     "no age/mrr"), low=0.0, headline=True),
             Contrast("videos under 5 days old among the first 20, with minus without age",
-                     difference("all/fresh share", "no age/fresh share"), low=0.0),
+                     difference("all/fresh share", "no age/fresh share"), low=0.0,
+                     headline=True),
             Contrast("live clicks per page, with minus without age",
                      difference("live/example age/clicks", "live/no clock/clicks"), low=0.0),
             Contrast("live watch minutes per page, with minus without age",
@@ -121,9 +121,10 @@ CLAIMS = (
         paper="stated, no numbers",
         trial="signals",
         contrasts=(
-            Contrast("MRR gain by demographics, accounts without a watch", _gain("none"), low=0.0),
+            Contrast("MRR gain by demographics, accounts without a watch", _gain("none"), low=0.0,
+                     headline=True),
             Contrast("gain without a watch minus gain from 20 watches on",
-                     difference(_gain("none"), _gain("20 or more")), low=0.0),
+                     difference(_gain("none"), _gain("20 or more")), low=0.0, headline=True),
             Contrast("MRR gain by demographics, accounts with 20 or more watches",
                      _gain("20 or more")),
         ),
@@ -137,13 +138,13 @@ CLAIMS = (
         trial="depth_grid",
         contrasts=(
             Contrast("searches: smallest gain over depths (MRR)",
-                     _smallest_step("+ searches", "watches"), low=0.0),
+                     _smallest_step("+ searches", "watches"), low=0.0, headline=True),
             Contrast("example age: smallest gain over depths (MRR)",
-                     _smallest_step("+ example age", "+ searches"), low=0.0),
+                     _smallest_step("+ example age", "+ searches"), low=0.0, headline=True),
             Contrast("all: smallest gain over depths (MRR)",
-                     _smallest_step("all", "+ example age"), low=0.0),
+                     _smallest_step("all", "+ example age"), low=0.0, headline=True),
             Contrast("all: depth 1 to 4 minus depth 0, days after (MRR)", _depth_gain("all"),
-                     low=0.0),
+                     low=0.0, headline=True),
             Contrast("all: depth 1 to 4 minus depth 0, inside the window (MRR)",
                      _depth_gain("all", "inside/mrr"), low=0.0),
             Contrast("all: depth 1 to 4 minus depth 0, days after (nats, less is better)",
@@ -167,10 +168,10 @@ CLAIMS = (
         trial="depth_context",
         contrasts=(
             Contrast("one layer minus linear where the moment matters twofold (nats)",
-                     _dose("depth 1", "depth 0", "2"), high=0.0),
+                     _dose("depth 1", "depth 0", "2"), high=0.0, headline=True),
             Contrast("that gain minus the gain where the moment does not matter (nats)",
                      difference(_dose("depth 1", "depth 0", "2"),
-                                _dose("depth 1", "depth 0", "0")), high=0.0),
+                                _dose("depth 1", "depth 0", "0")), high=0.0, headline=True),
             Contrast("hand-made cross minus linear, moment twofold (nats)",
                      _dose("cross", "depth 0", "2"), high=0.0),
             Contrast("one layer minus linear trained twice as long, moment twofold (nats)",
@@ -189,13 +190,15 @@ CLAIMS = (
         trial="depth_switch",
         contrasts=(
             Contrast("one layer minus linear, as it is, days after (nats)",
-                     _one_layer("as it is"), high=0.0),
+                     _one_layer("as it is"), high=0.0, headline=True),
             Contrast("that gain minus the gain in a world without time (nats)",
-                     difference(_one_layer("as it is"), _one_layer("no time")), high=0.0),
+                     difference(_one_layer("as it is"), _one_layer("no time")), high=0.0,
+                     headline=True),
             Contrast("that gain minus the gain in a world where the moment does not matter (nats)",
-                     difference(_one_layer("as it is"), _one_layer("no moment")), high=0.0),
+                     difference(_one_layer("as it is"), _one_layer("no moment")), high=0.0,
+                     headline=True),
             Contrast("one layer minus linear with all off, days after (nats): within 0.02 of 0",
-                     _one_layer("all off"), low=-0.02, high=0.02),
+                     _one_layer("all off"), low=-0.02, high=0.02, headline=True),
             Contrast("one layer minus linear with all off, inside the window (nats)",
                      _one_layer("all off", "inside/nats")),
         ),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import Values, column, difference, percent
+from course.claims import Claim, Contrast, Trial, Values, column, difference, percent
 from course.experiments import asymmetry, labels
 from course.experiments.agreement import rank_correlation, reversed_pairs
 
@@ -64,21 +63,25 @@ CLAIMS = (
                 "next-watch model (past only, not watched before) (MRR)",
                 difference(f"{HELD}/{OWN_TEST}", f"{NEXT}/{HONEST_TEST}"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "the next watch: next minus held-out (MRR)",
                 difference(f"{NEXT}/mrr", f"{HELD}/mrr"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "live: next against held-out (clicks, %)",
                 _gain(NEXT, HELD, "clicks"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "loss on the next watch, dials at 2 minus dials at 0 (points)",
                 difference("dials at 2/gap", "dials at 0/gap"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "leak through the context, dials at 2 minus dials at 0 (points)",
@@ -120,6 +123,7 @@ CLAIMS = (
                 "20 per account against a sample of that size (MRR by account, %)",
                 _gain(CAP, LIKE_CAP, "mrr by account"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "that gain in the two lightest fifths minus the heaviest (points)",
@@ -130,6 +134,7 @@ CLAIMS = (
                 "live, against a sample of that size (clicks, %)",
                 _gain(CAP, LIKE_CAP, "clicks"),
                 low=0.0,
+                headline=True,
             ),
             Contrast("live, against all examples (clicks, %)", _gain(CAP, NEXT, "clicks")),
             Contrast(
@@ -154,17 +159,20 @@ CLAIMS = (
                 "watches after a search, against the bag (MRR, %)",
                 _gain(QUERY, NEXT, "mrr after search"),
                 low=0.0,
+                headline=True,
             ),
             Contrast("all next watches, against the bag (MRR, %)", _gain(QUERY, NEXT, "mrr")),
             Contrast(
                 "cards on the last query's topic, minus the bag (share)",
                 _minus(QUERY, NEXT, "query topic"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "live, home page, against the bag (clicks, %)",
                 _gain(QUERY, NEXT, "clicks"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "live, within half a day after a search (clicks, %)",
@@ -196,6 +204,7 @@ CLAIMS = (
                     _gain(f"no errands/{QUERY}", f"no errands/{NEXT}", "mrr home"),
                 ),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "nearly all errands minus none: change in clicks (points)",
@@ -204,6 +213,7 @@ CLAIMS = (
                     _gain(f"no errands/{QUERY}", f"no errands/{NEXT}", "clicks"),
                 ),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "nearly all errands: change in clicks (%)",
@@ -231,11 +241,13 @@ CLAIMS = (
                 "videos of the last week that were shown, all minus own pages (share)",
                 _minus(NEXT, OWN, "new shown"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "coverage of the catalogue, all minus own pages (share)",
                 _minus(NEXT, OWN, "coverage"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "the same with equally many examples: new videos (share)",
@@ -264,17 +276,22 @@ CLAIMS = (
         trial="labels",
         contrasts=(
             Contrast(
-                "completed against liked (MRR, %)", _gain("completed", "liked", "mrr"), low=0.0
+                "completed against liked (MRR, %)",
+                _gain("completed", "liked", "mrr"),
+                low=0.0,
+                headline=True,
             ),
             Contrast(
                 "completed minus liked: recall@100 in the tail",
                 _minus("completed", "liked", "tail recall@100"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "completed minus 4 or 5 stars: recall@100 in the tail",
                 _minus("completed", "4 or 5 stars", "tail recall@100"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "completed minus liked: share of the tail that is ever listed",
@@ -303,10 +320,16 @@ CLAIMS = (
         trial="labels",
         contrasts=(
             Contrast(
-                "rank correlation of MRR and clicks over 12 variants", rank_correlation, high=0.9
+                "rank correlation of MRR and clicks over 12 variants",
+                rank_correlation,
+                high=0.9,
+                headline=True,
             ),
             Contrast(
-                "pairs of variants in the opposite order live (share)", reversed_pairs, low=0.05
+                "pairs of variants in the opposite order live (share)",
+                reversed_pairs,
+                low=0.05,
+                headline=True,
             ),
             Contrast(
                 "last query in order, offline: against the bag (MRR, %)",

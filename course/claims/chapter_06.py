@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import column, difference, ratio
+from course.claims import Claim, Contrast, Trial, column, difference, ratio
 from course.experiments import churn, importance, nomination, ranking_inputs
 from course.experiments.importance import GROUPS, LAW_GROUPS, PAST
 
@@ -39,23 +38,27 @@ CLAIMS = (
         "quantiles with their powers, ReLU layers, the exponential served",
         paper="Figure 7",
         trial="ranking_inputs",
+        built="shapes of our own network",
         contrasts=(
             Contrast(
                 "largest difference between the layer and a concatenation by hand",
                 column("shape/largest difference"),
                 high=1e-4,
+                headline=True,
             ),
             Contrast(
                 "features that enter through the table of videos",
                 column("shape/entries of the video table"),
                 low=3.0,
+                headline=True,
             ),
-            Contrast("ReLU layers", column("shape/ReLU layers"), low=2.5, high=3.5),
+            Contrast("ReLU layers", column("shape/ReLU layers"), low=2.5, high=3.5, headline=True),
             Contrast(
                 "what is served over the exponential of the logit",
                 column("shape/served over exp(logit)"),
                 low=0.999,
                 high=1.001,
+                headline=True,
             ),
         ),
         note="A test of the shape. Widths are an eighth of the paper's; dozens of features, not "
@@ -73,9 +76,13 @@ CLAIMS = (
                 "watch ranker: loss by shuffling the past, minus by the next best group",
                 _above_all_others("watch", "group", PAST, GROUPS),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
-                "click ranker: the same", _above_all_others("click", "group", PAST, GROUPS), low=0.0
+                "click ranker: the same",
+                _above_all_others("click", "group", PAST, GROUPS),
+                low=0.0,
+                headline=True,
             ),
             Contrast(
                 "watch ranker trained without the past minus with it (points of loss)",
@@ -111,21 +118,25 @@ CLAIMS = (
                 "few features, watch loss: with nomination minus without (points)",
                 difference("few + nomination/watch", "few/watch"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "few features, click loss",
                 difference("few + nomination/click", "few/click"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "all other features, watch loss",
                 difference("all + nomination/watch", "all/watch"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "all other features, click loss",
                 difference("all + nomination/click", "all/click"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "the score alone, generator of last night: watch loss (%)",
@@ -157,14 +168,19 @@ CLAIMS = (
                 "shown in vain, nominated again: share shown again, with minus without",
                 _repeats("shown again"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "their mean place among the candidates, with minus without",
                 _repeats("place"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
-                "overlap of successive pages, with minus without", _repeats("overlap"), high=0.0
+                "overlap of successive pages, with minus without",
+                _repeats("overlap"),
+                high=0.0,
+                headline=True,
             ),
             Contrast(
                 "change of the logit when a card was shown five times, not never",
@@ -195,6 +211,7 @@ CLAIMS = (
                 difference("by the logarithm/loss", "32 for all/loss"),
                 low=-0.4,
                 high=0.4,
+                headline=True,
             ),
             Contrast(
                 "parameters in tables, by the logarithm over 32 for all",
@@ -215,6 +232,7 @@ CLAIMS = (
                 "share of all parameters that are in tables",
                 ratio("by the logarithm/parameters, tables", "by the logarithm/parameters, all"),
                 low=0.5,
+                headline=True,
             ),
             Contrast(
                 "loss, a quarter of the video ids minus all (points)",
@@ -239,17 +257,20 @@ CLAIMS = (
                 "training loss at the end, raw minus quantiles",
                 difference("raw/training loss at the end", "quantiles/training loss at the end"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "loss on fresh pages, raw minus quantiles (points)",
                 difference("raw/loss", "quantiles/loss"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "trees: loss on fresh pages, raw minus quantiles (points)",
                 difference("trees, raw/loss", "trees, quantiles/loss"),
                 low=-0.4,
                 high=0.4,
+                headline=True,
             ),
             Contrast(
                 "loss on fresh pages, standardised minus quantiles, both without powers (points)",
@@ -270,11 +291,13 @@ CLAIMS = (
                 "linear model: loss without powers minus with (points)",
                 difference("linear/no powers/loss", "linear/powers/loss"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "one layer of 32: loss without powers minus with (points)",
                 difference("32/no powers/loss", "32/powers/loss"),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "128-64-32: loss without powers minus with (points)",

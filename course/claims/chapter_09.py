@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import column, difference, percent, ratio
+from course.claims import Claim, Contrast, Trial, column, difference, percent, ratio
 from course.experiments import bias_bench, position_bias, shallow_layout
 from course.simulator.names import DEVICES
 
@@ -75,15 +74,17 @@ CLAIMS = (
         trial="position_bias",
         contrasts=(
             Contrast("rate at position 1 over rate at position 9",
-                     ratio("ctr/1", "ctr/9"), low=5.0, high=25.0),
+                     ratio("ctr/1", "ctr/9"), low=5.0, high=25.0, headline=True),
             Contrast("smallest fall from a position to the next (logarithm)",
-                     lambda t: _series(_log_rate_steps(t).min(axis=1), t), low=0.0),
+                     lambda t: _series(_log_rate_steps(t).min(axis=1), t), low=0.0,
+                     headline=True),
             Contrast(
                 "fall from 1 to 2 minus the largest of the others (logarithm)",
                 lambda t: _series(
                     _log_rate_steps(t)[:, 0] - _log_rate_steps(t)[:, 1:].max(axis=1), t
                 ),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "share of relevance in the fall from 1 to 9",
@@ -102,11 +103,13 @@ CLAIMS = (
         "serving",
         paper="Figure 3 and section 4.3",
         trial="shallow_layout",
+        built="layout of our own network",
         contrasts=(
             Contrast("largest distance of the output from main logit plus shallow logit",
-                     column("logit off by"), low=-1.0, high=1e-5),
+                     column("logit off by"), low=-1.0, high=1e-5, headline=True),
             Contrast("served: sd of what is added to the cards of one device",
-                     column("serving shifts by more than a constant"), low=-1.0, high=1e-5),
+                     column("serving shifts by more than a constant"), low=-1.0, high=1e-5,
+                     headline=True),
             Contrast("share of positions hidden in training",
                      column("share of hidden positions"), low=0.08, high=0.12),
             Contrast("mean distance from a product of two probabilities",
@@ -123,12 +126,14 @@ CLAIMS = (
         trial="position_bias",
         contrasts=(
             Contrast("phone: smallest fall from a position to the next",
-                     lambda t: _series(_steps(LEARNED, t).min(axis=1), t), low=0.0),
+                     lambda t: _series(_steps(LEARNED, t).min(axis=1), t), low=0.0,
+                     headline=True),
             Contrast("phone: first fall minus last fall",
                      lambda t: _series(_steps(LEARNED, t)[:, 0] - _steps(LEARNED, t)[:, -1], t),
-                     low=0.0),
+                     low=0.0, headline=True),
             Contrast("phone: span of the learned bias minus span of the log click rate",
-                     lambda t: _span("phone")(t) - np.log(t["ctr/1"] / t["ctr/9"]), high=0.0),
+                     lambda t: _span("phone")(t) - np.log(t["ctr/1"] / t["ctr/9"]), high=0.0,
+                     headline=True),
             # A position misjudged by less than a quarter (0.22 in logarithm).
             Contrast("phone: largest error against the truth",
                      column("shallow tower/max_error/phone"), high=0.22),
@@ -155,9 +160,11 @@ CLAIMS = (
             for device in ("phone", "desktop")
             for contrast in (
                 Contrast(f"{device}: largest error against the truth",
-                         column(f"shallow tower/max_error/{device}"), high=0.22),
+                         column(f"shallow tower/max_error/{device}"), high=0.22,
+                         headline=True),
                 Contrast(f"{device}: slope over the truth",
-                         column(f"shallow tower/slope/{device}"), low=0.9, high=1.1),
+                         column(f"shallow tower/slope/{device}"), low=0.9, high=1.1,
+                         headline=True),
             )
         ),
         note="Here the slope is right on the mean; single positions are off by what a few hundred "
@@ -172,17 +179,17 @@ CLAIMS = (
         trial="position_bias",
         contrasts=(
             Contrast("clicks, shallow tower against no treatment (%)",
-                     _lift("shallow tower"), low=0.0),
+                     _lift("shallow tower"), low=0.0, headline=True),
             Contrast("clicks, shallow tower minus adversarial (% of no treatment)",
-                     _lift("shallow tower", "adversarial"), low=0.0),
+                     _lift("shallow tower", "adversarial"), low=0.0, headline=True),
             Contrast("clicks, shallow tower minus input served as missing",
                      _lift("shallow tower", "input, missing"), low=0.0),
             Contrast("clicks, shallow tower minus input served as first",
                      _lift("shallow tower", "input, first"), low=0.0),
             Contrast("clicks, adversarial minus input served as missing",
-                     _lift("adversarial", "input, missing"), low=0.0),
+                     _lift("adversarial", "input, missing"), low=0.0, headline=True),
             Contrast("clicks, input served as missing, against no treatment (%)",
-                     _lift("input, missing"), high=0.5),
+                     _lift("input, missing"), high=0.5, headline=True),
             Contrast("clicks, adversarial against no treatment (%)", _lift("adversarial")),
             Contrast("watch time, shallow tower against no treatment (%)",
                      _lift("shallow tower", metric="watch_minutes")),
@@ -207,10 +214,11 @@ CLAIMS = (
                     _miscalibration("shallow, no drop-out"), _miscalibration("shallow tower")
                 ),
                 low=0.0,
+                headline=True,
             ),
             Contrast("mean slope of the learned bias, without minus with drop-out",
                      difference(_mean_slope("shallow, no drop-out"), _mean_slope("shallow tower")),
-                     low=0.0),
+                     low=0.0, headline=True),
             Contrast("clicks, with minus without drop-out (% of no treatment)",
                      _lift("shallow tower", "shallow, no drop-out"), low=0.0),
             # Equal: within one per cent, a third of what the treatment itself is worth.
@@ -231,9 +239,9 @@ CLAIMS = (
         trial="position_bias",
         contrasts=(
             Contrast("learned span over nine positions, TV minus phone",
-                     difference(_span("tv"), _span("phone")), low=0.0),
+                     difference(_span("tv"), _span("phone")), low=0.0, headline=True),
             Contrast("learned span, phone minus desktop",
-                     difference(_span("phone"), _span("desktop")), low=0.0),
+                     difference(_span("phone"), _span("desktop")), low=0.0, headline=True),
             *(
                 Contrast(
                     f"{device}: largest error, one curve for all minus crossed",
@@ -264,9 +272,10 @@ CLAIMS = (
         trial="position_orders",
         contrasts=(
             Contrast("past ranking by incumbency and chance: clicks against no treatment (%)",
-                     _lift("shallow tower", world="incumbency/"), low=0.0),
+                     _lift("shallow tower", world="incumbency/"), low=0.0, headline=True),
             Contrast("past ranking by incumbency and chance: mean slope",
-                     _mean_slope("incumbency/shallow tower"), low=0.9, high=1.1),
+                     _mean_slope("incumbency/shallow tower"), low=0.9, high=1.1,
+                     headline=True),
             Contrast("past ranking by relevance alone: clicks against no treatment (%)",
                      _lift("shallow tower", world="relevance/"), low=0.0),
             Contrast("past ranking by relevance alone: mean slope",
@@ -287,11 +296,12 @@ CLAIMS = (
         trial="position_limits",
         contrasts=(
             Contrast("cards move, nothing is hidden: clicks against no treatment (%)",
-                     _lift("shallow tower", world="cards move/"), low=0.0),
+                     _lift("shallow tower", world="cards move/"), low=0.0, headline=True),
             Contrast("ranking knows more: mean slope of the learned bias",
-                     _mean_slope("ranking knows more/shallow tower"), low=1.5),
+                     _mean_slope("ranking knows more/shallow tower"), low=1.5, headline=True),
             Contrast("ranking knows more: clicks against no treatment (%)",
-                     _lift("shallow tower", world="ranking knows more/"), high=0.0),
+                     _lift("shallow tower", world="ranking knows more/"), high=0.0,
+                     headline=True),
             Contrast("the same without drop-out, minus with it",
                      _lift("shallow, no drop-out", "shallow tower", world="ranking knows more/"),
                      high=0.0),
@@ -319,9 +329,10 @@ CLAIMS = (
         paper="PAL wins live over position as a feature (+3 to +35 %); no shallow tower there",
         trial="position_bias",
         contrasts=(
-            Contrast("clicks, PAL against no treatment (%)", _lift("PAL"), low=0.0),
+            Contrast("clicks, PAL against no treatment (%)", _lift("PAL"), low=0.0,
+                     headline=True),
             Contrast("clicks, PAL minus shallow tower (% of no treatment)",
-                     _lift("PAL", "shallow tower"), low=0.0),
+                     _lift("PAL", "shallow tower"), low=0.0, headline=True),
             Contrast("clicks, PAL minus input served as missing",
                      _lift("PAL", "input, missing"), low=0.0),
             Contrast("clicks, PAL minus input served as first",
@@ -340,7 +351,7 @@ CLAIMS = (
             Contrast("clicks, shallow tower against no treatment (%)",
                      _lift("shallow tower"), low=0.0),
             Contrast("clicks, shallow tower minus PAL (% of no treatment)",
-                     _lift("shallow tower", "PAL"), low=0.0),
+                     _lift("shallow tower", "PAL"), low=0.0, headline=True),
             Contrast(
                 "phone: largest error of the bias, PAL minus shallow tower",
                 difference(column("PAL/max_error/phone"), column("shallow tower/max_error/phone")),
@@ -359,7 +370,8 @@ CLAIMS = (
         contrasts=(
             *(
                 Contrast(f"{device}: mean relative error of P(seen)",
-                         column(f"swaps/regression-EM/error/{device}"), high=0.1)
+                         column(f"swaps/regression-EM/error/{device}"), high=0.1,
+                         headline=True)
                 for device in ("phone", "desktop")
             ),
             Contrast("tv: mean relative error of P(seen)", column("swaps/regression-EM/error/tv")),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import Values, column, difference, percent, ratio
+from course.claims import Claim, Contrast, Trial, Values, column, difference, percent, ratio
 from course.experiments import drift, funnel_width, off_policy_bench, request_speed, system_trial
 from course.experiments.offline_live import agreement
 from course.experiments.whole_system import STEPS
@@ -116,7 +115,7 @@ CLAIMS = (
         contrasts=(
             *(
                 Contrast(f"{name.removeprefix('+ ')}: minutes over the step before (percent)",
-                         _step(name), low=0.0)
+                         _step(name), low=0.0, headline=True)
                 for name in STEPS[1:-1]
             ),
             Contrast("many objectives: satisfied watches over the step before (percent)",
@@ -139,13 +138,16 @@ CLAIMS = (
         "only, a weighted product, and a new log: the loop closes",
         paper="Figure 1",
         trial="whole_system",
+        built="how our own system is put together",
         contrasts=(
             Contrast("largest change of a satisfaction head when all cards change place",
-                     _estimate("flow/satisfaction moved"), low=-1e-9, high=1e-9),
+                     _estimate("flow/satisfaction moved"), low=-1e-9, high=1e-9,
+                     headline=True),
             Contrast("change of the click's logit when all cards change place",
-                     _estimate("flow/engagement moved"), low=0.5),
+                     _estimate("flow/engagement moved"), low=0.5, headline=True),
             Contrast("cards that the system showed in one day and that are inputs again (share)",
-                     ratio("flow/new inputs", "flow/new impressions"), low=0.999, high=1.001),
+                     ratio("flow/new inputs", "flow/new impressions"), low=0.999, high=1.001,
+                     headline=True),
             Contrast("minutes per page, system over random (times)",
                      ratio("steps/+ shallow tower/watch_minutes/expected",
                             "steps/random/watch_minutes/expected"), low=1.0),
@@ -164,11 +166,14 @@ CLAIMS = (
         trial="whole_system",
         contrasts=(
             Contrast("minutes of two stages over those of ranking the whole corpus (share)",
-                     ratio("funnel/pool/watch_minutes", "funnel/corpus/watch_minutes"), low=0.85),
+                     ratio("funnel/pool/watch_minutes", "funnel/corpus/watch_minutes"), low=0.85,
+                     headline=True),
             Contrast("cards that are ranked (share of the corpus)",
-                     ratio("funnel/pool/cards", "funnel/corpus/cards"), high=0.25),
+                     ratio("funnel/pool/cards", "funnel/corpus/cards"), high=0.25,
+                     headline=True),
             Contrast("core time per page (share)",
-                     ratio("funnel/pool/core_ms", "funnel/corpus/core_ms"), high=0.5),
+                     ratio("funnel/pool/core_ms", "funnel/corpus/core_ms"), high=0.5,
+                     headline=True),
             Contrast("recall of the first 160 candidates over random ones (times)",
                      ratio("recall/160", "recall/160/random"), low=3.0),
             Contrast("recall of merged sources over the best one, as many candidates (points)",
@@ -200,7 +205,8 @@ CLAIMS = (
         contrasts=(
             *(
                 Contrast(f"watches to come that only {name} finds (percent)",
-                         lambda t, n=name: 100 * t[f"sources/{n}/alone"], low=0.0)
+                         lambda t, n=name: 100 * t[f"sources/{n}/alone"], low=0.0,
+                         headline=True)
                 for name in SOURCES
             ),
             Contrast("recall of the pool minus that of the best source (points)",
@@ -220,13 +226,14 @@ CLAIMS = (
         trial="whole_system",
         contrasts=(
             Contrast("share of the cost that a straight line in the candidates explains",
-                     _straight, low=0.95),
+                     _straight, low=0.95, headline=True),
             Contrast("cost of scoring 800 candidates over that of 400 (times)",
-                     ratio("cost/800/score", "cost/400/score"), low=1.6, high=2.4),
+                     ratio("cost/800/score", "cost/400/score"), low=1.6, high=2.4,
+                     headline=True),
             Contrast("choosing 10 of 400: list-wise over point-wise (times)",
-                     ratio("cost/400/list", "cost/400/point"), low=1.0),
+                     ratio("cost/400/list", "cost/400/point"), low=1.0, headline=True),
             Contrast("topics on the page, list-wise minus point-wise",
-                     difference("list/1/topics", "list/0/topics"), low=0.0),
+                     difference("list/1/topics", "list/0/topics"), low=0.0, headline=True),
             Contrast("minutes, list-wise over point-wise (percent)",
                      percent("list/1/watch_minutes", "list/0/watch_minutes")),
             Contrast("list-wise choosing as a share of scoring, 400 candidates",
@@ -244,9 +251,10 @@ CLAIMS = (
         trial="drift",
         contrasts=(
             Contrast("ranker, world as it is: live minutes, sequential over once (percent)",
-                     _sequential("0.05"), low=0.0),
+                     _sequential("0.05"), low=0.0, headline=True),
             Contrast("ranker: the same with much drift minus without drift (points)",
-                     difference(_sequential("0.2"), _sequential("0")), low=0.0),
+                     difference(_sequential("0.2"), _sequential("0")), low=0.0,
+                     headline=True),
             Contrast("vectors, world as it is: reciprocal rank, sequential over once (percent)",
                      _sequential("0.05", "factors", "mrr"), low=0.0),
             Contrast("vectors of the last days know more taste than of as many first days: with "
@@ -270,9 +278,9 @@ CLAIMS = (
         trial="whole_system",
         contrasts=(
             Contrast("pairs of policies turned round, AUC against live clicks (percent)",
-                     _turned("auc", "clicks"), low=1.0),
+                     _turned("auc", "clicks"), low=1.0, headline=True),
             Contrast("pairs turned round, squared error against live minutes (percent)",
-                     _turned("error", "watch_minutes"), low=1.0),
+                     _turned("error", "watch_minutes"), low=1.0, headline=True),
             Contrast("AUC, no position bias treated minus shallow tower",
                      difference("dozen/many objectives, clicks/auc",
                                  "dozen/shallow tower, clicks/auc"), low=0.0),
@@ -295,13 +303,13 @@ CLAIMS = (
         contrasts=(
             Contrast("AUC where the cards stood, position as input minus no treatment",
                      difference("input, missing/auc at its place", "none/auc at its place"),
-                     low=0.0),
+                     low=0.0, headline=True),
             Contrast("AUC where the cards stood, position as input minus shallow tower",
                      difference("input, missing/auc at its place",
                                  "shallow tower/auc at its place"), low=0.0),
             Contrast("live clicks, position as input over shallow tower (percent)",
                      percent("live/input, missing/clicks", "live/shallow tower/clicks"),
-                     high=0.0),
+                     high=0.0, headline=True),
         ),
         note="Offline, with the positions given, the two are level.",
     ),
@@ -314,13 +322,14 @@ CLAIMS = (
         trial="whole_system",
         contrasts=(
             Contrast("weighted per-user loss, large minus usual (points)",
-                     difference("slow/wide/loss", "slow/usual/loss"), high=0.0),
+                     difference("slow/wide/loss", "slow/usual/loss"), high=0.0,
+                     headline=True),
             Contrast("AUC, large minus usual", difference("slow/wide/auc", "slow/usual/auc"),
-                     low=0.0),
+                     low=0.0, headline=True),
             Contrast("live minutes without waiting, large over usual (percent)",
                      percent("slow/wide/watch_minutes", "slow/usual/watch_minutes")),
             Contrast("5 % leave per 100 ms: live minutes, large over usual (percent)",
-                     _wide_after_waiting, high=0.0),
+                     _wide_after_waiting, high=0.0, headline=True),
             Contrast("5 % leave per 100 ms: live minutes, whole corpus over pool (percent)",
                      _corpus_after_waiting, high=0.0),
             Contrast("drop-off per 100 ms at which large and usual are level (percent)",
@@ -337,20 +346,23 @@ CLAIMS = (
         trial="off_policy",
         contrasts=(
             Contrast("IPS, 30,000 pages: bias (percent of the value)",
-                     _estimate("full/30000/IPS/bias"), low=-2.0, high=2.0),
+                     _estimate("full/30000/IPS/bias"), low=-2.0, high=2.0, headline=True),
             Contrast("spread at 3,000 pages, SNIPS minus IPS (percent of the value)",
-                     _estimate("full/3000/SNIPS/sd", "full/3000/IPS/sd"), high=0.0),
+                     _estimate("full/3000/SNIPS/sd", "full/3000/IPS/sd"), high=0.0,
+                     headline=True),
             Contrast("error at 3,000 pages, doubly robust minus IPS (percent of the value)",
-                     _estimate("full/3000/doubly robust/rmse", "full/3000/IPS/rmse"), high=0.0),
+                     _estimate("full/3000/doubly robust/rmse", "full/3000/IPS/rmse"), high=0.0,
+                     headline=True),
             Contrast("error at 3,000 pages, doubly robust minus SNIPS (percent of the value)",
-                     _estimate("full/3000/doubly robust/rmse", "full/3000/SNIPS/rmse"), high=0.0),
+                     _estimate("full/3000/doubly robust/rmse", "full/3000/SNIPS/rmse"), high=0.0,
+                     headline=True),
             Contrast("error at 30,000 pages, direct minus doubly robust (percent of the value)",
                      _estimate("full/30000/direct/rmse", "full/30000/doubly robust/rmse"),
                      low=0.0),
             Contrast("error at 300 pages, direct minus IPS (percent of the value)",
                      _estimate("full/300/direct/rmse", "full/300/IPS/rmse"), high=0.0),
             Contrast("without support, 30,000 pages: IPS's bias (percent of the value)",
-                     _estimate("no support/30000/IPS/bias"), high=-5.0),
+                     _estimate("no support/30000/IPS/bias"), high=-5.0, headline=True),
             Contrast("without support, 30,000 pages: doubly robust intervals that hold the truth",
                      _estimate("no support/30000/doubly robust/covered"), high=0.85),
             Contrast("without support, 30,000 pages: SNIPS intervals that hold the truth",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from course.claims.claim import Claim, Contrast, Trial
-from course.claims.values import column, difference, percent, ratio
+from course.claims import Claim, Contrast, Trial, column, difference, percent, ratio
 from course.experiments import compression, feedback, first_stage, second_bias, seesaw
 
 TRIALS = (
@@ -110,16 +109,18 @@ CLAIMS = (
                 "naive: Gini of what is shown, rounds 5-6 minus 1-2, minus the oracle's",
                 difference(_growth("naive", "gini"), _growth("oracle", "gini")),
                 low=0.0,
+                headline=True,
             ),
             Contrast(
                 "naive: clicks in per cent of the oracle's, rounds 5-6 minus 1-2",
                 difference(_share_of_oracle("naive", LATE), _share_of_oracle("naive", EARLY)),
                 high=0.0,
+                headline=True,
             ),
             Contrast("naive minus oracle: Gini", _arms("naive", "oracle", "gini"), low=0.0),
             Contrast(
                 "shallow tower minus naive: Gini", _arms("shallow tower", "naive", "gini"), high=0.0
-            ),
+            , headline=True),
             Contrast(
                 "shallow tower against naive: clicks (%)",
                 percent(_mean("shallow tower", "clicks"), _mean("naive", "clicks")),
@@ -129,6 +130,7 @@ CLAIMS = (
                 "shallow + exploration minus naive: Gini",
                 _arms(EXPLORING, "naive", "gini"),
                 high=0.0,
+                headline=True,
             ),
             Contrast(
                 "shallow + exploration minus naive: coverage",
@@ -176,6 +178,7 @@ CLAIMS = (
                 "12 of 30 by own clicks minus by chance, rounds 5-6: share of new uploads",
                 _between("own clicks", "chance", "new"),
                 high=0.0,
+                headline=True,
             ),
             Contrast("the same: Gini", _between("own clicks", "chance", "gini"), low=0.0),
             Contrast(
@@ -187,12 +190,14 @@ CLAIMS = (
                 "by all watches minus by own clicks: share of new uploads",
                 _between("all watches", "own clicks", "new"),
                 low=0.0,
+                headline=True,
             ),
             Contrast("the same: Gini", _between("all watches", "own clicks", "gini"), high=0.0),
             Contrast(
                 "the same: clicks (%)",
                 percent(_stage("all watches", "clicks"), _stage("own clicks", "clicks")),
                 low=0.0,
+                headline=True,
             ),
         ),
         note="By own clicks the showings concentrate and new uploads lose a third of what chance "
@@ -212,6 +217,7 @@ CLAIMS = (
                 "position only: what is left of the size, log of clicks over expected",
                 _gap("chance/position"),
                 low=0.1,
+                headline=True,
             ),
             Contrast(
                 "position only: |z| of the size minus the largest of nine innocent columns",
@@ -222,6 +228,7 @@ CLAIMS = (
                 "position and size: share of it that is left",
                 ratio(f"chance/position and size/gap/{GUILTY}", f"chance/position/gap/{GUILTY}"),
                 high=0.25,
+                headline=True,
             ),
             Contrast(
                 "sizes by popularity: clicks, with the size against without (%)",

@@ -8,19 +8,18 @@ as a tuple ``EXERCISES``; a chapter's module is imported when one of its exercis
 from course.exercises.exercise import Exercise, Mistake, Result, Tolerance, noise_tolerance
 
 # isort: split
-from course.exercises.checking import check
-from course.exercises.registry import chapters, find, hint, hints_markdown, of_chapter
+from course.exercises.checking import answer, check
+from course.exercises.registry import chapters, find, of_chapter
 
 __all__ = [
     "Exercise",
     "Mistake",
     "Result",
     "Tolerance",
+    "answer",
     "chapters",
     "check",
     "find",
-    "hint",
-    "hints_markdown",
     "noise_tolerance",
     "of_chapter",
 ]

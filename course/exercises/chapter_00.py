@@ -47,9 +47,6 @@ EXERCISES = (
     Exercise(
         id="00-page-clicks",
         chapter=0,
-        title="Expected clicks of a page",
-        difficulty=1,
-        minutes=5,
         reference=_page_clicks,
         cases=_page,
         mistakes=(
@@ -70,17 +67,10 @@ EXERCISES = (
                 "Multiply card by card first, then add; you added first.",
             ),
         ),
-        hints=(
-            "A click needs two things: the card is looked at, *and* it is wanted.",
-            "Chances of two things that must both happen are multiplied; expected counts add up.",
-        ),
     ),
     Exercise(
         id="00-gap-closed",
         chapter=0,
-        title="How much of the gap is closed?",
-        difficulty=1,
-        minutes=5,
         reference=_gap,
         cases=_gaps,
         mistakes=(
@@ -105,14 +95,10 @@ EXERCISES = (
                 "That is the part that is still open, not the part that is closed.",
             ),
         ),
-        hints=("Random must come out as 0 and the oracle as 1.",),
     ),
     Exercise(
         id="00-recall",
         chapter=0,
-        title="Recall of the first stage",
-        difficulty=2,
-        minutes=10,
         reference=_recall,
         cases=_lists,
         mistakes=(
@@ -134,10 +120,6 @@ EXERCISES = (
                 lambda candidates, watched: float(len(set(candidates) & set(watched))),
                 "That is the number of hits; recall is a share.",
             ),
-        ),
-        hints=(
-            "Of all the videos that were watched later, which share did the first stage keep?",
-            "A `set` drops repeats, and `&` gives what two sets share.",
         ),
     ),
 )

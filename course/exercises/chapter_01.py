@@ -110,9 +110,6 @@ EXERCISES = (
     Exercise(
         id="01-ctr",
         chapter=1,
-        title="Click-through rate by position",
-        difficulty=1,
-        minutes=5,
         reference=lambda impressions: _by_position(ctr_by_position(impressions)),
         cases=lambda rng: ((_impressions(rng),) for _ in range(3)),
         mistakes=(
@@ -140,17 +137,10 @@ EXERCISES = (
                 "You average over accounts first, so light accounts weigh as much as heavy ones.",
             ),
         ),
-        hints=(
-            "A rate is clicks divided by impressions, position by position.",
-            "The mean of a True/False column is the share of True; `groupby` does it by position.",
-        ),
     ),
     Exercise(
         id="01-relevance",
         chapter=1,
-        title="Take the bias out of a curve",
-        difficulty=2,
-        minutes=8,
         reference=_relative_relevance,
         cases=_split_cases,
         mistakes=(
@@ -175,14 +165,10 @@ EXERCISES = (
                 "That is the click-through rate itself; the bias is still in it.",
             ),
         ),
-        hints=("The click-through rate is a product of two factors, and you know one of them.",),
     ),
     Exercise(
         id="01-noise",
         chapter=1,
-        title="How far off is a click rate?",
-        difficulty=2,
-        minutes=8,
         reference=_standard_error,
         cases=_noise_cases,
         tolerance=Tolerance(relative=0.03),
@@ -212,17 +198,10 @@ EXERCISES = (
                 "That is the spread of the number of clicks; you want that of the rate.",
             ),
         ),
-        hints=(
-            "One impression is a coin with P(click) = p; its variance is p(1 - p).",
-            "The variance of a mean of n independent coins is the variance of one, divided by n.",
-        ),
     ),
     Exercise(
         id="01-same-video",
         chapter=1,
-        title="Estimate the bias from the log alone",
-        difficulty=3,
-        minutes=20,
         reference=_true_ratio,
         cases=_sorted_logs,
         tolerance=noise_tolerance(_resimulated, runs=20, margin=2.8),
@@ -243,14 +222,6 @@ EXERCISES = (
                 "contains the positions it stood at. Fit rates and positions in turns, or compare "
                 "each video with itself.",
             ),
-        ),
-        hints=(
-            "A video that stood at position 1 on some pages and at position 4 on others carries "
-            "its relevance with it.",
-            "For each video, compare its clicks at k, times its impressions at 1, with its clicks "
-            "at 1, times its impressions at k. Then add up over videos before you divide.",
-            "Videos with few impressions at both places say little; a weight such as "
-            "1 / (impressions at 1 + impressions at k) keeps them from shouting.",
         ),
     ),
 )

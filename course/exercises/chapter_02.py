@@ -3,28 +3,73 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from course.exercises.exercise import Exercise, Mistake, Tolerance
+from course.lessons import matrix_factorization as lesson
 
 VIDEOS = 40
 
 
-def _objective_cases(rng: np.random.Generator):
-    for _ in range(3):
-        shape = int(rng.integers(4, 8)), int(rng.integers(5, 9))
-        watched = rng.integers(1, 5, shape) * (rng.random(shape) < 0.4)
-        watched[0, :2] = 3, 0  # there is always a cell of each kind
-        yield watched.astype(float), rng.normal(0.3, 0.4, shape), float(rng.uniform(1, 6))
+def _vectors_cases(rng: np.random.Generator):
+    random = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    for rows, length, factors in ((1, 3, 2), (4, 6, 3), (5, 9, 4)):
+        near = torch.randn(rows, length, factors, generator=random)
+        r = torch.randint(1, 4, (rows, length), generator=random).float()
+        r[:, -1] = 0.0  # padded, with a vector that must not count
+        everywhere = torch.randn(30, factors, generator=random)
+        shared = everywhere.T @ everywhere + 2.0 * torch.eye(factors)
+        yield near, r, shared, float(rng.uniform(1, 5)), torch.zeros(rows, factors)
 
 
-def _weighted_error(watched, scores, alpha):
-    wanted = (watched > 0).astype(float)
-    return float(((1 + alpha * watched) * (wanted - scores) ** 2).sum())
+def _solve(near, left_weight, right_weight, shared):
+    left = shared + torch.einsum("bl,blf,blg->bfg", left_weight, near, near)
+    return torch.linalg.solve(left, torch.einsum("bl,blf->bf", right_weight, near))
 
 
-def _only_filled(watched, scores, alpha):
-    error = (1 + alpha * watched) * (1 - scores) ** 2
-    return float(error[watched > 0].sum())
+def _turns_cases(rng: np.random.Generator):
+    for users, videos in ((6, 5), (9, 7)):
+        table = rng.integers(0, 2, (users, videos)).astype(np.float32)
+        table[:, 0] = 1.0  # nobody and nothing is empty
+        table[0] = 1.0
+        sides = _packs(table), _packs(table.T)
+        random = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        tables = (torch.randn(n, 2, generator=random) for n in (users, videos))
+        yield *sides, *tables, float(rng.uniform(1, 3)), float(rng.uniform(1, 4)), 3
+
+
+def _packs(table):
+    """Packs of a few rows each, so that a row's pack cannot be mistaken for the whole table."""
+    columns = torch.arange(table.shape[1])
+    chunks = torch.arange(len(table)).split(3)
+    return [(rows, columns.expand(len(rows), -1), torch.tensor(table)[rows]) for rows in chunks]
+
+
+def _steps(output):
+    return tuple(part.clone() for step in output for part in step)
+
+
+def _turns(order, shared_again=True, regularised=True):
+    """Taking turns in another way: which side first, what is made anew, what is left out."""
+
+    def run(of_users, of_videos, x, y, regularisation, alpha, iterations, solve=None):
+        x, y = x.clone(), y.clone()
+        sides = {"x": (of_users, x, y), "y": (of_videos, y, x)}
+        first = {name: fixed.T @ fixed for name, (_, _, fixed) in sides.items()}
+        for _ in range(iterations):
+            before = {"x": x.clone()}
+            for name in order:
+                packed, goal, fixed = sides[name.lower()]
+                if name == "Y":  # with x as it was before this iteration
+                    fixed = before["x"]
+                shared = fixed.T @ fixed if shared_again else first[name.lower()]
+                if regularised:
+                    shared = shared + regularisation * torch.eye(x.shape[1])
+                for rows, columns, values in packed:
+                    goal[rows] = lesson.best_vectors(fixed[columns], values, shared, alpha)
+            yield x, y
+
+    return run
 
 
 def _rank_cases(rng: np.random.Generator):
@@ -64,94 +109,188 @@ def _ties_lose(scores, target, hidden):
     return float(1 + (rivals >= own).sum())
 
 
-def _half_step_cases(rng: np.random.Generator):
-    for _ in range(3):
-        videos, factors = int(rng.integers(8, 20)), int(rng.integers(2, 5))
-        watched = rng.integers(1, 4, videos) * (rng.random(videos) < 0.4)
-        watched[:3] = 2, 0, 1
-        vectors = rng.normal(0, 1, (videos, factors))
-        yield vectors, watched.astype(float), float(rng.uniform(0.5, 2)), float(rng.uniform(1, 5))
+def _pairs_cases(rng: np.random.Generator):
+    random = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    taste = torch.randn(60, 3, generator=random) @ torch.randn(3, VIDEOS, generator=random)
+    user = torch.randint(60, (int(rng.integers(1_100, 1_900)),), generator=random)
+    video = torch.multinomial(torch.softmax(2.0 * taste[user], dim=1), 1, generator=random)[:, 0]
+    for negatives in (None, 10):
+        model = lesson.SoftmaxFactorization(60, VIDEOS, 8, int(rng.integers(1_000)))
+        yield (
+            model,
+            user,
+            video,
+            int(rng.integers(10, 15)),
+            0.1,
+            0.1,
+            negatives,
+            int(rng.integers(1_000)),
+        )
 
 
-def _solve(vectors, confidence, wanted, regularisation):
-    matrix = vectors.T @ (confidence[:, None] * vectors)
-    return np.linalg.solve(
-        matrix + regularisation * np.eye(vectors.shape[1]), vectors.T @ (confidence * wanted)
-    )
+def _alike(got, right, *arguments):
+    """Losses as of a right loop: as many steps, the same start, as low on average."""
+    got, right = (np.asarray([float(loss) for loss in losses]) for losses in (got, right))
+    if len(got) != len(right):
+        return (f"{len(got)} losses came back; with {arguments[3]} passes over {len(arguments[1])} "
+                f"watches in batches of 512 there are {len(right)} steps")  # fmt: skip
+    if abs(got[0] - right[0]) > 0.08 * right[0]:
+        return f"the loss of the first step is {got[0]:.3g}, and should be about {right[0]:.3g}"
+    if not 0.93 < got.mean() / right.mean() < 1.07:
+        return (
+            f"over all steps the loss is {got.mean():.3g} on average, and about "
+            f"{right.mean():.3g} in a right loop"
+        )
+    return None
 
 
-def _half_step(vectors, watched, regularisation, alpha):
-    return _solve(vectors, 1 + alpha * watched, (watched > 0).astype(float), regularisation)
+def _loop(zero=True, step=True, decay=True, shuffle=True, few=True):
+    """The loop with a part left out."""
+
+    def run(model, user, video, passes=3, rate=0.01, weight=0.01, negatives=None, seed=0):
+        random = torch.Generator().manual_seed(seed)
+        optimizer, losses = torch.optim.Adam(model.parameters(), lr=rate), []
+        for _ in range(passes):
+            order = torch.randperm(len(user), generator=random)
+            for rows in (order if shuffle else torch.arange(len(user))).split(512):
+                u, v = user[rows], video[rows]
+                if negatives is None or not few:
+                    loss = torch.nn.functional.cross_entropy(model(u), v)
+                else:
+                    scores = lesson.few_scores(model, u, v, negatives, random)
+                    loss = torch.nn.functional.cross_entropy(scores, torch.zeros_like(v))
+                if decay:
+                    loss = loss + weight * (model.user[u] ** 2).sum(dim=1).mean()
+                if zero:
+                    optimizer.zero_grad()
+                loss.backward()
+                if step:
+                    optimizer.step()
+                losses.append(loss.item())
+        return losses
+
+    return run
 
 
-def _half_step_of_filled(vectors, watched, regularisation, alpha):
-    confidence = np.where(watched > 0, 1 + alpha * watched, 0.0)
-    return _solve(vectors, confidence, (watched > 0).astype(float), regularisation)
+def _combiner_cases(rng: np.random.Generator):
+    for _ in range(2):
+        yield *(int(n) for n in rng.integers((4, 5, 2), (12, 30, 7))), int(rng.integers(1_000))
 
 
-def _plain_right_side(vectors, watched, regularisation, alpha):
-    confidence = 1 + alpha * watched
-    matrix = vectors.T @ (confidence[:, None] * vectors)
-    matrix = matrix + regularisation * np.eye(vectors.shape[1])
-    return np.linalg.solve(matrix, vectors.T @ (watched > 0))
+def _of_combiner(model):
+    """Scores of all videos and of some, and the gradient of the vectors, from fixed weights."""
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for _, values in sorted(model.named_parameters()):
+            values.copy_(torch.randn(values.shape, generator=random))
+    user = torch.arange(len(model.user)).flip(0)
+    some = torch.randint(len(model.video), (len(user), 3), generator=random)
+    everything, own, same = model(user), model(user, some), model(user, some[0])
+    if everything is None:
+        return None
+    (gradient,) = torch.autograd.grad(everything.square().mean(), model.user)
+    return everything.detach(), own.detach(), same.detach(), gradient
+
+
+def _combiner(forward):
+    """The combiner with another ``forward``."""
+    return type("MLPCombiner", (lesson.MLPCombiner,), {"forward": forward, "__module__": __name__})
+
+
+def _parts(self, video):
+    whole = video is None
+    return (self.video, self.bias) if whole else (self.video[video], self.bias[video])
+
+
+def _without_relu(self, user, video=None):
+    vectors, bias = _parts(self, video)
+    first = self.from_user(self.user[user])[:, None] + self.from_video(vectors)
+    return self.last(self.second(first))[..., 0] + bias
+
+
+def _one_relu(self, user, video=None):
+    vectors, bias = _parts(self, video)
+    first = self.from_user(self.user[user])[:, None] + self.from_video(vectors)
+    return self.last(self.second(first.relu()))[..., 0] + bias
+
+
+def _relu_on_each(self, user, video=None):
+    vectors, bias = _parts(self, video)
+    first = self.from_user(self.user[user]).relu()[:, None] + self.from_video(vectors).relu()
+    return self.last(self.second(first).relu())[..., 0] + bias
+
+
+def _without_bias(self, user, video=None):
+    return lesson.MLPCombiner.forward(self, user, video) - _parts(self, video)[1]
 
 
 EXERCISES = (
     Exercise(
-        id="02-objective",
+        id="02-best-vectors",
         chapter=2,
-        title="The weighted error of a table",
-        difficulty=1,
-        minutes=6,
-        reference=_weighted_error,
-        cases=_objective_cases,
+        reference=lesson.best_vectors,
+        cases=_vectors_cases,
+        tolerance=Tolerance(1e-3, 1e-4),
         mistakes=(
             Mistake(
-                _only_filled,
-                "You add up the filled cells alone; the empty ones count too, with confidence 1.",
-            ),
-            Mistake(
-                lambda watched, scores, alpha: float(
-                    ((1 + alpha * watched) * (watched - scores) ** 2).sum()
+                lambda near, r, shared, alpha, now=None: _solve(
+                    near, alpha * r, 1 + alpha * r, shared
                 ),
-                "You aim at the number of watches; the target is 1 in a filled cell, however "
-                "often it was watched. The number goes into the confidence.",
+                "On the right side a padded place adds its vector: its confidence is 1, but its "
+                "target is 0.",
             ),
             Mistake(
-                lambda watched, scores, alpha: float((((watched > 0) - scores) ** 2).sum()),
-                "All cells weigh the same in your sum; a watch says more than its absence.",
-            ),
-            Mistake(
-                lambda watched, scores, alpha: float(
-                    ((alpha * watched) * ((watched > 0) - scores) ** 2).sum()
+                lambda near, r, shared, alpha, now=None: _solve(
+                    near, (1 + alpha * r) * (r > 0), (1 + alpha * r) * (r > 0), shared
                 ),
-                "With confidence alpha r an empty cell weighs nothing; it is 1 + alpha r.",
+                "On the left side the watched videos count their 1 twice: `shared` has it already "
+                "for all videos.",
             ),
             Mistake(
-                lambda watched, scores, alpha: float(
-                    ((1 + alpha * (watched > 0)) * ((watched > 0) - scores) ** 2).sum()
+                lambda near, r, shared, alpha, now=None: _solve(
+                    near, alpha * r, (r > 0).float(), shared
                 ),
-                "Your confidence is the same for one watch and for four; it grows with each.",
+                "On the right side each target counts with its confidence, too.",
             ),
             Mistake(
-                lambda watched, scores, alpha: (
-                    _weighted_error(watched, scores, alpha) / watched.size
+                lambda near, r, shared, alpha, now=None: _solve(near, alpha * r, alpha * r, shared),
+                "On the right side the confidence of a watch is 1 plus alpha r.",
+            ),
+            Mistake(
+                lambda near, r, shared, alpha, now=None: _solve(
+                    near, alpha * (r > 0), (1 + alpha) * (r > 0), shared
                 ),
-                "That is the mean over the cells; the sum is asked for.",
+                "A video that was watched three times counts no more than one that was watched "
+                "once in your sums.",
             ),
         ),
-        hints=(
-            "Three arrays of one shape: the target (0 or 1), the confidence, the squared error.",
-            "`(watched > 0)` is the target; `1 + alpha * watched` is the confidence.",
+    ),
+    Exercise(
+        id="02-take-turns",
+        chapter=2,
+        reference=lesson.take_turns,
+        cases=_turns_cases,
+        read=_steps,
+        tolerance=Tolerance(1e-2, 1e-3),
+        mistakes=(
+            Mistake(_turns("yx"), "Your iterations begin with the videos; x comes first."),
+            Mistake(
+                _turns("xY"),
+                "Your y answers to the x of the iteration before; the new x is there already.",
+            ),
+            Mistake(
+                _turns("xy", shared_again=False),
+                "Your `shared` is made once; it belongs to the table that is held fixed, which "
+                "changes with each half step.",
+            ),
+            Mistake(_turns("xy", regularised=False), "The regularisation is missing in `shared`."),
+            Mistake(_turns("x"), "Only the accounts get new vectors in your loop."),
         ),
     ),
     Exercise(
         id="02-rank",
         chapter=2,
-        title="A rank with ties and hidden videos",
-        difficulty=2,
-        minutes=10,
-        reference=_rank,
+        reference=lesson.rank_of,
         cases=_rank_cases,
         mistakes=(
             Mistake(
@@ -180,59 +319,44 @@ EXERCISES = (
                 "Your ranks begin at 0; the best has rank 1.",
             ),
         ),
-        hints=(
-            "Count the rivals above the target, then those that are level with it.",
-            "Rivals are all videos that are not hidden, without the target itself.",
+    ),
+    Exercise(
+        id="02-fit-pairs",
+        chapter=2,
+        reference=lesson.fit_pairs,
+        cases=_pairs_cases,
+        compare=_alike,
+        mistakes=(
+            Mistake(
+                _loop(zero=False),
+                "Your gradients add up from step to step: forget the old ones first.",
+            ),
+            Mistake(_loop(step=False), "Your optimizer never takes a step."),
+            Mistake(_loop(decay=False), "The penalty on the vectors of the accounts is missing."),
+            Mistake(
+                _loop(few=False), "Where `negatives` is given, not all videos are to be compared."
+            ),
         ),
     ),
     Exercise(
-        id="02-half-step",
+        id="02-combiner",
         chapter=2,
-        title="The best vector of one account",
-        difficulty=3,
-        minutes=15,
-        reference=_half_step,
-        cases=_half_step_cases,
-        tolerance=Tolerance(relative=1e-4, absolute=1e-6),
+        reference=lesson.MLPCombiner,
+        cases=_combiner_cases,
+        read=_of_combiner,
+        tolerance=Tolerance(1e-3, 1e-4),
         mistakes=(
             Mistake(
-                _half_step_of_filled,
-                "You solve for the filled cells alone. The empty ones belong to the sum, too, with "
-                "confidence 1.",
+                _combiner(_without_relu),
+                "Without ReLU in between, three layers are no more than one.",
             ),
+            Mistake(_combiner(_one_relu), "The second layer wants its ReLU, too."),
             Mistake(
-                lambda vectors, watched, regularisation, alpha: _half_step(
-                    vectors, watched, 0.0, alpha
-                ),
-                "The regularisation is missing on the diagonal.",
+                _combiner(_relu_on_each),
+                "ReLU comes after the sum of the two: a layer on both vectors laid end to end is "
+                "the sum of one layer for each.",
             ),
-            Mistake(
-                _plain_right_side,
-                "The confidence is missing on the right-hand side: there it stands, too.",
-            ),
-            Mistake(
-                lambda vectors, watched, regularisation, alpha: _solve(
-                    vectors, 1 + alpha * watched, watched, regularisation
-                ),
-                "You aim at the number of watches; the target is 1 in a filled cell.",
-            ),
-            Mistake(
-                lambda vectors, watched, regularisation, alpha: _half_step(
-                    vectors, (watched > 0).astype(float), regularisation, alpha
-                ),
-                "Your confidence is the same for one watch and for three; it grows with each.",
-            ),
-            Mistake(
-                lambda vectors, watched, regularisation, alpha: _half_step(
-                    vectors, watched, regularisation, 0.0
-                ),
-                "All cells weigh the same; the confidence 1 + alpha r is missing.",
-            ),
-        ),
-        hints=(
-            "Section 3 has the formula; for one account the confidences are a vector.",
-            "A diagonal matrix times a table multiplies each row: `confidence[:, None] * vectors`.",
-            "`np.linalg.solve(A, b)` solves A x = b.",
+            Mistake(_combiner(_without_bias), "The bias of the video is missing."),
         ),
     ),
 )

@@ -2,211 +2,232 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import torch
+from torch.nn import functional
 
 from course.exercises.exercise import Exercise, Mistake, Tolerance
+from course.lessons import candidate_generation as lesson
+
+LENGTH = 6
 
 
-def _bags(rng: np.random.Generator):
-    for _ in range(3):
-        n, length, size, dim = rng.integers((3, 4, 8, 2), (6, 7, 15, 5))
-        ids = rng.integers(size, size=(n, length))
-        ids[np.arange(length) >= rng.integers(1, length, n)[:, None]] = -1
-        ids[-1] = -1  # somebody who has watched nothing
-        yield ids, rng.normal(size=(size, dim))
+def _network_cases(rng: np.random.Generator):
+    for _ in range(2):
+        videos, dim = (int(n) for n in rng.integers((7, 3), (20, 6)))
+        yield videos, dim, tuple(int(n) for n in rng.integers(3, 7, size=2))
 
 
-def _mean_bag(ids, table):
-    there = (ids >= 0)[:, :, None]
-    return (table[ids] * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+def _of_network(model):
+    """User vectors of bags of several lengths, and the gradient of the tables, at fixed weights."""
+    random = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for _, values in sorted(model.named_parameters()):
+            values.copy_(torch.randn(values.shape, generator=random))
+    bags = torch.randint(model.videos, (5, LENGTH), generator=random)
+    bags[torch.arange(LENGTH) >= torch.tensor([0, 1, 3, 5, 6])[:, None]] = model.videos
+    user = model(bags)
+    if user is None:
+        return None
+    (gradient,) = torch.autograd.grad(user.square().mean(), model.watched.weight)
+    return user.detach(), gradient
 
 
-def _divided_by_length(ids, table):
-    return (table[ids] * (ids >= 0)[:, :, None]).mean(axis=1)
+def _network(forward):
+    """The network with another ``forward``."""
+    return type("NextVideo", (lesson.NextVideo,), {"forward": forward, "__module__": __name__})
 
 
-def _sum_bag(ids, table):
-    return (table[ids] * (ids >= 0)[:, :, None]).sum(axis=1)
+def _forward(count=None, normed=True, log=True, one=1.0, tower=True):
+    """The forward pass with a part left out or done in another way."""
+
+    def forward(self, bags):
+        n = (bags != self.videos).sum(dim=1, keepdim=True) if count is None else count(self, bags)
+        mean = self.watched(bags)
+        parts = [self.norm(mean) if normed else mean, torch.log1p(n) if log else n]
+        x = torch.cat(parts, dim=1)
+        x = self.tower(x) if tower else x
+        return functional.pad(self.last(x), (0, 1), value=one)
+
+    return _network(forward)
 
 
-def _padding_counts(ids, table):
-    return table[ids].mean(axis=1)
+def _norm_of_all(self, bags):
+    n = (bags != self.videos).sum(dim=1, keepdim=True)
+    x = functional.layer_norm(
+        torch.cat([self.watched(bags), torch.log1p(n)], dim=1), (len(self.norm.weight) + 1,)
+    )
+    return functional.pad(self.last(self.tower(x)), (0, 1), value=1.0)
 
 
-def _empty_is_nan(ids, table):
-    there = (ids >= 0)[:, :, None]
-    with np.errstate(invalid="ignore"):
-        return (table[ids] * there).sum(axis=1) / there.sum(axis=1)
+def _rate_cases(rng: np.random.Generator):
+    for steps in rng.integers(20, 200, size=2).tolist():
+        warm_up = float(rng.choice([0.1, 0.25]))
+        for share in (0.0, 0.06, warm_up, 0.5, 0.9):
+            yield min(int(share * steps), steps - 1), steps, warm_up
 
 
-def _samples(rng: np.random.Generator):
-    for _ in range(3):
-        n, s = rng.integers((3, 4), (6, 9))
-        right, wrong = rng.normal(1.0, 1.0, n), rng.normal(0.0, 1.0, (n, s))
-        yield right, wrong, rng.uniform(0.02, 0.9, n), rng.uniform(0.02, 0.9, s)
+def _rate(step, steps, warm_up=0.1):
+    return lesson.rate_factor(step, steps, warm_up)
 
 
-def _loss(right, wrong):
-    scores = np.hstack([right[:, None], wrong])
-    top = scores.max(axis=1)
-    return float(np.mean(np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top - right))
+def _softmax_cases(rng: np.random.Generator):
+    random = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    for corrected in (False, True, True):
+        videos = torch.randn(12, 4, generator=random)
+        user = torch.randn(6, 4, generator=random)
+        label = torch.randint(12, (6,), generator=random)
+        sample = torch.randperm(12, generator=random)[:5]
+        sample = torch.unique(torch.cat([sample, label[:2]]))  # accidental hits
+        chance = torch.rand(12, generator=random) * 0.8 + 0.1
+        yield user, videos, label, sample, chance.log() if corrected else None
 
 
-def _corrected(right, wrong, right_count, wrong_count):
-    return _loss(right - np.log(right_count), wrong - np.log(wrong_count))
+def _loss(label_too=True, sample_too=True, hits=True, sign=-1.0, chance=False, mean=True):
+    """The sampled softmax with a part done wrong."""
+
+    def loss(user, videos, label, sample, log_chance=None):
+        right, wrong = (user * videos[label]).sum(dim=1, keepdim=True), user @ videos[sample].T
+        if log_chance is not None:
+            by = log_chance.exp() if chance else log_chance
+            right = right + sign * by[label, None] if label_too else right
+            wrong = wrong + sign * by[sample] if sample_too else wrong
+        if hits:
+            wrong = wrong.masked_fill(label[:, None] == sample, -torch.inf)
+        scores = torch.cat([right, wrong], dim=1)
+        return functional.cross_entropy(
+            scores, torch.zeros_like(label), reduction="mean" if mean else "sum"
+        )
+
+    return loss
 
 
-def _without_label(right, wrong, right_count, wrong_count):
-    wrong = wrong - np.log(wrong_count)
-    return float(np.mean(np.log(np.exp(wrong).sum(axis=1)) - right + np.log(right_count)))
+def _cells_cases(rng: np.random.Generator):
+    for nprobe in (1, 3):
+        places, user = rng.normal(size=(60, 4)), rng.normal(size=4)
+        centres, cell = rng.normal(size=(8, 4)), rng.integers(0, 8, 60)
+        cell[:24] = np.repeat(np.arange(8), 3)  # no cell is empty
+        yield user, places, centres, cell, nprobe, 3
 
 
-def _laws(rng: np.random.Generator):
-    for _ in range(3):
-        q = rng.dirichlet(rng.uniform(0.3, 2.0, int(rng.integers(4, 9))))
-        yield q, int(rng.integers(5, 30))
+def _cells(by=None, nearest=True, chosen=True, order=-1):
+    """The search with a part done wrong."""
+
+    def search(user, places, centres, cell, nprobe, k):
+        far = ((centres - user) ** 2).sum(axis=1) if by is None else by(centres, user)
+        near = np.argsort(far if nearest else -far)[:nprobe]
+        inside = np.flatnonzero(np.isin(cell, near)) if chosen else np.arange(len(cell))
+        return inside[np.argsort(order * (places[inside] @ user))[:k]]
+
+    return search
 
 
-def _expected(q, draws):
-    return 1.0 - (1.0 - q) ** draws
-
-
-def _vectors(rng: np.random.Generator):
-    for _ in range(3):
-        n, dim = rng.integers((4, 2), (9, 5))
-        yield (rng.normal(size=(n, dim)) * rng.lognormal(0.0, 1.0, (n, 1)),)
-
-
-def _equally_long(vectors):
-    squared = (vectors**2).sum(axis=1)
-    return np.column_stack([vectors, np.sqrt(squared.max() - squared)])
-
-
-def _difference_of_lengths(vectors):
-    length = np.sqrt((vectors**2).sum(axis=1))
-    return np.column_stack([vectors, length.max() - length])
-
-
-def _no_root(vectors):
-    squared = (vectors**2).sum(axis=1)
-    return np.column_stack([vectors, squared.max() - squared])
-
-
-def _divided(vectors):
-    scaled = vectors / np.sqrt((vectors**2).sum(axis=1, keepdims=True))
-    return np.column_stack([scaled, np.zeros(len(vectors))])
+def _inside(user, places, centres, cell, nprobe, k):
+    near = np.argsort(((centres - user) ** 2).sum(axis=1))[:nprobe]
+    inside = np.flatnonzero(np.isin(cell, near))
+    return np.argsort(-(places[inside] @ user))[:k]
 
 
 EXERCISES = (
     Exercise(
-        id="03-mean-bag",
+        id="03-forward",
         chapter=3,
-        title="The mean of a bag",
-        difficulty=1,
-        minutes=8,
-        reference=_mean_bag,
-        cases=_bags,
+        reference=lesson.NextVideo,
+        cases=_network_cases,
+        read=_of_network,
+        tolerance=Tolerance(1e-3, 1e-4),
         mistakes=(
             Mistake(
-                _divided_by_length, "You divide by the length of the row; count what is there."
+                _forward(count=lambda self, bags: torch.full((len(bags), 1), bags.shape[1])),
+                "Your n is the length of the bag; count only the places that hold a video.",
             ),
-            Mistake(_sum_bag, "That is the sum of each bag; the mean is asked for."),
             Mistake(
-                _padding_counts,
-                "-1 is no video; as an index it takes the last row of the table.",
+                _forward(log=False), "The count itself went in; its logarithm log(1 + n) does."
             ),
-            Mistake(_empty_is_nan, "An empty bag divides by 0; it should be the zero vector."),
-        ),
-        hints=(
-            "Make the vectors of the empty places zero, add up, divide by how many are there.",
-            "`ids >= 0` tells what is there; `[:, :, None]` lets it multiply vectors.",
+            Mistake(_forward(normed=False), "The mean went in as it is; normalise it first."),
+            Mistake(_network(_norm_of_all), "You normalised the count along with the mean."),
+            Mistake(_forward(one=0.0), "Your vectors end in 0; the bias of a video wants a 1."),
         ),
     ),
     Exercise(
-        id="03-logq",
+        id="03-rate",
         chapter=3,
-        title="The corrected loss",
-        difficulty=2,
-        minutes=12,
-        reference=_corrected,
-        cases=_samples,
+        reference=lesson.rate_factor,
+        cases=_rate_cases,
         mistakes=(
             Mistake(
-                lambda right, wrong, right_count, wrong_count: _loss(right, wrong),
-                "You left out the logarithm of the expected counts.",
+                lambda step, steps, warm_up=0.1: (
+                    step / (warm_up * steps)
+                    if step < warm_up * steps
+                    else _rate(step, steps, warm_up)
+                ),
+                "Your first step has the rate 0 and learns nothing; it gets one part.",
             ),
             Mistake(
-                lambda right, wrong, right_count, wrong_count: _loss(
-                    right, wrong - np.log(wrong_count)
+                lambda step, steps, warm_up=0.1: (
+                    _rate(step, steps, warm_up)
+                    if step < warm_up * steps
+                    else 0.5 * (1 + math.cos(math.pi * step / steps))
                 ),
-                "You corrected the negatives only; here the label is corrected, too.",
+                "Your cosine runs over all steps; it begins where the warm-up ends.",
             ),
             Mistake(
-                lambda right, wrong, right_count, wrong_count: _loss(
-                    right + np.log(right_count), wrong + np.log(wrong_count)
+                lambda step, steps, warm_up=0.1: (
+                    _rate(step, steps, warm_up)
+                    if step < warm_up * steps
+                    else math.cos(math.pi / 2 * (step - warm_up * steps) / (steps * (1 - warm_up)))
                 ),
-                "The sign is wrong: what is drawn often must weigh less.",
+                "That is a quarter of a cosine, from 1 to 0; half of one falls from 1 to -1 and "
+                "is then brought to 1 to 0.",
             ),
             Mistake(
-                lambda right, wrong, right_count, wrong_count: _loss(
-                    right - right_count, wrong - wrong_count
+                lambda step, steps, warm_up=0.1: (
+                    _rate(step, steps, warm_up) if step < warm_up * steps else 1.0
                 ),
-                "You subtracted the counts themselves; scores are logarithms.",
+                "After the warm-up your rate stays; it falls to zero.",
             ),
-            Mistake(_without_label, "The label itself is missing in the sum of the softmax."),
-        ),
-        hints=(
-            "Subtract from each score the logarithm of its video's expected count.",
-            "Then it is an ordinary softmax over 1 + S scores, in which the label comes first.",
         ),
     ),
     Exercise(
-        id="03-expected-count",
+        id="03-sampled-softmax",
         chapter=3,
-        title="How often is a video in the sample?",
-        difficulty=2,
-        minutes=8,
-        reference=_expected,
-        cases=_laws,
-        tolerance=Tolerance(relative=1e-6, absolute=1e-9),
+        reference=lesson.sampled_softmax,
+        cases=_softmax_cases,
+        tolerance=Tolerance(1e-4, 1e-5),
         mistakes=(
             Mistake(
-                lambda q, draws: draws * q,
-                "That counts repeats; a video enters the sample once or not at all.",
+                _loss(label_too=False),
+                "You corrected the sample alone. By Bayes' rule every video of the bag is divided "
+                "by its chance, the label, too.",
             ),
+            Mistake(_loss(sample_too=False), "You corrected the label alone; the sample, too."),
+            Mistake(_loss(sign=1.0), "Your correction is added; it must be taken off."),
+            Mistake(_loss(hits=False), "Where the label is in the sample, it is its own rival."),
             Mistake(
-                lambda q, draws: q, "That is the chance in a single draw; there are several draws."
+                _loss(chance=True), "The logarithm of the chance is taken off, not the chance."
             ),
-            Mistake(lambda q, draws: q**draws, "That is the chance to be drawn every single time."),
-            Mistake(
-                lambda q, draws: (1.0 - q) ** draws, "That is the chance *not* to be in the sample."
-            ),
-        ),
-        hints=(
-            "It is in the sample unless it was missed by every draw.",
-            "One draw misses it with probability 1 - q; what do several independent draws do?",
+            Mistake(_loss(mean=False), "That is the sum over the batch; the mean is asked for."),
         ),
     ),
     Exercise(
-        id="03-equal-length",
+        id="03-search-cells",
         chapter=3,
-        title="One more number",
-        difficulty=3,
-        minutes=12,
-        reference=_equally_long,
-        cases=_vectors,
-        tolerance=Tolerance(relative=1e-6, absolute=1e-6),
+        reference=lesson.search_cells,
+        cases=_cells_cases,
         mistakes=(
             Mistake(
-                _difference_of_lengths,
-                "Lengths do not add up like that: squares do (Pythagoras).",
+                _cells(by=lambda centres, user: -(centres @ user)),
+                "You chose cells by their products; centres are not equally long, so take the "
+                "nearest.",
             ),
-            Mistake(_no_root, "That is the square of the number that is missing."),
-            Mistake(_divided, "Dividing by the length changes the products with the user."),
-        ),
-        hints=(
-            "The squared length of a vector with one more number x is its old one plus x².",
-            "The longest vector needs 0, all others make up for what they lack.",
+            Mistake(_cells(nearest=False), "You look into the cells that are farthest away."),
+            Mistake(_cells(chosen=False), "You look into all cells, so nothing is saved."),
+            Mistake(_cells(order=1), "Your answer begins with the smallest product."),
+            Mistake(
+                _inside, "Your answer counts within the chosen cells; turn it into ids of videos."
+            ),
         ),
     ),
 )

@@ -62,9 +62,6 @@ EXERCISES = (
     Exercise(
         id="04-example-age",
         chapter=4,
-        title="Example age",
-        difficulty=1,
-        minutes=5,
         reference=_ages,
         cases=_age_cases,
         mistakes=(
@@ -94,14 +91,10 @@ EXERCISES = (
                 "That is in units of 30 days; days are asked for.",
             ),
         ),
-        hints=("It is about the example, so the upload of the video does not come into it.",),
     ),
     Exercise(
         id="04-no-clock",
         chapter=4,
-        title="The best answer without a clock",
-        difficulty=2,
-        minutes=10,
         reference=_share,
         cases=_count_cases,
         # Wide enough for somebody who finds the minimum by following the gradient.
@@ -133,18 +126,10 @@ EXERCISES = (
                 "You bet everything on the most watched video; the logarithm of 0 costs too much.",
             ),
         ),
-        hints=(
-            "With one video watched n times out of N, which p minimises "
-            "-n log p - (N - n) log(1 - p)?",
-            "The days do not matter, only how often each video was watched in all.",
-        ),
     ),
     Exercise(
         id="04-new-users",
         chapter=4,
-        title="Who gains from a signal?",
-        difficulty=2,
-        minutes=10,
         reference=_gain,
         cases=_event_cases,
         mistakes=(
@@ -173,10 +158,6 @@ EXERCISES = (
                 lambda w, o, n: float((o - w)[n == 0].mean() - (o - w)[n > 0].mean()),
                 "Those are ranks; a reciprocal rank is 1 divided by it.",
             ),
-        ),
-        hints=(
-            "The reciprocal comes before the mean.",
-            "Two gains, one for each group; the answer is their difference.",
         ),
     ),
 )

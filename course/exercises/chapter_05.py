@@ -89,9 +89,6 @@ EXERCISES = (
     Exercise(
         id="05-roll-back",
         chapter=5,
-        title="Roll an account back to a moment",
-        difficulty=2,
-        minutes=8,
         reference=_roll_back,
         cases=_account_cases,
         mistakes=(
@@ -135,17 +132,10 @@ EXERCISES = (
                 "Right, but the bag holds only `length` videos.",
             ),
         ),
-        hints=(
-            "First decide which watches were known at the moment; then which of them are newest.",
-            "`times < moment` is a mask; `np.argsort(-times[mask])` orders from new to old.",
-        ),
     ),
     Exercise(
         id="05-leak",
         chapter=5,
-        title="Which examples know the future?",
-        difficulty=1,
-        minutes=6,
         reference=_knows,
         cases=_leak_cases,
         mistakes=(
@@ -170,18 +160,10 @@ EXERCISES = (
                 "You look only at the first place of each bag.",
             ),
         ),
-        hints=(
-            "Compare each time in the bag with the time of its own example.",
-            "`moments[:, None]` turns n moments into a column, which fits the rows of the bag; a "
-            "comparison with NaN is False.",
-        ),
     ),
     Exercise(
         id="05-cap",
         chapter=5,
-        title="The same number for everybody",
-        difficulty=2,
-        minutes=10,
         reference=_cap,
         cases=_cap_cases,
         mistakes=(
@@ -206,18 +188,10 @@ EXERCISES = (
                 "That is the last examples of the whole log; count each account on its own.",
             ),
         ),
-        hints=(
-            "Number each account's examples from the end: 0, 1, 2, …",
-            "`pd.Series(users[::-1]).groupby(users[::-1]).cumcount()` numbers from the end; turn "
-            "the result round again.",
-        ),
     ),
     Exercise(
         id="05-inflation",
         chapter=5,
-        title="Take an inflated number apart",
-        difficulty=2,
-        minutes=8,
         reference=_inflation,
         cases=_rank_cases,
         mistakes=(
@@ -250,10 +224,6 @@ EXERCISES = (
                 ),
                 "Those are shares; the differences of the mean reciprocal ranks are asked for.",
             ),
-        ),
-        hints=(
-            "Between the first and the second array only the context changes, between the second "
-            "and the third only the candidates.",
         ),
     ),
 )

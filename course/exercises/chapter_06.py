@@ -64,9 +64,6 @@ EXERCISES = (
     Exercise(
         id="06-table-size",
         chapter=6,
-        title="Numbers in the tables",
-        difficulty=1,
-        minutes=10,
         reference=_numbers,
         cases=_table_cases,
         mistakes=(
@@ -93,17 +90,10 @@ EXERCISES = (
                 "You count the row of zeros, too; nothing is learned there.",
             ),
         ),
-        hints=(
-            "Which tables are there? The same id space stands in the list more than once.",
-            "A dict keeps one entry for each name.",
-        ),
     ),
     Exercise(
         id="06-quantiles",
         chapter=6,
-        title="Quantiles and powers",
-        difficulty=2,
-        minutes=15,
         reference=lambda train, x: _with_powers(_shares(train, x)),
         cases=_quantile_cases,
         mistakes=(
@@ -138,17 +128,10 @@ EXERCISES = (
                 "Rows and columns are swapped: one row for each value.",
             ),
         ),
-        hints=(
-            "`np.searchsorted` in the sorted training values counts those below.",
-            "`np.stack([...], axis=1)` puts columns side by side.",
-        ),
     ),
     Exercise(
         id="06-shown-before",
         chapter=6,
-        title="Shown before",
-        difficulty=3,
-        minutes=20,
         reference=_shown_before,
         cases=_shown_cases,
         mistakes=(
@@ -189,10 +172,6 @@ EXERCISES = (
                 ).sum(axis=1),
                 "You count showings of any video; this video's are meant.",
             ),
-        ),
-        hints=(
-            "For one row: which rows have the same account, the same video and a smaller time?",
-            "Arrays with a new axis, `user[:, None] == user`, compare every row with every other.",
         ),
     ),
 )  # fmt: skip

@@ -88,9 +88,6 @@ EXERCISES = (
     Exercise(
         id="07-constant",
         chapter=7,
-        title="What the weighted loss learns from a log",
-        difficulty=1,
-        minutes=5,
         reference=_constant,
         cases=_log_cases,
         mistakes=(
@@ -118,17 +115,10 @@ EXERCISES = (
                 "That is the sigmoid of the logit, a share of the weights; the odds are asked for.",
             ),
         ),
-        hints=(
-            "Set the derivative of the loss to zero: what do the clicks pull, what the others?",
-            "A click pulls with its minutes, a card without a click with 1.",
-        ),
     ),
     Exercise(
         id="07-thinned",
         chapter=7,
-        title="From a thinned log back to expected watch time",
-        difficulty=2,
-        minutes=10,
         reference=_repaired,
         cases=_served_cases,
         mistakes=(
@@ -162,17 +152,10 @@ EXERCISES = (
                 "Multiply with the probability of no click.",
             ),
         ),
-        hints=(
-            "Sum T / (N - k): which of the three did the thinning change, and by how much?",
-            "Then use that the odds are E[T] / (1 - P).",
-        ),
     ),
     Exercise(
         id="07-page-loss",
         chapter=7,
-        title="The weighted loss of one page",
-        difficulty=2,
-        minutes=15,
         reference=_page_loss,
         cases=_page_cases,
         mistakes=(
@@ -196,17 +179,10 @@ EXERCISES = (
                 "card that it is compared with.",
             ),
         ),
-        hints=(
-            "A matrix with a row for each clicked card and a column for each unclicked one.",
-            "1 where the unclicked card is above, a half where equal; each row weighs its time.",
-        ),
     ),
     Exercise(
         id="07-within",
         chapter=7,
-        title="Share of shorter watches within the group",
-        difficulty=3,
-        minutes=15,
         reference=_within,
         cases=_watch_cases,
         mistakes=(
@@ -227,10 +203,6 @@ EXERCISES = (
                 "You divide by the longest of the group; one long watch would then decide.",
             ),
             Mistake(lambda t, g: 1 - _within(t, g), "That is the share of longer watches."),
-        ),
-        hints=(
-            "For a single group: how many are below, and how many are equal (yourself included)?",
-            "Make a matrix that says of each pair of watches whether both are of one group.",
         ),
     ),
 )  # fmt: skip

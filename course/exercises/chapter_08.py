@@ -135,9 +135,6 @@ EXERCISES = (
     Exercise(
         id="08-masked-loss",
         chapter=8,
-        title="Learn from what is known",
-        difficulty=1,
-        minutes=8,
         reference=_masked,
         cases=_loss_cases,
         mistakes=(
@@ -152,17 +149,10 @@ EXERCISES = (
             Mistake(lambda z, y: _masked(z, y) / y.shape[1],
                     "That is the mean over the tasks; the sum is asked for."),
         ),
-        hints=(
-            "The cross-entropy of a logit z is log(1 + exp(z)) - y z; NaN labels make it NaN.",
-            "np.nanmean(..., axis=0) gives one number for each task.",
-        ),
     ),
     Exercise(
         id="08-gate-dropout",
         chapter=8,
-        title="Drop experts from a gate",
-        difficulty=2,
-        minutes=8,
         reference=_dropped,
         cases=_gate_cases,
         mistakes=(
@@ -176,15 +166,10 @@ EXERCISES = (
             Mistake(lambda g, k: _dropped(g, ~np.asarray(k)),
                     "You dropped the experts that should be kept."),
         ),
-        hints=("Multiply by keep, then divide by the row's sum (keepdims=True).",
-               "Where the sum is 0, return the old gate: np.where."),
     ),
     Exercise(
         id="08-count",
         chapter=8,
-        title="Count the multiplications",
-        difficulty=2,
-        minutes=10,
         reference=_count,
         cases=_count_cases,
         mistakes=(
@@ -200,15 +185,10 @@ EXERCISES = (
             Mistake(_one_tower, "That is one tower; each task has its own."),
             Mistake(_without("towers"), "The towers are missing."),
         ),
-        hints=("A dense layer from a numbers to b numbers takes a times b multiplications.",
-               "Five parts: shared layer, experts, gates, mixing, towers."),
     ),
     Exercise(
         id="08-combine",
         chapter=8,
-        title="Rank by weighted multiplication",
-        difficulty=1,
-        minutes=6,
         reference=lambda *given: _order(_scores(*given)),
         cases=_page_cases,
         mistakes=(
@@ -226,6 +206,5 @@ EXERCISES = (
             Mistake(lambda *given: _scores(*given),
                     "Those are scores; the order of the videos is asked for, best first."),
         ),
-        hints=("A product of powers is a sum of weighted logarithms.",),
     ),
 )  # fmt: skip

@@ -80,9 +80,6 @@ EXERCISES = (
     Exercise(
         id="09-shallow-logit",
         chapter=9,
-        title="Add the shallow logit",
-        difficulty=1,
-        minutes=5,
         reference=_clicks,
         cases=_logit_cases,
         mistakes=(
@@ -121,14 +118,10 @@ EXERCISES = (
                 "column 0.",
             ),
         ),
-        hints=("table[device, position] takes one number for each row.",),
     ),
     Exercise(
         id="09-inverse-propensity",
         chapter=9,
-        title="What would have been clicked, had everything been seen?",
-        difficulty=2,
-        minutes=8,
         reference=_wanted_rate,
         cases=_propensity_cases,
         mistakes=(
@@ -167,17 +160,10 @@ EXERCISES = (
                 "You are one place off: theta[0] belongs to position 1.",
             ),
         ),
-        hints=(
-            "What must a click count at a place that half of the people look at?",
-            "E[clicked / theta] is P(click | seen), card by card. Then take the mean.",
-        ),
     ),
     Exercise(
         id="09-e-step",
         chapter=9,
-        title="What does a card that was not clicked say?",
-        difficulty=2,
-        minutes=10,
         reference=_no_click,
         cases=_step_cases,
         mistakes=(
@@ -205,18 +191,10 @@ EXERCISES = (
                 "P(no click) is 1 minus P(looked at and wanted).",
             ),
         ),
-        hints=(
-            "There are three ways to no click: looked at and not wanted, wanted and not looked "
-            "at, neither.",
-            "Bayes: the probability of a way, divided by that of all ways to no click.",
-        ),
     ),
     Exercise(
         id="09-judge",
         chapter=9,
-        title="Judge a learned bias",
-        difficulty=2,
-        minutes=8,
         reference=_judge,
         cases=_curve_cases,
         mistakes=(
@@ -243,10 +221,6 @@ EXERCISES = (
                 lambda a, b: (_judge(a, b)[0], float(((a - a[0]) - (b - b[0])).max())),
                 "An error counts in both directions: take the absolute value first.",
             ),
-        ),
-        hints=(
-            "np.polyfit(true, learned, 1) gives slope and intercept.",
-            "Subtract from each curve its first value before you look for the largest difference.",
         ),
     ),
 )

@@ -83,9 +83,6 @@ EXERCISES = (
     Exercise(
         id="10-pool",
         chapter=10,
-        title="Join what two sources found",
-        difficulty=1,
-        minutes=10,
         reference=_joined,
         cases=_list_cases,
         mistakes=(
@@ -114,17 +111,10 @@ EXERCISES = (
                 "You sorted them by number; the order is that of the turns.",
             ),
         ),
-        hints=(
-            "Walk through both lists together: the first of a, the first of b, the second of a ...",
-            "Keep a list of what you took, and skip what is in it, in watched, or below 0.",
-        ),
     ),
     Exercise(
         id="10-snips",
         chapter=10,
-        title="Judge a policy by another one's log",
-        difficulty=2,
-        minutes=8,
         reference=_snips,
         cases=_log_cases,
         mistakes=(
@@ -151,17 +141,10 @@ EXERCISES = (
                 "draws evenly.",
             ),
         ),
-        hints=(
-            "The weight of a page is how much more often the new policy would have done this.",
-            "Self-normalised: divide by the sum of the weights.",
-        ),
     ),
     Exercise(
         id="10-paired",
         chapter=10,
-        title="An honest interval for a step",
-        difficulty=3,
-        minutes=15,
         reference=_paired,
         cases=_paired_cases,
         tolerance=1e-4,  # 1.96 is a rounded number
@@ -195,10 +178,6 @@ EXERCISES = (
                 _account_means,
                 "You average over accounts; the step is asked for per page.",
             ),
-        ),
-        hints=(
-            "First the difference of each page, then its distance from the mean difference.",
-            "Add these distances up within each account (np.bincount with weights).",
         ),
     ),
 )  # fmt: skip

@@ -61,9 +61,6 @@ EXERCISES = (
     Exercise(
         id="11-gini",
         chapter=11,
-        title="How unevenly are showings spread?",
-        difficulty=1,
-        minutes=8,
         reference=gini,
         cases=_count_cases,
         mistakes=(
@@ -92,17 +89,10 @@ EXERCISES = (
                 "That is the coefficient of variation; the Gini coefficient is asked for.",
             ),
         ),
-        hints=(
-            "The mean of |a - b| over all pairs of videos, divided by twice the mean count.",
-            "np.abs(counts[:, None] - counts) holds all pairs.",
-        ),
     ),
     Exercise(
         id="11-residual",
         chapter=11,
-        title="Is something left that the model has not explained?",
-        difficulty=2,
-        minutes=10,
         reference=_z,
         cases=_residual_cases,
         mistakes=(
@@ -139,17 +129,10 @@ EXERCISES = (
                 "You divide by the variance; its root is asked for.",
             ),
         ),
-        hints=(
-            "Observed clicks of the group, minus the sum of their probabilities.",
-            "Variances add up: the variance of the sum is the sum of p(1 - p).",
-        ),
     ),
     Exercise(
         id="11-int8",
         chapter=11,
-        title="Round weights to 8 bits",
-        difficulty=2,
-        minutes=10,
         reference=_int8,
         cases=_weight_cases,
         mistakes=(
@@ -182,10 +165,6 @@ EXERCISES = (
                 "You spread the steps from the smallest to the largest weight; here they are "
                 "symmetric about 0.",
             ),
-        ),
-        hints=(
-            "The scale of a row is its largest absolute value divided by 127.",
-            "np.round(weight / scale) * scale, with the scale of shape (rows, 1).",
         ),
     ),
 )

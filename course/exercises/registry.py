@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import html
 import importlib
 import pkgutil
 import re
 
 import course.exercises
 from course.errors import ExerciseError
-from course.exercises.exercise import Exercise, show_text
+from course.exercises.exercise import Exercise
 
 
 def chapters() -> list[int]:
@@ -66,28 +65,4 @@ def find(exercise_id: str) -> Exercise:
         f"there is no exercise {exercise_id!r}",
         allowed=", ".join(known) or "none yet",
         fix=f'did you mean "{close[0]}"?' if close else "",
-    )
-
-
-def hint(exercise_id: str, n: int = 1) -> None:
-    """Show hint ``n`` of an exercise, counted from 1.
-
-    Raises
-    ------
-    ExerciseError
-        If there is no such exercise or hint.
-    """
-    hints = find(exercise_id).hints
-    if not 1 <= n <= len(hints):
-        raise ExerciseError(f"there is no hint {n!r}", allowed=f"1 to {len(hints)}")
-    text = f"Hint {n} of {len(hints)}: {hints[n - 1]}"
-    show_text(text, f"<p>{html.escape(text)}</p>")
-
-
-def hints_markdown(exercise_id: str) -> str:
-    """Return all hints as blocks that unfold, in Markdown; empty if there are none."""
-    hints = find(exercise_id).hints
-    return "\n\n".join(
-        f"<details><summary>Hint {n} of {len(hints)}</summary>\n\n{text}\n\n</details>"
-        for n, text in enumerate(hints, start=1)
     )

@@ -17,8 +17,8 @@ from course.features import RankingFeatures
 from course.models.ranking import RankingBatch
 from course.simulator.experiment import draw_requests
 from course.simulator.feed import Policy, Requests
+from course.simulator.oracle import value
 from course.simulator.streams import generator
-from course.simulator.truth import value
 from course.training import check_whole
 from course.world import World, ab_test, simulate
 

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from course.checks import no_nan, one_each
 from course.errors import LogError
 from course.experiments.ranking import RankingTask, fit_pages
 from course.features.taxonomy import IMPRESSION_NUMBERS
@@ -120,7 +121,8 @@ def xauc(score: np.ndarray, seconds: np.ndarray, group: np.ndarray | None = None
     LogError
         If there is no pair.
     """
-    score, seconds = np.asarray(score, float), np.asarray(seconds, float)
+    one_each(score=score, seconds=seconds, group=group)
+    score, seconds = no_nan("scores", score).astype(float), np.asarray(seconds, float)
     group = np.zeros(len(score), int) if group is None else np.asarray(group)
     right = pairs = 0.0
     for g in np.unique(group):

@@ -29,7 +29,7 @@ from course.simulator.catalogue import N_LANGUAGES, N_TOPICS
 from course.simulator.engine import Engine, Record
 from course.simulator.organic import GOAL_STAYS, SOURCE_SHARES
 from course.simulator.truth import Truth
-from course.world import World, simulate
+from course.world import World
 
 FACTORS, REGULARISATION, ALPHA = 64, 10.0, 3.0
 RECENT_DAYS = 2.0
@@ -247,34 +247,3 @@ def last_days(game: NextWatch, days: float) -> csr_matrix:
     watches = game.train.watches
     recent = watches[watches["time"] >= game.at - days]
     return interactions(dataclasses.replace(game.train, watches=recent))
-
-
-def trial(seed: int) -> dict[str, float]:
-    """All of this in one small world, for the ledger (see `course.claims`).
-
-    Names are ``method/mrr``, ``method/recall@20``, and ``method/taste``: the mean correlation with
-    the true interest, over 1,000 random accounts that watched anything.
-    """
-    world = simulate("small", seed=seed)
-    game = NextWatch(world.logs())
-    factorized = dot(*fit_als(interactions(game.train)))
-    plain = {
-        **floors(game, seed),
-        "als": factorized,
-        "als of a week": dot(*fit_als(last_days(game, LATE_DAYS))),
-        "als with a clock": with_clock(factorized, game),
-        "softmax": softmax_factorization(game).scores,
-        **combiners(game),
-    }
-    rows = {name: per_account(score, game.events) for name, score in plain.items()}
-    rows |= deep_rivals(game, game.events)
-    out = {}
-    for name, score in rows.items():
-        out |= {f"{name}/{k}": v for k, v in game.measure(score, recall=(20,)).items()}
-    sample = sampled(game, ORACLE_EVENTS, seed)
-    found = game.measure(oracle_scores(world, game, sample), sample, (20,))
-    out |= {f"oracle/{k}": v for k, v in found.items()}
-    active = game.train.watches["user_id"].unique()
-    accounts = np.random.default_rng(seed).choice(active, 1_000, replace=False)
-    taste = recovery(world, plain, accounts, game.at, seed).mean()
-    return out | {f"{name}/taste": value for name, value in taste.items() if name != "random"}

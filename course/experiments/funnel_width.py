@@ -14,20 +14,18 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
+from course.checks import no_nan
 from course.errors import ConfigError
 from course.experiments.live_pages import factors, weights
+from course.experiments.watch_time import multiplications as multiplications
 from course.experiments.whole_system import System
 from course.models.combination import Combination
 from course.models.ranking import RankingBatch
-from course.models.watch_time import WatchTimeRanker
 from course.recommender import Pool, Recommender, diversified
-from course.simulator.behaviour import Situation
-from course.simulator.experiment import draw_requests
-from course.simulator.feed import Requests, respond
+from course.simulator.experiment import live_requests
+from course.simulator.feed import respond
 from course.simulator.policies import top
-from course.simulator.streams import generator
 from course.training import check_number
 from course.world import World
 
@@ -56,20 +54,19 @@ class CorpusPages:
     """
 
     def __init__(self, world: World, n: int = 300, seed: int = 0, surface: str = "home"):
+        if world.config.time_budget:
+            raise ConfigError(
+                "With a budget of time the minutes of a page are no sum over its cards",
+                fix="use a world with time_budget=0, or course.ab_test",
+            )
         engine = world.engine
-        situation, query, day = draw_requests(engine, n, seed, surface)
-        engine.market.open(day)
-        when = np.minimum(situation.time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
-        moment = Situation(situation.user, situation.member, when, situation.device)
-        number = -1 - (np.arange(n, dtype=np.int64) + n * 1_000 * seed)
-        rng = generator(engine.seed, "live nominate", seed, 0)
-        self.requests = engine.requests(moment, query, engine.memory, number, rng, pool=False)
+        moment, self.requests = live_requests(engine, n, seed, surface, "catalogue")
         everything = np.arange(self.requests.available, dtype=np.int32)
         parts = []
         for rows in _chunks(n):
             pages = np.broadcast_to(everything, (rows.stop - rows.start, len(everything)))
-            truth = respond(engine.behaviour, engine.memory, moment.rows(rows), number[rows],
-                            pages, engine.seed)  # fmt: skip
+            truth = respond(engine.behaviour, engine.memory, moment.rows(rows),
+                            self.requests.request[rows], pages, engine.seed)  # fmt: skip
             p = truth.p_click_if_seen
             parts.append({
                 "watch_minutes": (p * truth.expected_seconds / 60.0).astype(np.float32),
@@ -88,7 +85,7 @@ class CorpusPages:
         """The first n of the pages."""
         out = copy.copy(self)
         rows = slice(0, n)
-        out.requests, out.seen = _some(self.requests, rows), self.seen[rows]
+        out.requests, out.seen = self.requests.rows(rows), self.seen[rows]
         out.value = {name: values[rows] for name, values in self.value.items()}
         return out
 
@@ -113,7 +110,8 @@ class CorpusPages:
 
     def best(self, scores: np.ndarray, videos: np.ndarray) -> dict[str, float]:
         """Outcomes of the pages that take the highest scores (r, c) of videos (r, c)."""
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : self.requests.slate]
+        order = np.argsort(-no_nan("scores", scores), axis=1, kind="stable")
+        order = order[:, : self.requests.slate]
         return self.outcomes(np.take_along_axis(videos, order, axis=1))
 
 
@@ -121,18 +119,12 @@ def _chunks(n: int, size: int = CHUNK) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _some(requests: Requests, rows: slice) -> Requests:
-    arrays = {name: value[rows] for name, value in vars(requests).items()
-              if isinstance(value, np.ndarray)}  # fmt: skip
-    return replace(requests, **arrays)
-
-
 def scored(recommender: Recommender, pages: CorpusPages, pool: Pool) -> np.ndarray:
     """Scores (r, c) of a pool by a recommender; minus infinity where there is no candidate."""
     parts = []
     for rows in _chunks(len(pages)):
         part = Pool(pool.videos[rows], pool.scores[rows], pool.sources)
-        asked = recommender.with_candidates(_some(pages.requests, rows), part)
+        asked = recommender.with_candidates(pages.requests.rows(rows), part)
         parts.append(recommender.rank(asked))
     return np.concatenate(parts)
 
@@ -276,11 +268,6 @@ def _core_ms(work: Callable[[], object], repeats: int) -> float:
 def straightness(x: Sequence[float], y: Sequence[float]) -> float:
     """Share of the variance of y that a straight line in x explains."""
     return float(np.corrcoef(x, y)[0, 1] ** 2)
-
-
-def multiplications(ranker: WatchTimeRanker) -> int:
-    """Multiplications of a ranker for one card, above its input layer."""
-    return sum(m.weight.numel() for m in ranker.modules() if isinstance(m, nn.Linear))
 
 
 WATCH_WEIGHTS, RATINGS = (0.0, 0.5, 1.0), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)

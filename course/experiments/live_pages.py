@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from course.checks import no_nan
+from course.errors import ConfigError
 from course.experiments.seven_tasks import MultitaskRanker, context_of
 from course.features import RankingFeatures
 from course.models.combination import Combination
 from course.models.ranking import RankingBatch
-from course.simulator.behaviour import Situation
-from course.simulator.experiment import draw_requests
+from course.simulator.experiment import live_requests
 from course.simulator.feed import Requests, respond
 from course.simulator.policies import offered, top
-from course.simulator.streams import generator
 from course.world import World
 
 REQUESTS = 2_000
@@ -55,21 +55,20 @@ class LivePages:
         seed: int = 0,
         surface: str = "home",
     ):
+        if world.config.time_budget:
+            raise ConfigError(
+                "With a budget of time the minutes of a page are no sum over its cards",
+                fix="use a world with time_budget=0, or course.ab_test",
+            )
         engine = world.engine
-        situation, query, day = draw_requests(engine, n, seed, surface)
-        engine.market.open(day)
-        time = np.minimum(situation.time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
-        moment = Situation(situation.user, situation.member, time, situation.device)
-        number = -1 - (np.arange(n, dtype=np.int64) + n * 1_000 * seed)
-        rng = generator(engine.seed, "live nominate", seed, 0)
-        asked = engine.requests(moment, query, engine.memory, number, rng)
+        moment, asked = live_requests(engine, n, seed, surface)
         inputs = features.of_requests(asked)
         self.batch = RankingBatch.of(inputs, features)
         self.context = torch.from_numpy(context_of(inputs))
         self.shape = asked.candidates.shape
         self.seconds = inputs.column("duration").reshape(self.shape)
         truth = respond(
-            engine.behaviour, engine.memory, moment, number, asked.candidates, engine.seed
+            engine.behaviour, engine.memory, moment, asked.request, asked.candidates, engine.seed
         )
         p = truth.p_click_if_seen
         self.value = {
@@ -94,7 +93,7 @@ class LivePages:
         dict with ``clicks``, ``watch_minutes``, ``satisfied``, ``dismissals`` per page, and
         ``stars``: mean rating of a watch
         """
-        order = np.argsort(-np.asarray(scores).reshape(self.shape), axis=1, kind="stable")
+        order = np.argsort(-no_nan("scores", scores).reshape(self.shape), axis=1, kind="stable")
         order = order[:, : self.seen.shape[1]]
         sums = {
             name: float((np.take_along_axis(value, order, axis=1) * self.seen).sum(axis=1).mean())

@@ -162,7 +162,6 @@ def fit_candidates(
     batch: int = 512,
     seed: int = 0,
     progress: Callable | None = None,
-    early_stop=None,
     **model,
 ) -> CandidateGenerator:
     """Train a candidate generator the way all chapters do.
@@ -173,7 +172,7 @@ def fit_candidates(
     logs : the log to look back into for the inputs of the examples
     examples : what `NextWatch.examples` or `course.features.examples` returned
     signals, **model : see `CandidateGenerator`
-    epochs, batch, seed, progress, early_stop : see `course.training.fit`
+    epochs, batch, seed, progress : see `course.training.fit`
 
     Returns
     -------
@@ -182,7 +181,7 @@ def fit_candidates(
     made = CandidateGenerator(features, signals, seed=seed, **model)
     made.history = fit_model(
         made, training_set(features, logs, examples), epochs=epochs, batch=batch, seed=seed,
-        progress=progress, early_stop=early_stop,
+        progress=progress,
     )  # fmt: skip
     return made
 

@@ -16,10 +16,8 @@ from course.errors import ConfigError
 from course.experiments.ranking import RankingTask, fit_ranker
 from course.models.ranking import RankingBatch
 from course.off_policy import direct, doubly_robust, effective_sample_size, ips, snips
-from course.simulator.behaviour import Situation
-from course.simulator.experiment import draw_requests
+from course.simulator.experiment import live_requests
 from course.simulator.feed import Requests, respond
-from course.simulator.streams import generator
 from course.training import check_number, check_whole
 from course.world import World, simulate
 
@@ -155,15 +153,9 @@ def one_card(world: World, n: int = REQUESTS, seed: int = 0) -> tuple[Bandit, np
 def _requests(world: World, n: int, seed: int) -> tuple[Requests, np.ndarray]:
     """Requests with candidates, and P(click) of each candidate if it stood at the top (n, c)."""
     engine = world.engine
-    situation, query, day = draw_requests(engine, n, seed)
-    engine.market.open(day)
-    when = np.minimum(situation.time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
-    moment = Situation(situation.user, situation.member, when, situation.device)
-    number = -1 - (np.arange(n, dtype=np.int64) + n * 1_000 * seed)
-    rng = generator(engine.seed, "live nominate", seed, 0)
-    requests = engine.requests(moment, query, engine.memory, number, rng)
-    truth = respond(engine.behaviour, engine.memory, moment, number, requests.candidates,
-                    engine.seed)  # fmt: skip
+    moment, requests = live_requests(engine, n, seed)
+    truth = respond(engine.behaviour, engine.memory, moment, requests.request,
+                    requests.candidates, engine.seed)  # fmt: skip
     top = engine.behaviour.examined(moment.device[:, None], np.ones((1, 1), np.int64))
     return requests, truth.p_click_if_seen * top
 

@@ -18,9 +18,8 @@ import numpy as np
 from course.experiments.whole_system import System, build
 from course.recommender import ContextAware, Pool, Recommender, SequenceModel, Source, pooled
 from course.retrieval import Index
-from course.simulator.experiment import draw_requests
+from course.simulator.experiment import live_requests
 from course.simulator.feed import Requests
-from course.simulator.streams import generator
 from course.training import check_whole
 from course.world import World, simulate
 
@@ -63,16 +62,8 @@ def enlarged(sources: Sequence[Source], videos: int = VIDEOS) -> list[Source]:
 
 def single_requests(world: World, n: int, seed: int = 0) -> list[Requests]:
     """Live page requests one by one, without candidates."""
-    engine = world.engine
-    situation, query, day = draw_requests(engine, n, seed)
-    engine.market.open(day)
-    rng = generator(engine.seed, "request speed", seed)
-    out = []
-    for i in range(n):
-        row = slice(i, i + 1)
-        out.append(engine.requests(situation.rows(row), query[row], engine.memory,
-                                   np.array([-1 - i]), rng, pool=False))  # fmt: skip
-    return out
+    _, requests = live_requests(world.engine, n, seed, candidates="catalogue")
+    return [requests.rows(slice(i, i + 1)) for i in range(n)]
 
 
 def request_ms(

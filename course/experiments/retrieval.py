@@ -18,11 +18,10 @@ from course.features import Features, examples
 from course.models.candidate_generation import CandidateGenerator
 from course.models.softmax import SampledSoftmax
 from course.retrieval import MISSING, Index, IndexPolicy, recall
-from course.simulator.config import WorldConfig
 from course.simulator.feed import Requests
+from course.simulator.oracle import value
 from course.simulator.policies import top
-from course.simulator.truth import value
-from course.world import World, ab_test, simulate
+from course.world import World, ab_test
 
 LARGE = {"users": 16_000, "videos": 200_000, "days": 30, "future_days": 1}
 CANDIDATES = 200
@@ -151,26 +150,3 @@ def indexes(vectors: np.ndarray, seed: int = 0):
     ):  # fmt: skip
         settings |= {f"{name} {v}": (made[name], {option: v}) for v in values}
     return settings, seconds
-
-
-def trial(seed: int) -> dict[str, float]:
-    """Flat, IVF and HNSW on learned vectors of more than 100,000 videos (the ledger's trial)."""
-    world = simulate(WorldConfig.of("large", **LARGE), seed=seed, cache=False)
-    model = learned(world, seed)
-    vectors = model.video_vectors()
-    settings, seconds = indexes(vectors, seed)
-    table = compare(world, model, settings)
-    out = {
-        f"{name}/{column}": v
-        for name, row in table.iterrows()
-        for column, v in row.items()
-        if not np.isnan(v)
-    }
-    ends = {"random": world.random(), "oracle": world.oracle("click")}
-    ends = ab_test(world, ends, n=200, candidates="catalogue").table
-    ends = ends.set_index(["policy", "metric"])["expected"]
-    out |= {f"{name}/clicks": ends[name, "clicks"] for name in ("random", "oracle")}
-    out |= {f"{kind}/build seconds": s for kind, s in seconds.items()}
-    norms = np.linalg.norm(vectors, axis=1)
-    out |= {"videos": len(norms), "spread of norms": norms.std() / norms.mean()}
-    return {name: float(number) for name, number in out.items()}

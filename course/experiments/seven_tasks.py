@@ -19,6 +19,7 @@ from course.features import RankingInputs
 from course.models.multitask import Multitask, MultitaskLoss, Task
 from course.models.ranking import InputLayer, RankingBatch
 from course.simulator.names import DAYPARTS, DEVICES, FORMATS
+from course.training import evaluating
 from course.world import World
 
 TASKS = (
@@ -153,25 +154,23 @@ class MultitaskRanker(nn.Module):
         """Outputs (n, K)."""
         return self.model(self.vectors(batch, context), context)
 
-    @torch.no_grad()
     def predict(self, batch: RankingBatch, context: Tensor, chunk: int = 2_000) -> pd.DataFrame:
         """Predictions, a column for each task: probabilities, watched share, stars."""
-        self.eval()
         parts = []
-        for pages in torch.arange(batch.pages).split(chunk):
-            rows = batch.rows(pages)
-            out = self.model.predict(self.vectors(batch[pages], context[rows]), context[rows])
-            parts.append({name: p.numpy() for name, p in out.items()})
+        with evaluating(self):
+            for pages in torch.arange(batch.pages).split(chunk):
+                rows = batch.rows(pages)
+                out = self.model.predict(self.vectors(batch[pages], context[rows]), context[rows])
+                parts.append({name: p.numpy() for name, p in out.items()})
         return pd.DataFrame({n: np.concatenate([p[n] for p in parts]) for n in parts[0]})
 
-    @torch.no_grad()
     def gates(self, batch: RankingBatch, context: Tensor, pages: int = 2_000) -> np.ndarray:
         """Mean gate probabilities (K, E) over the cards of some pages."""
-        self.eval()
         some = torch.arange(min(pages, batch.pages))
         rows = batch.rows(some)
-        x = self.vectors(batch[some], context[rows])
-        return self.model.gates(x, context[rows]).mean(dim=0).numpy()
+        with evaluating(self):
+            x = self.vectors(batch[some], context[rows])
+            return self.model.gates(x, context[rows]).mean(dim=0).numpy()
 
 
 def input_width(data: SevenTasks, crosses: bool = False) -> int:

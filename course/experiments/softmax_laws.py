@@ -1,7 +1,6 @@
 """Ways to train one candidate generator: all videos, a sample under several laws, a tree.
 
-The model sees watches only and has one ReLU layer; everything but the loss (or, in `trial_bags`,
-the bag) is the same.
+The model sees watches only and has one ReLU layer; everything but the loss is the same.
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ from torch.nn import functional
 
 from course.experiments.next_watch import CHUNK, NextWatch, fit_model
 from course.logs.tables import Logs
-from course.models.bags import BAGS
 from course.models.candidate_generation import (
-    SIGNALS,
     Batch,
     CandidateGenerator,
     training_set,
@@ -159,38 +156,6 @@ def floor(game: NextWatch) -> dict[str, float]:
     return game.measure(lambda part: scores[spoken[part]], recall=RECALL)
 
 
-def trial(seed: int) -> dict[str, float]:
-    """Every way to train, and more and more negatives (the ledger's trial)."""
-    setting = prepare(simulate("small", seed=seed).logs())
-    out = {f"popular/{name}": value for name, value in floor(setting.game).items()}
-
-    def record(name, model):
-        found = setting.game.measure(setting.game.catalogue_scores(model), recall=RECALL)
-        where = expectation(setting, model)
-        found |= {name: where[name] for name in ("head", "watches")}
-        out["actual head"] = where["actual_head"]
-        out.update({f"{name}/{key}": value for key, value in found.items()})
-
-    for name, softmax in ways(setting, seed).items():
-        record(name, setting.fit(softmax(), seed=seed))
-    for negatives in LADDER:
-        for correct, name in ((True, "popularity, corrected"), (False, "popularity")):
-            softmax = SampledSoftmax(setting.counts, negatives, "popularity", correct)
-            record(f"{name} {negatives}", setting.fit(softmax, seed=seed))
-    return out
-
-
-def trial_bags(seed: int) -> dict[str, float]:
-    """Mean, sum and maximum of the bags: all signals (the paper's network), and watches alone."""
-    logs, out = simulate("small", seed=seed).logs(), {}
-    for name, signals in (("all signals", SIGNALS), ("watches", ("watches",))):
-        setting = prepare(logs, signals)
-        for bag in BAGS:
-            found = setting.game.measure(setting.fit(bag=bag, seed=seed))
-            out.update({f"{name}, {bag}/{key}": value for key, value in found.items()})
-    return out
-
-
 class CosineGenerator(CandidateGenerator):
     """The same model with vectors of length 1 on both sides, over a temperature, and no bias.
 
@@ -214,39 +179,6 @@ class CosineGenerator(CandidateGenerator):
     def scores(self, of) -> np.ndarray:
         """Scores (n, V) float32 of all videos."""
         return self.user_vectors(of) @ self._videos().detach().numpy().T
-
-
-def trial_in_batch(seed: int) -> dict[str, float]:
-    """In-batch negatives with and without the correction, at several temperatures."""
-    setting, out = prepare(simulate("small", seed=seed).logs()), {}
-    for temperature in TEMPERATURES:
-        kind = type("Cosine", (CosineGenerator,), {"temperature": temperature})
-        for correct, name in ((True, "corrected"), (False, "plain")):
-            softmax = SampledSoftmax(setting.counts, law="in-batch", correct=correct)
-            found = setting.game.measure(setting.fit(softmax, kind=kind, seed=seed), recall=RECALL)
-            out.update({f"{name} {temperature}/{k}": value for k, value in found.items()})
-    return out
-
-
-def trial_shapes(seed: int) -> dict[str, float]:
-    """Widths of the tower and tables of the model: what the paper's drawing says."""
-    setting = prepare(simulate("tiny", seed=seed, cache=False).logs(), SIGNALS)
-    model = setting.fit(depth=3, epochs=1, seed=seed)
-    before = model.output.weight.detach().clone()
-    watched = model.bags["watches"].table.weight
-    with torch.no_grad():
-        watched += 1.0
-    layers = [layer for layer in model.tower if isinstance(layer, torch.nn.Linear)]
-    widths = [layer.out_features for layer in layers[:-1]]
-    age = setting.data.age
-    return {
-        "ratio of neighbouring widths, largest": max(np.divide(widths[1:], widths[:-1])),
-        "ratio of neighbouring widths, smallest": min(np.divide(widths[1:], widths[:-1])),
-        "last ReLU layer": widths[-1],
-        "concatenated": layers[0].in_features,
-        "output follows input table": float((model.output.weight != before).any()),
-        "age squared": float((age[:, 1] - age[:, 0] ** 2).abs().max()),
-    }
 
 
 @functools.lru_cache(maxsize=4)

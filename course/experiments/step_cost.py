@@ -57,14 +57,3 @@ def step_seconds(
         progress=lambda *_: taken.append(time.process_time()),
     )  # fmt: skip
     return float(np.median(np.diff(taken)[2:]))
-
-
-def trial(seed: int) -> dict[str, float]:
-    """Milliseconds of one core for a step of 256 examples, by method and size of the catalogue."""
-    return {
-        f"{method}/{videos}": 1e3 * step_seconds(
-            videos, method, seed=seed, steps=6 if videos > 100_000 else 12
-        )
-        for videos in SIZES
-        for method in METHODS
-    }  # fmt: skip

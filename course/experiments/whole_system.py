@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
-from course.errors import ConfigError
+from course.checks import no_nan
 from course.experiments.live_pages import factors, weights
 from course.experiments.next_watch import fit_candidates
 from course.experiments.ranking import fit_pages, fit_ranker
 from course.experiments.seven_tasks import LEARNING_RATE, TASKS, SevenTasks
 from course.features import WARM_UP_DAYS, Features, examples
 from course.logs.tables import Logs
+from course.metrics import interval
 from course.models.als import als, interactions
 from course.models.candidate_generation import CandidateGenerator
 from course.models.combination import Combination
@@ -186,7 +186,7 @@ class Prepared:
 
 
 def _top(scores, videos, k):
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    order = np.argsort(-no_nan("scores", scores), axis=1, kind="stable")[:, :k]
     return np.take_along_axis(videos, order, axis=1)
 
 
@@ -271,18 +271,3 @@ def steps_over_worlds(results: pd.DataFrame, metric: str = "watch_minutes") -> p
             rows[step] |= {"step (%)": float(mean), "half": float(half)}
         before = value
     return pd.DataFrame(rows).T.rename_axis("step of the course")
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Mean and half width of the 95 % interval (Student's t) of numbers from several worlds.
-
-    Raises
-    ------
-    ConfigError
-        For fewer than two numbers.
-    """
-    values = np.asarray(values, float)
-    if values.size < 2:
-        raise ConfigError(f"{values.size} numbers", allowed="two or more")
-    half = stdtrit(values.size - 1, 0.975) * values.std(ddof=1) / np.sqrt(values.size)
-    return float(values.mean()), float(half)

@@ -10,6 +10,7 @@ from course.features.vocabulary import NONE
 from course.logs.tables import Logs
 
 BAG_LENGTH = 50
+TOKENS = ["token_1", "token_2", "token_3"]
 TOKEN_LIMIT = 1_024
 """Search tokens are below this number; a pair (first, second) gets an id above it."""
 
@@ -75,9 +76,7 @@ def history_bags(logs: Logs, examples: pd.DataFrame, length: int = BAG_LENGTH) -
     return history.bags(examples["user_id"].to_numpy(), examples["time"].to_numpy(), length)
 
 
-def search_bags(
-    logs: Logs, examples: pd.DataFrame, length: int = BAG_LENGTH, bigrams: bool = False
-) -> np.ndarray:
+def search_bags(logs: Logs, examples: pd.DataFrame, length: int = BAG_LENGTH) -> np.ndarray:
     """The last search tokens before the time of each example, newest first.
 
     The order is kept only to say which are the last ones: a model is to use them as a set.
@@ -85,14 +84,13 @@ def search_bags(
     Parameters
     ----------
     examples : rows with ``user_id`` and ``time`` (days)
-    bigrams : also give each pair of neighbours an id, see `with_bigrams`
 
     Returns
     -------
-    (n, length) or, with bigrams, (n, 2 length - 1) int32, `NONE` where there is none
+    (n, length) int32, `NONE` where there is none
     """
     s = logs.searches
-    tokens = s[["token_1", "token_2", "token_3"]].to_numpy()
+    tokens = s[TOKENS].to_numpy()
     there = tokens >= 0
     count = there.sum(axis=1)
     history = History(
@@ -100,8 +98,7 @@ def search_bags(
         np.repeat(s["time"].to_numpy(), count),
         tokens[there],
     )
-    bags = history.bags(examples["user_id"].to_numpy(), examples["time"].to_numpy(), length)
-    return with_bigrams(bags) if bigrams else bags
+    return history.bags(examples["user_id"].to_numpy(), examples["time"].to_numpy(), length)
 
 
 def with_bigrams(bags: np.ndarray) -> np.ndarray:

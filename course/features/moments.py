@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from course.errors import ConfigError, LogError
-from course.features.history import BAG_LENGTH, history_bags, search_bags, with_bigrams
+from course.features.history import BAG_LENGTH, TOKENS, history_bags, search_bags
 from course.features.vocabulary import Vocabulary
 from course.logs import splits
 from course.logs.schema import SCHEMA
@@ -163,7 +163,6 @@ class Features:
     logs : the training log; vocabularies, demographics and the end of training come from it
     top_videos, top_tokens : sizes of the vocabularies; None = everything that occurs
     length : watches and search tokens in a bag
-    bigrams : pairs of search tokens too
     floor : float days, smallest example age and the one that is served
 
     Attributes
@@ -186,30 +185,17 @@ class Features:
         top_videos: int | None = None,
         top_tokens: int | None = None,
         length: int = BAG_LENGTH,
-        bigrams: bool = False,
         floor: float = 0.0,
     ):
         if not 1 <= length <= BAG_LENGTH:
             raise ConfigError(f"length={length!r}", allowed=f"1 to {BAG_LENGTH}, as in requests")
         if logs.watches.empty:
             raise LogError("There are no watches to learn from", fix="cut the logs at a later day")
-        self.length, self.bigrams, self.floor = length, bigrams, floor
+        self.length, self.floor = length, floor
         self.videos = Vocabulary(logs.watches["video_id"].to_numpy(), top_videos)
-        self.tokens = Vocabulary(self._every_token(logs), top_tokens)
+        self.tokens = Vocabulary(logs.searches[TOKENS].to_numpy(), top_tokens)
         self.t_max = float(logs.watches["time"].max())
         self.users = demographics(logs)
-
-    def _every_token(self, logs: Logs) -> np.ndarray:
-        s = logs.searches
-        tokens = s[["token_1", "token_2", "token_3"]].to_numpy()
-        if not self.bigrams:
-            return tokens
-        ordered = s.sort_values(["user_id", "time"], kind="stable")
-        user = np.repeat(ordered["user_id"].to_numpy(), 3)
-        flat = ordered[["token_1", "token_2", "token_3"]].to_numpy().ravel()
-        user, flat = user[flat >= 0], flat[flat >= 0]
-        pairs = with_bigrams(np.stack([flat[1:], flat[:-1]], axis=1))[:, 2]
-        return np.concatenate([flat, pairs[user[1:] == user[:-1]]])
 
     def of_examples(self, logs: Logs, examples: pd.DataFrame) -> Inputs:
         """Inputs of past moments.
@@ -222,7 +208,7 @@ class Features:
         user = self._known(examples["user_id"].to_numpy())
         return Inputs(
             self.videos.encode(history_bags(logs, examples, self.length)),
-            self.tokens.encode(search_bags(logs, examples, self.length, self.bigrams)),
+            self.tokens.encode(search_bags(logs, examples, self.length)),
             example_age(examples["time"].to_numpy(), self.t_max, self.floor),
             self.users[user],
             context(examples),
@@ -235,7 +221,7 @@ class Features:
         now = np.full(len(requests), self.t_max)
         return Inputs(
             self.videos.encode(np.asarray(requests.recent_videos)[:, : self.length]),
-            self.tokens.encode(with_bigrams(searched) if self.bigrams else searched),
+            self.tokens.encode(searched),
             example_age(now, self.t_max, self.floor),
             self.users[user],
             np.stack([requests.device, requests.daypart], axis=1).astype(np.int64),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from course.errors import ConfigError, LogError
-from course.features.history import BAG_LENGTH, History, search_bags
+from course.features.history import BAG_LENGTH, TOKENS, History, search_bags
 from course.features.quantiles import Quantiles
 from course.features.statistics import DailySums
 from course.features.taxonomy import (
@@ -150,7 +150,7 @@ class RankingFeatures:
         self.length, self.scorer, self._logs = length, scorer, logs
         self._sorted: tuple[pd.DataFrame, History] | None = None
         channel = logs.videos["channel_id"].to_numpy()
-        tokens = logs.searches[["token_1", "token_2", "token_3"]].to_numpy()
+        tokens = logs.searches[TOKENS].to_numpy()
         self.vocabularies = {
             "video": Vocabulary(clicked, top_videos),
             "channel": Vocabulary(channel[clicked]),

@@ -41,9 +41,7 @@ class Vocabulary:
     """
 
     def __init__(self, values: np.ndarray, top: int | None = None):
-        values = np.asarray(values).ravel()
-        if values.size and not np.issubdtype(values.dtype, np.integer):
-            raise LogError(f"ids of type {values.dtype}", allowed="whole numbers")
+        values = _whole(values).ravel()
         if top is not None and top < 1:
             raise ConfigError(f"top={top!r}", allowed="a whole number, at least 1, or None")
         ids, counts = np.unique(values[values >= 0], return_counts=True)
@@ -65,11 +63,28 @@ class Vocabulary:
         return len(self.ids)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Rows (int32, same shape) of ids; ``padding`` for ids that are not known."""
-        values = np.asarray(values)
+        """Rows (int32, same shape) of ids; ``padding`` for ids that are not known.
+
+        Raises
+        ------
+        LogError
+            If the ids are not whole numbers.
+        """
+        values = _whole(values)
         last = len(self._row) - 1
         return self._row[np.where((values < 0) | (values > last), last, values)]
 
     def decode(self, rows: np.ndarray) -> np.ndarray:
         """Ids (int32, same shape) of rows; `NONE` for ``padding``."""
         return np.append(self.ids, NONE).astype(np.int32)[np.asarray(rows)]
+
+
+def _whole(values) -> np.ndarray:
+    values = np.asarray(values)
+    if values.size and not np.issubdtype(values.dtype, np.integer):
+        raise LogError(
+            f"ids of type {values.dtype}",
+            allowed="whole numbers",
+            fix="where a merge found no partner and left NaN: .fillna(-1).astype(int)",
+        )
+    return values.astype(np.int64, copy=False)

@@ -53,7 +53,15 @@ def code_version() -> str:
 
 def key(config: WorldConfig, seed: int) -> str:
     """Name of a world: readable size and seed, then a checksum of everything that decides it."""
-    content = json.dumps([dataclasses.asdict(config), seed, code_version()], sort_keys=True)
+    dials = {
+        spec.name: getattr(config, spec.name)
+        for spec in dataclasses.fields(config)
+        # Titles and thumbnails are made when asked for, and never stored. A later law that is off
+        # leaves the name of a world as it was.
+        if spec.name != "content"
+        and (spec.metadata.get("edition", 1) == 1 or getattr(config, spec.name) != spec.default)
+    }
+    content = json.dumps([dials, seed, code_version()], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return f"{config.users}x{config.videos}-seed{seed}-{digest}"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
 from course.errors import LogError
-from course.logs.schema import SCHEMA
+from course.logs.schema import OBSERVED, SCHEMA
+from course.simulator.content import Content
 from course.simulator.engine import Engine, Record
 
 # Names of the engine's columns where they differ from the schema's.
@@ -25,7 +27,8 @@ class Logs:
     """What the platform observed, one DataFrame per table; fields in ``course.logs.schema``.
 
     ``videos`` holds the videos uploaded by the end of the log, ``users`` all accounts, also those
-    that join later (they are needed in live tests). In both the row number is the id.
+    that join later (they are needed in live tests). In both the row number is the id. ``content``
+    has the titles and thumbnails of all videos, also of those uploaded later (for the same reason).
     """
 
     users: pd.DataFrame
@@ -33,10 +36,26 @@ class Logs:
     watches: pd.DataFrame
     searches: pd.DataFrame
     impressions: pd.DataFrame
+    _content: Content | None = dataclasses.field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{f.name} {len(getattr(self, f.name)):,}" for f in fields(self))
+        sizes = ", ".join(f"{name} {len(getattr(self, name)):,}" for name in OBSERVED)
         return f"Logs({sizes})"
+
+    @property
+    def content(self) -> Content:
+        """Titles and thumbnails: ``content.title_tokens``, ``content.thumbnails(videos)``.
+
+        Raises
+        ------
+        LogError
+            If these logs came without.
+        """
+        if self._content is None:
+            raise LogError(
+                "These logs have no titles and thumbnails", allowed="the logs of a simulated world"
+            )
+        return self._content
 
     def before(self, day: float) -> Logs:
         """The same logs as they were at ``day`` (float days): later rows are gone."""

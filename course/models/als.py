@@ -16,42 +16,32 @@ from course.logs.splits import first_watches
 from course.logs.tables import Logs
 from course.training import check_number, check_whole
 
-COUNTS = ("pairs", "watches", "completed")
 SOLVERS = ("exact", "cg")
 _ENTRIES = 8_000  # table entries solved at a time: with 64 factors, 2 MB, which a cache holds
 
 
-def interactions(logs: Logs, count: str = "pairs") -> csr_matrix:
+def interactions(logs: Logs) -> csr_matrix:
     """The table who-watched-what.
 
     Parameters
     ----------
     logs : Logs
-    count : {"pairs", "watches", "completed"}
-        1 for each (account, video) watched at least once; or how often it was watched; or how
-        often it was completed (pairs without a completed watch stay empty)
 
     Returns
     -------
-    csr_matrix (users, videos) float32
+    csr_matrix (users, videos) float32, 1 for each pair that was watched at least once
 
     Raises
     ------
-    ConfigError
-        For an unknown count.
     LogError
         If no watch is left.
     """
-    if count not in COUNTS:
-        raise ConfigError(f"count={count!r}", allowed=", ".join(COUNTS))
-    watches = first_watches(logs.watches) if count == "pairs" else logs.watches
-    if count == "completed":
-        watches = watches[watches["completed"]]
+    watches = first_watches(logs.watches)
     if watches.empty:
         raise LogError("There are no watches to count", fix="cut the logs at a later day")
     shape = (len(logs.users), len(logs.videos))
     rows = (watches["user_id"].to_numpy(), watches["video_id"].to_numpy())
-    return csr_matrix((np.ones(len(watches), np.float32), rows), shape=shape)  # adds up repeats
+    return csr_matrix((np.ones(len(watches), np.float32), rows), shape=shape)
 
 
 class _Chunk(NamedTuple):
@@ -132,8 +122,9 @@ def als(
     _check_regularisation(regularisation)
     by_user, by_video = _chunks(table), _chunks(table.T.tocsr())
     random = torch.Generator().manual_seed(int(seed))
-    x = torch.zeros(table.shape[0], factors)
-    y = 0.1 * torch.randn(table.shape[1], factors, generator=random) / factors**0.5
+    x = torch.zeros(table.shape[0], factors, dtype=torch.float32)
+    y = torch.randn(table.shape[1], factors, generator=random, dtype=torch.float32)
+    y = 0.1 * y / factors**0.5
     y[torch.from_numpy(table.getnnz(axis=0) == 0)] = 0.0
     one_chunk = _exact if solver == "exact" else _conjugate_gradients
     for iteration in range(iterations):

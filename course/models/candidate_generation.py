@@ -26,6 +26,7 @@ from course.models.bags import Bag
 from course.models.softmax import FullSoftmax, HierarchicalSoftmax
 from course.simulator.feed import Requests
 from course.simulator.policies import top
+from course.training import evaluating, seeded
 
 SIGNALS = ("watches", "searches", "age", "demographics", "context")
 CODE_DIM = 8
@@ -93,8 +94,6 @@ class CandidateGenerator(nn.Module):
     width : of the last ReLU layer; each layer below is twice as wide
     dim : of the embeddings and of the dot products (the vectors have one more number, the bias)
     bag : {"mean", "sum", "max"}
-    norm : batch normalisation of the concatenated inputs
-    skip : add a linear map around the tower
     softmax : FullSoftmax (default), SampledSoftmax or HierarchicalSoftmax
     sparse : sparse gradients of the large tables, for `torch.optim.SparseAdam`
     seed : of the first weights
@@ -114,8 +113,6 @@ class CandidateGenerator(nn.Module):
         width: int = 256,
         dim: int = 64,
         bag: str = "mean",
-        norm: bool = True,
-        skip: bool = False,
         softmax: nn.Module | None = None,
         sparse: bool = False,
         seed: int = 0,
@@ -138,11 +135,10 @@ class CandidateGenerator(nn.Module):
                 )
         if getattr(self.softmax, "vectors", torch.zeros(1, dim + 1)).shape[1] != dim + 1:
             raise ConfigError(f"dim={dim} does not fit the softmax", fix="give both the same dim")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build(depth, width, dim, bag, norm, skip)
+        with seeded(seed):
+            self._build(depth, width, dim, bag)
 
-    def _build(self, depth, width, dim, bag, norm, skip) -> None:
+    def _build(self, depth, width, dim, bag) -> None:
         f, concat = self.features, 0
         self.bags, self.codes = nn.ModuleDict(), nn.ModuleDict()
         for name, vocabulary in (("watches", f.videos), ("searches", f.tokens)):
@@ -157,13 +153,12 @@ class CandidateGenerator(nn.Module):
                 )
                 concat += CODE_DIM * len(columns)
         concat += 3 * ("age" in self.signals)
-        self.norm = nn.BatchNorm1d(concat) if norm else nn.Identity()
+        self.norm = nn.BatchNorm1d(concat)
         widths = [concat, *(width * 2**k for k in reversed(range(depth)))]
         layers = []
         for below, above in zip(widths[:-1], widths[1:], strict=True):
             layers += [nn.Linear(below, above), nn.ReLU()]
         self.tower = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
-        self.skip = nn.Linear(concat, dim, bias=False) if skip and depth else None
         self.output = nn.Embedding(len(f.videos), dim + 1, sparse=self.sparse)
         with torch.no_grad():
             self.output.weight *= 0.1
@@ -185,14 +180,11 @@ class CandidateGenerator(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """User vectors (n, dim + 1), the last number a 1."""
-        x = self._normalised(self.concatenated(batch))
-        out = self.tower(x)
-        if self.skip is not None:
-            out = out + self.skip(x)
+        out = self.tower(self._normalised(self.concatenated(batch)))
         return functional.pad(out, (0, 1), value=1.0)
 
     def _normalised(self, x: Tensor) -> Tensor:
-        if self.training and len(x) < SMALLEST_BATCH and isinstance(self.norm, nn.BatchNorm1d):
+        if self.training and len(x) < SMALLEST_BATCH:
             n = self.norm
             return functional.batch_norm(x, n.running_mean, n.running_var, n.weight, n.bias)
         return self.norm(x)
@@ -232,11 +224,8 @@ class CandidateGenerator(nn.Module):
         if isinstance(of, Requests):
             of = self.features.of_requests(of)
         batch = Batch.of(of) if isinstance(of, Inputs) else of
-        training = self.training
-        self.eval()
-        with torch.inference_mode():
+        with evaluating(self), torch.inference_mode():
             parts = [self(batch[i : i + 4096]) for i in range(0, len(batch), 4096)]
-        self.train(training)
         if not parts:
             return np.zeros((0, self.output.embedding_dim), np.float32)
         return torch.cat(parts).numpy()
@@ -257,33 +246,6 @@ class CandidateGenerator(nn.Module):
             with torch.inference_mode():
                 return self.softmax.log_probability(users, videos).numpy()
         return (users @ videos.T).numpy()
-
-
-def nearest(
-    users: np.ndarray, videos: np.ndarray, k: int, exclude: np.ndarray | None = None
-) -> np.ndarray:
-    """The ``k`` videos with the largest dot products (n, k), best first, by exact search.
-
-    Parameters
-    ----------
-    users : (n, d); videos : (V, d)
-    exclude : optional (n, V) bool, videos that may not appear
-
-    Raises
-    ------
-    ConfigError
-        If k is larger than the catalogue, or the vectors have different lengths.
-    """
-    if users.ndim != 2 or videos.ndim != 2 or users.shape[1] != videos.shape[1]:
-        raise ConfigError(f"users have shape {users.shape} and videos {videos.shape}",
-                          allowed="(n, d) and (V, d) with the same d")  # fmt: skip
-    left = len(videos) if exclude is None else int((~exclude).sum(axis=1).min(initial=len(videos)))
-    if not 1 <= k <= left:
-        raise ConfigError(f"k={k} of {left} videos", allowed=f"1 to {left}")
-    scores = users @ videos.T
-    if exclude is not None:
-        scores = np.where(exclude, -np.inf, scores)
-    return top(scores, np.broadcast_to(np.arange(len(videos)), scores.shape), k)
 
 
 class CandidatePolicy:

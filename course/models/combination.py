@@ -59,7 +59,8 @@ class Combination:
         Raises
         ------
         ConfigError
-            For a weight without a prediction, or a negative prediction.
+            For a weight without a prediction, a negative prediction, or predictions of different
+            shapes.
         """
         total = 0.0
         for name, weight in self.weights.items():
@@ -73,6 +74,11 @@ class Combination:
                 raise ConfigError(
                     f"The prediction of {name!r} holds {value[~(value >= 0)].flat[0]:g}",
                     allowed="numbers, at least 0, since they are multiplied",
+                )
+            if np.shape(total) not in ((), value.shape):
+                raise ConfigError(
+                    f"The predictions have the shapes {np.shape(total)} and {value.shape}",
+                    allowed="the same shape for each",
                 )
             if weight:
                 total = total + weight * np.log(np.maximum(value, SMALLEST))

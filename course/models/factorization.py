@@ -21,11 +21,12 @@ from course.models.starter import recent_popularity
 from course.simulator.feed import Requests
 from course.simulator.policies import top
 from course.training import (
-    EarlyStop,
     History,
     check_number,
     check_whole,
+    evaluating,
     fit,
+    seeded,
     softmax_cross_entropy,
 )
 
@@ -87,7 +88,7 @@ class _Tables(nn.Module):
             raise ConfigError(
                 f"factors={factors} for {videos} videos", allowed=f"1 to {videos} factors"
             )
-        bias = torch.zeros(videos)
+        bias = torch.zeros(videos, dtype=torch.float32)
         if popularity is not None:
             counts = np.asarray(popularity, dtype=float)
             if counts.shape != (videos,) or not (np.isfinite(counts).all() and counts.min() >= 0):
@@ -97,8 +98,9 @@ class _Tables(nn.Module):
                 )
             bias = torch.from_numpy(np.log(counts + 1.0)).float()
         random = torch.Generator().manual_seed(int(seed))
-        self.user = nn.Parameter(_SPREAD * torch.randn(users, factors, generator=random))
-        self.video = nn.Parameter(_SPREAD * torch.randn(videos, factors, generator=random))
+        drawn = {"generator": random, "dtype": torch.float32}
+        self.user = nn.Parameter(_SPREAD * torch.randn(users, factors, **drawn))
+        self.video = nn.Parameter(_SPREAD * torch.randn(videos, factors, **drawn))
         self.bias = nn.Parameter(bias)
 
     def forward(self, user: torch.Tensor, video: torch.Tensor | None = None) -> torch.Tensor:
@@ -118,12 +120,12 @@ class _Tables(nn.Module):
             vectors, bias = self.video[video], self.bias[video]
         return self.combine(self.user[user], vectors) + bias
 
-    @torch.no_grad()
     def scores(self, user: np.ndarray) -> np.ndarray:
         """Scores of the whole catalogue (r, videos) float32 for accounts (r,)."""
         user = _known(user, len(self.user))
         at_a_time = max(1, _SCORES // self.score_cost)
-        parts = [self(rows) for rows in torch.from_numpy(user).split(at_a_time)]
+        with evaluating(self):
+            parts = [self(rows) for rows in torch.from_numpy(user).split(at_a_time)]
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.video)), np.float32)
 
 
@@ -200,8 +202,7 @@ class MLPCombiner(_Tables):
             check_whole("hidden width", width, 1)
         # The first layer on the concatenation is a sum of one layer for each half. Written like
         # this, the halves are computed once for each account and video, not once for each pair.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(seed))
+        with seeded(seed):
             self.from_user = nn.Linear(factors, hidden[0])
             self.from_video = nn.Linear(factors, hidden[0], bias=False)
             layers: list[nn.Module] = [nn.ReLU()]
@@ -236,7 +237,6 @@ def fit_pairs(
     learning_rate: float = 1e-2,
     seed: int = 0,
     progress: Callable[[int, int, float], object] | None = None,
-    early_stop: EarlyStop | None = None,
 ) -> History:
     r"""Train on (account, video) pairs by softmax over the catalogue or over sampled videos.
 
@@ -251,7 +251,7 @@ def fit_pairs(
         its rows, in the place of the whole catalogue; a row's own video does not count as its
         negative. (Uniform draws need no correction: it would be the same for each video.)
     decay : float, the penalty on user vectors
-    epochs, batch, learning_rate, seed, progress, early_stop : see `course.training.fit`
+    epochs, batch, learning_rate, seed, progress : see `course.training.fit`
 
     Raises
     ------
@@ -292,7 +292,6 @@ def fit_pairs(
         batch=batch,
         seed=seed,
         progress=progress,
-        early_stop=early_stop,
     )
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course.errors import ConfigError, LogError
-from course.training import History, check_number, check_whole, fit
+from course.training import History, check_number, check_whole, fit, seeded
 
 
 def gramian(vectors: Tensor) -> Tensor:
@@ -47,9 +47,9 @@ class Gravity(nn.Module):
         if not 0 < rate <= 1:
             raise ConfigError(f"rate={rate!r}", allowed="above 0, at most 1")
         self.rate = rate
-        self.register_buffer("left", torch.zeros(dim, dim))
-        self.register_buffer("right", torch.zeros(dim, dim))
-        self.register_buffer("batches", torch.zeros(()))
+        self.register_buffer("left", torch.zeros(dim, dim, dtype=torch.float32))
+        self.register_buffer("right", torch.zeros(dim, dim, dtype=torch.float32))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.float32))
 
     def forward(self, u: Tensor, v: Tensor) -> Tensor:
         """Scalar, for a batch of contexts (n, d) and a batch of videos (m, d)."""
@@ -98,8 +98,7 @@ class ContextModel(nn.Module):
                 check_whole(name, size, 1)
         check_number("weight", weight, 0.0)
         self.weight = float(weight)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.context = _tables(context_sizes, dim)
             self.video = _tables(video_sizes, dim)
             self.tower = nn.Sequential(
@@ -155,8 +154,11 @@ def fit_context_model(
     LogError
         If a pair names a video that the catalogue does not have, or there is no pair.
     """
-    if not len(context) or len(context) != len(video):
-        raise LogError(f"{len(context)} contexts and {len(video)} videos", allowed="pairs")
+    if not len(context) or np.shape(video) != np.shape(context)[:1]:
+        raise LogError(
+            f"contexts of shape {np.shape(context)} and videos {np.shape(video)}",
+            allowed="pairs: (n, codes) and (n,)",
+        )
     if video.min() < 0 or video.max() >= len(catalogue):
         raise LogError(
             f"a pair names video {int(video.max())}", allowed=f"0 to {len(catalogue) - 1}"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course.errors import ConfigError
-from course.training import check_number, check_whole
+from course.training import check_number, check_whole, evaluating, seeded
 
 KINDS = ("binary", "regression")
 GATES = ("shared", "input", "context")
@@ -148,7 +148,7 @@ class Multitask(nn.Module):
 
     def predict(self, *given: Tensor) -> dict[str, Tensor]:
         """Predictions by name (b,): probabilities of binary tasks, values of the others."""
-        with torch.no_grad():
+        with evaluating(self):
             out = self(*given)
         return {
             task.name: torch.sigmoid(out[:, k]) if task.kind == "binary" else out[:, k]
@@ -191,8 +191,7 @@ class SharedBottom(Multitask):
             check_whole("width of a hidden layer", width, 1)
         if film:
             check_whole("context", context, 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             widths = [inputs, *hidden]
             self.layers = nn.ModuleList(
                 nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
@@ -283,8 +282,7 @@ class MixtureOfExperts(Multitask):
         self.gate_dropout = float(gate_dropout)
         below = shared or inputs
         reads = {"shared": below, "input": inputs, "context": context}[gates]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.shared = nn.Linear(inputs, shared) if shared else None
             widths = [below, *hidden]
             self.layers = nn.ModuleList(
@@ -381,7 +379,7 @@ class MultitaskLoss:
                 allowed=f"(n, {len(names)}), a column for each of {', '.join(names)}",
             )
         known = ~torch.isnan(labels)
-        self.scale = torch.zeros(len(names))
+        self.scale = torch.zeros(len(names), dtype=labels.dtype)
         for k, task in enumerate(self.tasks):
             own = labels[known[:, k], k]
             self.scale[k] = task.weight / _worth(task, own) / known[:, k].float().mean()
@@ -392,6 +390,11 @@ class MultitaskLoss:
 
     def __call__(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """Loss (scalar) of the outputs (b, K) for some rows of the training set."""
+        if outputs.shape != (len(rows), len(self.tasks)):
+            raise ConfigError(
+                f"outputs have the shape {tuple(outputs.shape)}",
+                allowed=f"({len(rows)}, {len(self.tasks)}), a row for each label, a column a task",
+            )
         y, weight = self.values[rows], self.known[rows] * self.scale
         total = outputs.new_zeros(())
         logit, number = self._columns

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from course.models.multitask import Multitask, Stack, Task, Towers
-from course.training import check_whole
+from course.training import check_whole, seeded
 
 
 class Level(nn.Module):
@@ -118,8 +118,7 @@ class ProgressiveLayers(Multitask):
             check_whole(name, value, low)
         for width in hidden:
             check_whole("width of an expert", width, 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.shared = nn.Linear(inputs, shared) if shared else None
             widths = [shared or inputs, *hidden]
             self.levels = nn.ModuleList(

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course.checks import one_each
 from course.errors import ConfigError
 from course.models.propensity import check_places
-from course.training import History, check_number, check_whole, fit
+from course.training import History, check_number, check_whole, evaluating, fit, seeded
 
 DROP_OUT = 0.1
 """Share of the training impressions whose position is hidden from the model (P2)."""
@@ -62,7 +63,8 @@ class ShallowTower(nn.Module):
             raise ConfigError(f"drop_out={drop_out}", allowed="from 0 to below 1")
         self.positions, self.devices, self.drop_out = positions, devices, float(drop_out)
         self.cross = cross
-        self.table = nn.Embedding((devices if cross else 1) * (positions + 1), heads)
+        cells = (devices if cross else 1) * (positions + 1)
+        self.table = nn.Embedding(cells, heads, dtype=torch.float32)
         nn.init.zeros_(self.table.weight)
 
     def forward(self, position: Tensor | None, device: Tensor) -> Tensor:
@@ -76,7 +78,7 @@ class ShallowTower(nn.Module):
         check_places(position, device, self.positions, self.devices)
         place = torch.zeros_like(device) if position is None else position  # 0 = missing
         if self.training and self.drop_out and position is not None:
-            place = place * (torch.rand(len(place)) >= self.drop_out)
+            place = place * (torch.rand(len(place), dtype=torch.float32) >= self.drop_out)
         cell = device * (self.positions + 1) + place if self.cross else place
         logit = self.table(cell)
         return logit[:, 0] if logit.shape[1] == 1 else logit
@@ -115,8 +117,7 @@ class MainTower(nn.Module):
         for width in hidden:
             check_whole("hidden", width, 1)
         self.extra, self.width = extra, hidden[-1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             if not isinstance(inputs, nn.Module):
                 check_whole("inputs", inputs, 1)
                 inputs = nn.Linear(inputs, hidden[0])
@@ -164,17 +165,17 @@ class ClickModel(nn.Module):
         logit = self(x, position, device)
         return functional.binary_cross_entropy_with_logits(logit, clicked, reduction="none")
 
-    @torch.no_grad()
     def probability(self, x, position: Tensor | None, device: Tensor) -> Tensor:
         """P(click) at the place where the card stood (n,)."""
         check_places(position, device, self.positions, self.devices)
-        return torch.sigmoid(self.eval()(x, position, device))
+        with evaluating(self):
+            return torch.sigmoid(self(x, position, device))
 
-    @torch.no_grad()
     def serve(self, x, device: Tensor) -> Tensor:
         """Score to rank by (n,): the logit without a position."""
         check_places(None, device, self.positions, self.devices)
-        return self.eval()(x, None, device)
+        with evaluating(self):
+            return self(x, None, device)
 
     def curve(self) -> np.ndarray:
         """Learned bias relative to position 1 (devices, positions): logits, or log P(seen)."""
@@ -253,20 +254,21 @@ def fit_clicks(
 
     Raises
     ------
+    LogError
+        For shapes that do not fit.
     ConfigError
-        For a place that does not exist, lengths that differ, weights that are negative or all 0,
-        or a setting out of range.
+        For a place that does not exist, weights that are negative or all 0, or a setting out of
+        range.
     """
     check_number("table_rate", table_rate, 0.0)
+    one_each(position=position, device=device, clicked=clicked)
     check_places(np.asarray(position), np.asarray(device), model.positions, model.devices)
     place = torch.as_tensor(np.asarray(position), dtype=torch.int64)
     machine = torch.as_tensor(np.asarray(device), dtype=torch.int64)
     hit = torch.as_tensor(np.asarray(clicked), dtype=torch.float32)
-    if not len(x) == len(place) == len(machine) == len(hit):
+    if len(x) != len(place):
         raise ConfigError(
-            f"x has {len(x)} rows, position {len(place)}, device {len(machine)}, "
-            f"clicked {len(hit)}",
-            allowed="the same number of rows",
+            f"x has {len(x)} rows, position {len(place)}", allowed="the same number of rows"
         )
     share = None if weight is None else _checked_weight(weight, len(hit))
 
@@ -283,8 +285,7 @@ def fit_clicks(
     net = [p for p in model.parameters() if id(p) not in own]
     groups = [{"params": net}] + ([{"params": tables, "lr": table_rate}] if tables else [])
     model.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # feature drop-out
+    with seeded(seed):  # feature drop-out
         history = fit(
             groups, batch_loss, units, epochs=epochs, batch=max(1, batch * units // len(x)),
             seed=seed, learning_rate=learning_rate, progress=progress,

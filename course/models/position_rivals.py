@@ -27,7 +27,7 @@ from course.models.propensity import (
     inverse_propensity_loss,
     posterior,
 )
-from course.training import check_number
+from course.training import check_number, evaluating
 
 
 class PositionInput(ClickModel):
@@ -67,16 +67,16 @@ class PositionInput(ClickModel):
         """Logit (n,) of the click at the place."""
         place = torch.zeros_like(device) if position is None else position
         if self.training and self.drop_out and position is not None:
-            place = place * (torch.rand(len(place)) >= self.drop_out)
+            place = place * (torch.rand(len(place), dtype=torch.float32) >= self.drop_out)
         cell = device * (self.positions + 1) + place
         return self.main(x, functional.one_hot(cell, self.main.extra).float())
 
-    @torch.no_grad()
     def serve(self, x, device):
         """Score to rank by (n,)."""
         check_places(None, device, self.positions, self.devices)
         at = None if self.serve_at is None else torch.full_like(device, self.serve_at)
-        return self.eval()(x, at, device)
+        with evaluating(self):
+            return self(x, at, device)
 
 
 class _Reverse(torch.autograd.Function):
@@ -108,7 +108,7 @@ class Adversarial(ClickModel):
         super().__init__(main, positions, devices)
         check_number("strength", strength, 0.0)
         self.strength = strength
-        self.reader = nn.Linear(main.width, positions)
+        self.reader = nn.Linear(main.width, positions, dtype=torch.float32)
         nn.init.zeros_(self.reader.weight)
         nn.init.zeros_(self.reader.bias)
 
@@ -131,7 +131,7 @@ class PAL(ClickModel):
     def __init__(self, main: nn.Module, positions: int, devices: int = 3):
         super().__init__(main, positions, devices)
         # One half at the start: near 0 or 1 the sigmoid would hardly move.
-        self.seen = nn.Parameter(torch.zeros(devices * positions))
+        self.seen = nn.Parameter(torch.zeros(devices * positions, dtype=torch.float32))
 
     def log_seen(self, position: Tensor, device: Tensor) -> Tensor:
         """Logarithm of P(seen) (n,)."""
@@ -227,11 +227,10 @@ class RegressionEM(InversePropensity):
         _, wanted = posterior(clicked, self.theta[cell], gamma)
         return functional.binary_cross_entropy_with_logits(logit, wanted, reduction="none")
 
-    @torch.no_grad()
     def finish(self, x, position, device, clicked):
         """Last steps of theta, on all rows."""
-        self.eval()
-        parts = [torch.sigmoid(self.main(part)) for part, _ in pieces(x)]
+        with evaluating(self):
+            parts = [torch.sigmoid(self.main(part)) for part, _ in pieces(x)]
         cell = self._cell(position, device)
         self.theta = em_theta(self.theta, cell, clicked, torch.cat(parts), steps=2 * self.steps)
         self._latest = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from course.checks import one_each
 from course.errors import ConfigError
 
 FLOOR = 0.02
@@ -68,6 +69,7 @@ def click_table(position, device, clicked, positions: int, devices: int = 3):
     ConfigError
         See `check_places`.
     """
+    one_each(position=position, device=device, clicked=clicked)
     position, device = np.asarray(position), np.asarray(device)
     check_places(position, device, positions, devices)
     cell = device.astype(np.int64) * positions + position - 1
@@ -124,6 +126,7 @@ def inverse_propensity_loss(logit: Tensor, clicked: Tensor, propensity: Tensor) 
     ----------
     logit : (n,) of gamma; clicked : (n,) 0 or 1; propensity : (n,) in (0, 1]
     """
+    one_each(logit=logit, clicked=clicked, propensity=propensity)
     return functional.softplus(logit) - clicked / propensity * logit
 
 
@@ -139,6 +142,7 @@ def posterior(clicked: Tensor, theta: Tensor, gamma: Tensor) -> tuple[Tensor, Te
     ----------
     clicked, theta, gamma : (n,) each
     """
+    one_each(clicked=clicked, theta=theta, gamma=gamma)
     missed = (1.0 - clicked) / (1.0 - theta * gamma).clamp(min=1e-7)
     return clicked + missed * theta * (1.0 - gamma), clicked + missed * (1.0 - theta) * gamma
 

@@ -29,7 +29,7 @@ from course.features.taxonomy import (
     SPACE,
 )
 from course.models.bags import mean_of_bags
-from course.training import check_whole
+from course.training import check_whole, seeded
 
 DIMS_PER_NAT = 32 / math.log(1e6)
 """P1 gives a million ids 32 dimensions; in between, dimensions go with the logarithm."""
@@ -161,8 +161,7 @@ class InputLayer(nn.Module):
             "query_numbers": [i for i, n in enumerate(QUERY_NUMBERS) if n in names],
         }
         sizes = {self._table(f.name): features.cardinality(f.space) for f in kept if f.space}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.tables = nn.ModuleDict()
             for table, n in sizes.items():
                 # One more row, which stays zero, for everything that is not known.
@@ -202,7 +201,7 @@ class InputLayer(nn.Module):
             query.append(mean_of_bags(self.tables[self._table(name)], ids))
         query += self._continuous(batch.query_numbers, "query_numbers")
         return tuple(
-            torch.cat(part, dim=1) if part else torch.zeros(rows, 0)
+            torch.cat(part, dim=1) if part else torch.zeros(rows, 0, dtype=torch.float32)
             for part, rows in ((impression, len(batch)), (query, batch.pages))
         )
 
@@ -249,8 +248,7 @@ class RankingTower(nn.Module):
         super().__init__()
         for width in hidden:
             check_whole("width", width, 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             layers = [FirstLinear(inputs, hidden[0]), nn.ReLU()] if hidden else [inputs]
             for below, above in zip(hidden[:-1], hidden[1:], strict=True):
                 layers += [nn.Linear(below, above), nn.ReLU()]

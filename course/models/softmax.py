@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course.errors import ConfigError
+from course.errors import ConfigError, LogError
 
 LAWS = ("uniform", "popularity", "zipf", "in-batch")
 
@@ -25,6 +25,7 @@ def full_softmax_loss(user: Tensor, videos: Tensor, label: Tensor) -> Tensor:
     ----------
     user : (n, d); videos : (V, d); label : (n,) int64, rows of ``videos``
     """
+    _fit_together(user, videos, label)
     return functional.cross_entropy(user @ videos.T, label)
 
 
@@ -55,6 +56,7 @@ def sampled_softmax_loss(
     log_expected_count : (V,), or None for no correction
     sparse : make a sparse gradient of ``videos``
     """
+    _fit_together(user, videos, label)
     drawn = functional.embedding(torch.cat([label, negatives]), videos, sparse=sparse)
     own, others = drawn[: len(label)], drawn[len(label) :]
     right = (user * own).sum(dim=1)
@@ -71,6 +73,16 @@ def sampled_softmax_loss(
     wrong.detach()[hit[row], column] = -torch.inf
     scores = torch.cat([right[:, None], wrong], dim=1)
     return functional.cross_entropy(scores, torch.zeros_like(label))
+
+
+def _fit_together(user: Tensor, videos: Tensor, label: Tensor) -> None:
+    if user.dim() != 2 or user.shape[1] != videos.shape[-1] or label.shape != user.shape[:1]:
+        raise LogError(
+            f"users have shape {tuple(user.shape)}, videos {tuple(videos.shape)}, labels "
+            f"{tuple(label.shape)}",
+            allowed="(n, d), (V, d) and (n,)",
+            fix="take the only column of a table (n, 1) by [:, 0]",
+        )
 
 
 class FullSoftmax(nn.Module):
@@ -134,9 +146,11 @@ class SampledSoftmax(nn.Module):
     def draw(self, label: Tensor) -> tuple[Tensor, Tensor]:
         """Sampled videos (S,) int64, and the log of the expected count of every video (V,)."""
         if self.law == "in-batch":
+            if len(label) < 2:  # no other row, so no negative: the loss is 0
+                return label[:0], torch.zeros(len(self.q), dtype=torch.float32)
             expected = -torch.expm1((len(label) - 1) * torch.log1p(-self.q))
             return torch.unique(label), expected.log().float()
-        drawn = torch.rand(len(self.expected)) < self.expected
+        drawn = torch.rand(len(self.expected), dtype=torch.float32) < self.expected
         return drawn.nonzero()[:, 0], self.expected.log()
 
     def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
@@ -193,10 +207,11 @@ class HierarchicalSoftmax(nn.Module):
         self.register_buffer("cluster", torch.from_numpy(cluster.astype(np.int64)))
         self.register_buffer("within", torch.from_numpy(within))
         # Zeros: all clusters alike at first, and no random numbers needed.
-        self.vectors = nn.Parameter(torch.zeros(len(count), dim + 1))
+        self.vectors = nn.Parameter(torch.zeros(len(count), dim + 1, dtype=torch.float32))
 
     def forward(self, user: Tensor, videos: Tensor, label: Tensor, sparse: bool = False) -> Tensor:
         """Mean of -log P(label | user)."""
+        _fit_together(user, videos, label)
         own = self.cluster[label]
         members = self.members[own]
         inside = functional.embedding(members.clamp(min=0), videos, sparse=sparse)

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course.checks import no_nan, one_each
 from course.errors import LogError
 from course.features import RankingFeatures
 from course.models.ranking import InputLayer, RankingBatch, RankingTower
+from course.training import evaluating
 
 SECONDS_PER_UNIT = 60.0
 """Watch time is counted in minutes: the weights of clicks stay near 10, and not near 600."""
@@ -38,6 +40,7 @@ def weighted_logistic_loss(logit: Tensor, clicked: Tensor, weight: Tensor) -> Te
     -------
     float scalar
     """
+    one_each(logit=logit, clicked=clicked, weight=weight)
     clicked = clicked.to(logit.dtype)
     return (weight * clicked * functional.softplus(-logit)
             + (1 - clicked) * functional.softplus(logit)).mean()  # fmt: skip
@@ -51,6 +54,7 @@ def click_weights(clicked: np.ndarray, seconds: np.ndarray, objective: str = "wa
     LogError
         For a watch time that is negative or not finite, or time watched without a click.
     """
+    one_each(clicked=clicked, seconds=seconds)
     seconds, clicked = np.asarray(seconds, np.float32), np.asarray(clicked, bool)
     bad = ~np.isfinite(seconds) | (seconds < 0)
     if bad.any():
@@ -71,7 +75,8 @@ def best_constant(clicked: np.ndarray, weight: np.ndarray) -> float:
     LogError
         If nothing, or everything, was clicked: the best constant is then infinite.
     """
-    clicked, weight = np.asarray(clicked, bool), np.asarray(weight, float)
+    one_each(clicked=clicked, weight=weight)
+    clicked, weight = np.asarray(clicked, bool), no_nan("weights", weight).astype(float)
     positive, negative = float(weight[clicked].sum()), int((~clicked).sum())
     if positive <= 0 or negative == 0:
         raise LogError(
@@ -105,7 +110,7 @@ class WatchTimeRanker(nn.Module):
         super().__init__()
         self.features = features
         self.tower = RankingTower(InputLayer(features, seed=seed, **inputs), hidden, seed)
-        self.output = nn.Linear(self.tower.width, 1)
+        self.output = nn.Linear(self.tower.width, 1, dtype=torch.float32)
         with torch.no_grad():
             self.output.weight.zero_()
             self.output.bias.fill_(bias)
@@ -114,12 +119,10 @@ class WatchTimeRanker(nn.Module):
         """Logits (n,)."""
         return self.output(self.tower(batch))[:, 0]
 
-    @torch.no_grad()
     def logits(self, batch: RankingBatch, pages: int = 5_000) -> np.ndarray:
         """Logits (n,) float32 of any number of cards, computed ``pages`` pages at a time."""
-        self.eval()
-        parts = [self(batch[torch.arange(first, min(first + pages, batch.pages))])
-                 for first in range(0, batch.pages, pages)]  # fmt: skip
+        with evaluating(self):
+            parts = [self(batch[some]) for some in torch.arange(batch.pages).split(pages)]
         return torch.cat(parts).numpy() if parts else np.zeros(0, np.float32)
 
     def expected_seconds(self, batch: RankingBatch) -> np.ndarray:

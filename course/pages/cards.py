@@ -26,9 +26,11 @@ class Card:
     views : int
         Views so far.
     thumbnail : bytes
-        PNG, about 16:9 (see `course.pages.thumbnail`).
+        SVG (see `course.pages.thumbnail`) or PNG, about 16:9.
     live : bool
         A live stream: the badge says so instead of the length.
+    picture : str
+        What the thumbnail shows, in words, for those who do not see it.
     """
 
     video_id: int
@@ -39,6 +41,7 @@ class Card:
     views: int
     thumbnail: bytes
     live: bool = False
+    picture: str = "thumbnail"
 
     def __post_init__(self) -> None:
         for name in ("duration_seconds", "age_days", "views"):

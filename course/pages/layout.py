@@ -1,127 +1,309 @@
-"""Drawn pages of the simulated YouTube: a home page, and a watch page with its up-next list.
+"""Pages of the simulated YouTube as HTML: a home page, and a watch page with its up-next list.
 
-A page is drawn in screen pixels on one empty axes, so a length in the code is a length on the
-page. The design is the course's own.
+All styles are inline and nothing is a script, since many places that show notebooks strip the
+rest. Words take the colour of what is around them, and fields are a thin grey that lets it
+through: so a page reads in light and in dark, whoever decides which (JupyterLab, VS Code, Colab,
+the system's own setting). Columns come and go with the width. The design is the course's own.
 """
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from html import escape
+from typing import Any, Literal
 
-from matplotlib.patches import Circle, Polygon
-
-from course.pages.canvas import DARK, LIGHT, Page, text_width, wrap
 from course.pages.cards import Card, PageError, duration_text
-from course.plots.style import Figure, styled
 
 Device = Literal["phone", "desktop", "tv"]
 
-
-_BRAND = "#0f766e"
-_MARK = "#c2185b"
-
-
-def _tint(name: str) -> str:
-    """Return the colour of a channel's round picture; the same name, the same colour."""
-    tints = ("#b4532a", "#3d6fa5", "#5a7d2a", "#8b4a8f", "#b0842b", "#2b8a86", "#a33b54", "#5b5fb0")
-    return tints[zlib.crc32(name.encode("utf-8")) % len(tints)]
-
-
-def _avatar(page: Page, x: float, y: float, r: float, name: str) -> None:
-    page.disc(x, y, r, _tint(name))
-    initial = name[:1].upper() or "?"
-    page.text(x, y + r * 0.06, initial, r * 1.05, "#ffffff", bold=True, across="center")
-
-
-def _thumbnail(
-    page: Page, card: Card, x: float, y: float, width: float, mark: str | None, size: float
-) -> float:
-    """Draw picture, badge and mark; return the height."""
-    height = width * 9 / 16
-    corner = min(12.0, width * 0.05)
-    page.box(x, y, width, height, page.theme.field, corner=corner)
-    page.picture(card.thumbnail, x, y, width, height, corner)
-    wide = text_width(card.badge, size, bold=True) + size * 0.9
-    left, top = x + width - wide - 6, y + height - size * 1.55 - 6
-    tint = "#c62828" if card.live else "#101114"
-    page.box(left, top, wide, size * 1.55, tint, corner=4, alpha=0.9).set_zorder(3)
-    page.text(left + wide / 2, top + size * 0.8, card.badge, size, "#ffffff", bold=True,
-              across="center", role="badge")  # fmt: skip
-    if mark is not None:
-        page.box(x - 2, y - 2, width + 4, height + 4, "none", corner=corner, rim=_MARK,
-                 stroke=3).set_zorder(4)  # fmt: skip
-        words = wrap(mark, width - 24, size, 1, bold=True)[0] if mark else ""
-        if words:
-            wide = text_width(words, size, bold=True) + size
-            # On the upper edge, so that it hides little of the picture.
-            top = y - size * 0.8
-            page.box(x + 12, top, wide, size * 1.6, _MARK, corner=4).set_zorder(4)
-            page.text(x + 12 + wide / 2, top + size * 0.82, words, size, "#ffffff", bold=True,
-                      across="center", role="mark")  # fmt: skip
-    return height
+_MARK, _BRAND = "#c2185b", "#0f766e"
+_TINTS = ("#b4532a", "#3d6fa5", "#5a7d2a", "#8b4a8f", "#8a6a1f", "#23807c", "#a33b54", "#5b5fb0")
+_FIELD = "background:rgba(128,128,128,.16)"
+_PILL = f"{_FIELD};border-radius:16px;padding:5px 13px;font-weight:600;white-space:nowrap"
+_FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif;line-height:1.35"
+_SIGN = (
+    b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 26 26'><rect width='26' height='26' "
+    b"rx='8' fill='#0f766e'/><path d='M7.5 18.5v-6M13 18.5v-10M18.5 18.5v-13' stroke='#fff' "
+    b"stroke-width='3.6' stroke-linecap='round'/></svg>"
+)
+_PLAY = (
+    b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 76 76'><circle cx='38' cy='38' r='38' "
+    b"fill='#101114' opacity='.72'/><path d='M27 20v36l32-18z' fill='#fff'/></svg>"
+)
 
 
-def _words(page: Page, card: Card, x: float, y: float, width: float, size: float) -> float:
-    """Write title, channel, views and age; return how far down they reach."""
-    for line in wrap(card.title, width, size, 2, bold=True):
-        page.text(x, y, line, size, page.theme.ink, bold=True, down="top", role="title")
-        y += size * 1.35
-    small = size * 0.86
-    y += size * 0.12
-    for words in (card.channel, card.facts):
-        line = wrap(words, width, small, 1)[0]
-        page.text(x, y, line, small, page.theme.soft, down="top", role="facts")
-        y += small * 1.4
-    return y
+class Page:
+    """A page that shows itself as the last expression of a cell.
+
+    Attributes
+    ----------
+    html : str
+    alt : str
+        The page in words; shown where HTML cannot be.
+    """
+
+    def __init__(self, html: str, alt: str) -> None:
+        self.html, self.alt = html, alt
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.alt}
 
 
-def _card_height(width: float, size: float) -> float:
-    return width * 9 / 16 + size * (0.75 + 2 * 1.35 + 0.12 + 2 * 0.86 * 1.4 + 1.1)
+def home_page(
+    cards: Sequence[Card],
+    *,
+    device: Device = "desktop",
+    title: str = "Simulated YouTube",
+    marks: Mapping[int, str] | None = None,
+) -> Page:
+    """Draw a home page.
+
+    Parameters
+    ----------
+    cards : sequence of Card
+        In the order of the page: row by row, from the left.
+    device : {"phone", "desktop", "tv"}
+        One column; as many as fit; or larger cards on a dark ground.
+    title : str
+        What stands at the top.
+    marks : mapping of video id to str, optional
+        Cards to outline, with a word in the corner ("picked", "watched").
+
+    Raises
+    ------
+    PageError
+        If there are no cards, or the device or a mark is unknown.
+    """
+    layouts = {
+        "phone": (14, "max-width:400px", "1fr"),
+        "desktop": (14, "max-width:1240px", "repeat(auto-fill,minmax(min(210px,100%),1fr))"),
+        "tv": (
+            17,
+            "max-width:1240px;background:#15171b;color:#f3f4f6;border-radius:14px;padding:20px",
+            "repeat(auto-fill,minmax(min(290px,100%),1fr))",
+        ),
+    }
+    if device not in layouts:
+        raise PageError(f"the device is {device!r}", allowed=", ".join(layouts))
+    marked = _check(cards, marks)
+    size, frame, columns = layouts[device]
+    grid = (
+        f"display:grid;grid-template-columns:{columns};gap:22px 16px;list-style:none;"
+        "margin:14px 0 6px;padding:0"
+    )
+    shown = [
+        _el("li", "min-width:0;margin:0", card_html(card, mark=marked.get(card.video_id)))
+        for card in cards
+    ]
+    inside = _top_bar(title) + _chips() + _el("ol", grid, *shown)
+    html = _el("div", f"{_FONT};font-size:{size}px;{frame};box-sizing:border-box", inside)
+    return Page(html, _alt("Home page", cards, marked))
 
 
-def _grid_card(
-    page: Page, card: Card, x: float, y: float, width: float, size: float, mark: str | None
-) -> None:
-    height = _thumbnail(page, card, x, y, width, mark, size * 0.82)
-    r = size * 1.15
-    _avatar(page, x + r, y + height + size * 0.75 + r, r, card.channel)
-    left = 2 * r + size * 0.7
-    _words(page, card, x + left, y + height + size * 0.75, width - left, size)
+def up_next_page(
+    playing: Card,
+    cards: Sequence[Card],
+    *,
+    title: str = "Simulated YouTube",
+    marks: Mapping[int, str] | None = None,
+) -> Page:
+    """Draw a watch page: the playing video, and beside it (or below, where narrow) what is next.
+
+    Parameters
+    ----------
+    playing : Card
+    cards : sequence of Card
+        The up-next list from the top.
+    title : str
+        What stands at the top.
+    marks : mapping of video id to str, optional
+        Cards of the list to outline, with a word in the corner.
+
+    Raises
+    ------
+    PageError
+        If there are no cards, or a mark is unknown.
+    """
+    marked = _check(cards, marks)
+    rows = [
+        _el("li", "margin:0 0 10px", card_html(card, mark=marked.get(card.video_id), wide=True))
+        for card in cards
+    ]
+    side = _el("div", "font-weight:700;font-size:1.2em;margin:0 0 10px", "Up next")
+    side += _el("ol", "list-style:none;margin:0;padding:0", *rows)
+    columns = _el("div", "flex:2 1 420px;min-width:0", _player(playing))
+    columns += _el("div", "flex:1 1 300px;min-width:0", side)
+    inside = _top_bar(title)
+    inside += _el("div", "display:flex;flex-wrap:wrap;gap:22px;margin-top:14px", columns)
+    html = _el("div", f"{_FONT};font-size:14px;max-width:1240px;box-sizing:border-box", inside)
+    return Page(html, f"Watch page of “{playing.title}”. {_alt('Up next', cards, marked)}")
 
 
-def _top_bar(page: Page, title: str, height: float = 56) -> None:
-    theme, middle = page.theme, height / 2
-    size = 16.0
-    narrow = page.width < 600
-    x = 20.0
-    if not narrow:
-        for k in (-6, 0, 6):
-            page.box(x, middle + k - 1, 18, 2, theme.ink)
-        x += 38
-    # The course's own sign: a round tile with three rising bars.
-    page.box(x, middle - 13, 26, 26, _BRAND, corner=8)
-    for k, tall in enumerate((7, 12, 17)):
-        page.box(x + 5.5 + 5.5 * k, middle + 8.5 - tall, 4, tall, "#ffffff", corner=1.5)
-    page.text(x + 36, middle, title, size + 1, theme.ink, bold=True, role="heading")
-    after = x + 36 + text_width(title, size + 1, bold=True)
-    r = 14.0
-    page.disc(page.width - 20 - r, middle, r, _BRAND)
-    page.text(page.width - 20 - r, middle + 1, "Y", r, "#ffffff", bold=True, across="center")
-    if narrow:
-        _lens(page, page.width - 72, middle, theme.ink)
-        return
-    width = min(520.0, page.width - after - 150)
-    left = max(after + 40, (page.width - width) / 2)
-    page.box(left, middle - 18, width, 36, theme.field, corner=18, rim=theme.rim)
-    page.text(left + 18, middle, "Search", size * 0.92, theme.soft)
-    _lens(page, left + width - 26, middle, theme.soft)
+def shelf_page(rows: Mapping[str, Sequence[Card]]) -> Page:
+    """Draw rows of cards under headings: pages of several people, neighbours of several videos.
+
+    Parameters
+    ----------
+    rows : heading -> cards
+    """
+    grid = (
+        "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(150px,45%),1fr));"
+        "gap:12px;list-style:none;margin:8px 0 18px;padding:0"
+    )
+    parts = []
+    for heading, cards in rows.items():
+        _check(cards, None)
+        shown = (_el("li", "min-width:0;margin:0", card_html(card)) for card in cards)
+        parts += [_el("div", "font-weight:700", escape(heading)), _el("ol", grid, *shown)]
+    alt = ". ".join(_alt(heading, cards, {}) for heading, cards in rows.items())
+    return Page(_el("div", f"{_FONT};font-size:12px;max-width:1240px", *parts), alt)
 
 
-def _lens(page: Page, x: float, y: float, tint: str) -> None:
-    page.ax.add_patch(Circle((x - 1.5, y - 1.5), 5.5, facecolor="none", edgecolor=tint, lw=1.6))
-    page.ax.plot([x + 2.6, x + 7], [y + 2.6, y + 7], color=tint, lw=1.8, solid_capstyle="round")
+def card_html(card: Card, *, mark: str | None = None, wide: bool = False) -> str:
+    """One card: thumbnail with badge, title, channel, views and age.
+
+    Parameters
+    ----------
+    card : Card
+    mark : str, optional
+        Outlines the card; the word stands in its corner.
+    wide : bool
+        The words stand beside the picture, as in an up-next list, rather than below it.
+
+    Raises
+    ------
+    PageError
+        If the thumbnail is neither SVG nor PNG.
+    """
+    clamp = "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"
+    small = "font-size:.87em;opacity:.72;overflow-wrap:anywhere"
+    words = _el(
+        "div",
+        "flex:1 1 0;min-width:0",
+        _el("div", f"font-weight:600;{clamp}", escape(card.title), title=card.title),
+        _el("div", f"{small};margin-top:2px", escape(card.channel)),
+        _el("div", small, escape(card.facts)),
+    )
+    if wide:
+        picture = _el("div", "flex:0 0 45%;max-width:168px", _thumbnail(card, mark))
+        row = f"{_FONT};display:flex;gap:10px;align-items:flex-start"
+        return _el("div", row, picture, words)
+    words = _avatar(card.channel, 2.3) + words
+    below = _el("div", "display:flex;gap:10px;margin-top:9px;align-items:flex-start", words)
+    return _el("div", _FONT, _thumbnail(card, mark), below)
+
+
+def _el(tag: str, style: str, *inside: str, **attributes: str) -> str:
+    """An element; what is inside is HTML already, attributes are escaped here."""
+    extra = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+    return f'<{tag} style="{style}"{extra}>{"".join(inside)}</{tag}>'
+
+
+def _image(data: bytes, alt: str, style: str) -> str:
+    kinds = {b"<svg": "svg+xml", b"\x89PNG": "png"}
+    if data[:4] not in kinds:
+        raise PageError(
+            f"a thumbnail begins with {data[:12]!r}", allowed="bytes of an SVG or PNG picture"
+        )
+    source = f"data:image/{kinds[data[:4]]};base64,{base64.b64encode(data).decode('ascii')}"
+    return f'<img src="{source}" alt="{escape(alt)}" style="margin:0;{style}">'
+
+
+def _thumbnail(card: Card, mark: str | None, corner: int = 10) -> str:
+    ring = f";box-shadow:0 0 0 3px {_MARK}" if mark is not None else ""
+    shape = f"width:100%;max-width:none;aspect-ratio:16/9;display:block;border-radius:{corner}px"
+    badge = f"background:{'#c62828' if card.live else 'rgba(16,17,20,.86)'};right:6px;bottom:6px"
+    label = "position:absolute;color:#fff;border-radius:4px;padding:0 5px;font-weight:600"
+    parts = [
+        _image(card.thumbnail, card.picture, f"{shape};object-fit:cover{ring}"),
+        _el("span", f"{label};{badge};font-size:12px", escape(card.badge)),
+    ]
+    if mark:
+        place = (
+            f"{label};background:{_MARK};left:10px;top:-9px;max-width:80%;font-size:12px;"
+            "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+        )
+        parts.append(_el("span", place, escape(mark)))
+    return _el("div", "position:relative", *parts)
+
+
+def _avatar(name: str, size: float) -> str:
+    """The round picture of a channel; the same name has the same colour."""
+    tint = _TINTS[zlib.crc32(name.encode("utf-8")) % len(_TINTS)]
+    style = (
+        f"flex:0 0 auto;width:{size}em;height:{size}em;line-height:{size}em;border-radius:50%;"
+        f"background:{tint};color:#fff;text-align:center;font-weight:600"
+    )
+    return _el("div", style, escape(name[:1].upper() or "?"))
+
+
+def _top_bar(title: str) -> str:
+    search = f"{_FIELD};border-radius:18px;padding:6px 16px;opacity:.8"
+    return _el(
+        "div",
+        "display:flex;align-items:center;gap:12px;flex-wrap:wrap",
+        _image(_SIGN, "", "width:26px;height:26px;flex:0 0 auto"),
+        _el("div", "font-weight:700;font-size:1.2em;flex:0 0 auto", escape(title)),
+        _el("div", f"{search};flex:1 1 140px;max-width:460px;margin:0 auto", "Search"),
+    )
+
+
+def _chips() -> str:
+    row = "display:flex;gap:8px;margin-top:12px;overflow:hidden;font-size:.93em"
+    first = f"{_PILL};background:{_BRAND};color:#fff"
+    chips = [
+        _el("span", first if k == 0 else _PILL, words)
+        for k, words in enumerate(("For you", "New", "Music", "Cooking", "Live", "Watched"))
+    ]
+    return _el("div", row, *chips)
+
+
+def _player(card: Card) -> str:
+    third = "LIVE" if card.live else f"{duration_text(card.duration_seconds / 3)} of {card.badge}"
+    shown = _image(
+        card.thumbnail,
+        card.picture,
+        "width:100%;max-width:none;aspect-ratio:16/9;display:block;border-radius:12px",
+    )
+    centre = (
+        "position:absolute;left:0;top:0;width:100%;height:100%;display:flex;align-items:center;"
+        "justify-content:center"
+    )
+    over = "position:absolute;left:14px;right:14px;bottom:14px"
+    bar = _el("div", f"height:5px;width:33%;border-radius:3px;background:{_MARK}")
+    time = "color:#fff;background:rgba(16,17,20,.8);border-radius:4px;padding:0 6px;font-size:12px"
+    picture = _el(
+        "div",
+        "position:relative",
+        shown,
+        _el("div", centre, _image(_PLAY, "", "width:76px;height:76px")),
+        _el(
+            "div",
+            over,
+            _el("div", "text-align:right;margin-bottom:8px", _el("span", time, third)),
+            _el("div", "background:rgba(255,255,255,.55);border-radius:3px", bar),
+        ),
+    )
+    facts = _el("div", "font-weight:600", escape(card.channel))
+    facts += _el("div", "font-size:.87em;opacity:.72", escape(card.facts))
+    pills = [_el("span", _PILL, words) for words in ("Follow", "Like", "Share", "Save")]
+    row = _avatar(card.channel, 2.8) + _el("div", "flex:1 1 150px;min-width:0", facts)
+    row += _el("div", "display:flex;gap:8px;flex-wrap:wrap", *pills)
+    lines = [
+        _el("div", f"{_FIELD};height:8px;width:{share}%;border-radius:4px;margin:10px 0")
+        for share in (92, 84, 40)
+    ]
+    return (
+        picture
+        + _el("div", "font-weight:700;font-size:1.4em;margin:12px 0 8px", escape(card.title))
+        + _el("div", "display:flex;gap:12px;align-items:center;flex-wrap:wrap", row)
+        + _el("div", f"{_FIELD};border-radius:12px;padding:6px 18px;margin-top:14px", *lines)
+    )
 
 
 def _check(cards: Sequence[Card], marks: Mapping[int, str] | None) -> dict[int, str]:
@@ -133,204 +315,9 @@ def _check(cards: Sequence[Card], marks: Mapping[int, str] | None) -> dict[int, 
     return dict(marks or {})
 
 
-def _alt(kind: str, cards: Sequence[Card]) -> str:
-    titles = "; ".join(f"{k}. {card.title}" for k, card in enumerate(cards, start=1))
-    return f"{kind}, {len(cards)} videos: {titles}"
-
-
-#: Page width, margin, columns, gap and size of the letters, in pixels.
-_LAYOUTS: dict[str, tuple[int, int, int, int, float]] = {
-    "phone": (390, 14, 1, 22, 15.0),
-    "desktop": (1100, 24, 4, 18, 14.0),
-    "tv": (1100, 44, 3, 30, 17.0),
-}
-
-
-@styled
-def home_page(
-    cards: Sequence[Card],
-    *,
-    device: Device = "desktop",
-    title: str = "Simulated YouTube",
-    marks: Mapping[int, str] | None = None,
-) -> Figure:
-    """Draw a home page.
-
-    Parameters
-    ----------
-    cards : sequence of Card
-        In the order of the page: row by row, from the left.
-    device : {"phone", "desktop", "tv"}
-        One, four or three columns; the TV page is dark.
-    title : str
-        What stands at the top.
-    marks : mapping of video id to str, optional
-        Cards to outline, with a word in the corner ("picked", "watched").
-
-    Returns
-    -------
-    course.plots.Figure
-        Shows itself as the last expression of a cell.
-
-    Raises
-    ------
-    PageError
-        If there are no cards, or the device or a mark is unknown.
-    """
-    if device not in _LAYOUTS:
-        raise PageError(f"the device is {device!r}", allowed=", ".join(_LAYOUTS))
-    marked = _check(cards, marks)
-    width, margin, columns, gap, size = _LAYOUTS[device]
-    theme = DARK if device == "tv" else LIGHT
-    wide = (width - 2 * margin - (columns - 1) * gap) / columns
-    tall = _card_height(wide, size) + (0 if device == "phone" else 4)
-    rows = -(-len(cards) // columns)
-    top = 108 if device != "phone" else 64
-    bottom = 60 if device == "phone" else 8
-    page = Page(width, round(top + rows * tall + bottom), theme, _alt("Home page", cards))
-    _top_bar(page, title)
-    if device != "phone":
-        _chips(page, margin, 64, size)
-    for k, card in enumerate(cards):
-        x = margin + (k % columns) * (wide + gap)
-        y = top + (k // columns) * tall
-        _grid_card(page, card, x, y, wide, size, marked.get(card.video_id))
-    if device == "phone":
-        _bottom_bar(page)
-    return page.figure
-
-
-def _chips(page: Page, x: float, y: float, size: float) -> None:
-    for k, words in enumerate(("For you", "New", "Music", "Cooking", "Live", "Watched")):
-        wide = text_width(words, size * 0.92, bold=k == 0) + 24
-        fill, ink = (
-            (page.theme.ink, page.theme.paper) if k == 0 else (page.theme.field, page.theme.ink)
-        )
-        page.box(x, y, wide, 28, fill, corner=8)
-        page.text(x + wide / 2, y + 14.5, words, size * 0.92, ink, bold=k == 0, across="center")
-        x += wide + 10
-
-
-def _bottom_bar(page: Page) -> None:
-    y = page.height - 52
-    page.box(0, y, page.width, 52, page.theme.paper).set_zorder(4)
-    page.box(0, y, page.width, 1, page.theme.rim).set_zorder(4)
-    for k, words in enumerate(("Home", "Search", "Following", "You")):
-        x = page.width * (k + 0.5) / 4
-        tint = page.theme.ink if k == 0 else page.theme.soft
-        sign = page.box(x - 8, y + 10, 16, 14, tint if k == 0 else "none", corner=4, rim=tint,
-                        stroke=1.6)  # fmt: skip
-        sign.set_zorder(5)
-        page.text(x, y + 38, words, 11, tint, bold=k == 0, across="center")
-
-
-@styled
-def up_next_page(
-    playing: Card,
-    cards: Sequence[Card],
-    *,
-    title: str = "Simulated YouTube",
-    marks: Mapping[int, str] | None = None,
-) -> Figure:
-    """Draw a watch page: the playing video on the left, the up-next list on the right.
-
-    Parameters
-    ----------
-    playing : Card
-    cards : sequence of Card
-        The up-next list from the top; about eight fill the height of the player.
-    title : str
-        What stands at the top.
-    marks : mapping of video id to str, optional
-        Cards of the list to outline, with a word in the corner.
-
-    Returns
-    -------
-    course.plots.Figure
-
-    Raises
-    ------
-    PageError
-        If there are no cards, or a mark is unknown.
-    """
-    marked = _check(cards, marks)
-    width, margin, top, size = 1100, 24, 72, 13.0
-    player = 660.0
-    tall = player * 9 / 16
-    thumb = 156.0
-    step = thumb * 9 / 16 + 12
-    height = round(max(top + tall + 128, top + 34 + len(cards) * step + 8))
-    alt = f"Watch page of “{playing.title}”. {_alt('Up next', cards)}"
-    page = Page(width, height, LIGHT, alt)
-    _top_bar(page, title)
-    _player(page, playing, margin, top, player, tall)
-    y = top + tall + 18
-    for line in wrap(playing.title, player, 20, 2, bold=True):
-        page.text(margin, y, line, 20, page.theme.ink, bold=True, down="top", role="title")
-        y += 27
-    _avatar(page, margin + 19, y + 30, 19, playing.channel)
-    page.text(margin + 50, y + 22, playing.channel, 14, page.theme.ink, bold=True, role="facts")
-    page.text(margin + 50, y + 41, playing.facts, 12.5, page.theme.soft, role="facts")
-    x = margin + player
-    for words in ("Share", "Save", "Like", "Follow"):
-        wide = text_width(words, 13, bold=True) + 28
-        x -= wide + 8
-        follow = words == "Follow"
-        page.box(x, y + 14, wide, 32, page.theme.ink if follow else page.theme.field, corner=16)
-        page.text(x + wide / 2, y + 30.5, words, 13, page.theme.paper if follow else page.theme.ink,
-                  bold=True, across="center")  # fmt: skip
-    _below(page, margin, y + 66, player)
-    left = margin + player + 26
-    page.text(left, top + 10, "Up next", 17, page.theme.ink, bold=True, role="heading")
-    y = top + 34.0
-    for card in cards:
-        _thumbnail(page, card, left, y, thumb, marked.get(card.video_id), 10.5)
-        _words(page, card, left + thumb + 12, y + 1, width - margin - left - thumb - 12, size)
-        y += step
-    return page.figure
-
-
-def _player(page: Page, card: Card, x: float, y: float, width: float, height: float) -> None:
-    page.picture(card.thumbnail, x, y, width, height, 12)
-    middle_x, middle_y = x + width / 2, y + height / 2
-    page.ax.add_patch(Circle((middle_x, middle_y), 38, facecolor="#101114", alpha=0.72, zorder=3))
-    page.ax.add_patch(
-        Polygon(
-            [(middle_x - 12, middle_y - 18), (middle_x - 12, middle_y + 18),
-             (middle_x + 20, middle_y)],
-            facecolor="#ffffff", edgecolor="none", zorder=4,
-        )
-    )  # fmt: skip
-    # A bar with a third of the video played.
-    bar = page.box(x + 14, y + height - 22, width - 28, 5, "#ffffff", corner=2.5, alpha=0.55)
-    bar.set_zorder(3)
-    page.box(x + 14, y + height - 22, (width - 28) / 3, 5, _MARK, corner=2.5).set_zorder(4)
-    page.ax.add_patch(
-        Circle((x + 14 + (width - 28) / 3, y + height - 19.5), 7, facecolor=_MARK, zorder=5)
-    )
-    words = (
-        card.badge if card.live else f"{duration_text(card.duration_seconds / 3)} / {card.badge}"
-    )
-    wide = text_width(words, 12, bold=True) + 14
-    left = x + width - 14 - wide
-    page.box(left, y + height - 50, wide, 20, "#101114", corner=4, alpha=0.8).set_zorder(3)
-    page.text(left + wide / 2, y + height - 39.5, words, 12, "#ffffff", bold=True,
-              across="center", role="badge")  # fmt: skip
-
-
-def _below(page: Page, x: float, y: float, width: float) -> None:
-    """Fill the place under the player with a description and comments, as grey bars."""
-    theme = page.theme
-    page.box(x, y, width, 84, theme.field, corner=12)
-    for k, share in enumerate((0.9, 0.82, 0.4)):
-        page.box(x + 18, y + 18 + 20 * k, (width - 36) * share, 8, theme.rim, corner=4)
-    y += 112
-    if y > page.height - 90:
-        return
-    page.text(x, y, "Comments", 15, theme.ink, bold=True, role="heading")
-    k, y = 0, y + 28
-    while y < page.height - 58:
-        page.disc(x + 17, y + 18, 17, theme.rim)
-        page.box(x + 48, y + 4, 90 + 23 * (k % 3), 8, theme.rim, corner=4)
-        page.box(x + 48, y + 23, (width - 60) * (0.86, 0.55, 0.72)[k % 3], 8, theme.field, corner=4)
-        k, y = k + 1, y + 56
+def _alt(kind: str, cards: Sequence[Card], marks: Mapping[int, str]) -> str:
+    titles = [
+        f"{k}. {card.title}" + (f" ({marks[card.video_id]})" if card.video_id in marks else "")
+        for k, card in enumerate(cards, start=1)
+    ]
+    return f"{kind}, {len(cards)} videos: {'; '.join(titles)}"

@@ -88,6 +88,7 @@ from course.plots.retrieval import (
     step_cost,
     trained_negatives,
 )
+from course.plots.shapes import diagram, lines, worlds
 from course.plots.signals import (
     depth_by_measure,
     depth_grid,
@@ -101,7 +102,7 @@ from course.plots.signals import (
 )
 from course.plots.style import (
     Figure,
-    apply,
+    adopt,
     band,
     figure,
     floor_and_ceiling,
@@ -135,11 +136,11 @@ from course.plots.whole_system import (
 )
 
 __all__ = [
+    "adopt",
     "COLOURS",
     "Figure",
     "against",
     "ages_watched",
-    "apply",
     "asymmetry",
     "band",
     "beside_the_paper",
@@ -163,6 +164,7 @@ __all__ = [
     "depth_by_measure",
     "depth_grid",
     "descent",
+    "diagram",
     "dials",
     "drift_gains",
     "expected_by_popularity",
@@ -191,6 +193,7 @@ __all__ = [
     "learning_curves",
     "ledger_overview",
     "life_of_a_video",
+    "lines",
     "lives",
     "locally_sparse",
     "logged_orders",
@@ -246,4 +249,5 @@ __all__ = [
     "what_depth_is_for",
     "who_watched_what",
     "winners_and_losers",
+    "worlds",
 ]

@@ -5,18 +5,20 @@ from __future__ import annotations
 import matplotlib.patches
 import pandas as pd
 
-from course.claims import registry
-from course.claims.claim import NOT, PARTLY, REPRODUCED, UNTESTABLE
+from course import ledger
 from course.errors import ConfigError
+from course.ledger.claim import BUILT, CONTRADICTED, LEFT_OPEN, MIXED, REPRODUCED, UNTESTABLE
 from course.plots.style import INK, MUTED, Figure, figure, styled
 
 LOOKS = {
-    REPRODUCED: ("#1f6f9e", "white"),
-    PARTLY: ("#f0c565", INK),
-    NOT: ("#a33b20", "white"),
-    UNTESTABLE: ("#c9ced6", INK),
+    REPRODUCED: ("#1f6f9e", "white", "✓"),
+    MIXED: ("#f0c565", INK, "±"),
+    LEFT_OPEN: ("#ffffff", INK, "?"),
+    CONTRADICTED: ("#a33b20", "white", "✗"),
+    BUILT: ("#a9d3ea", INK, "="),
+    UNTESTABLE: ("#c9ced6", INK, "–"),
 }
-"""Verdict -> colour of the cell and of the words; blue, amber and red stay apart for all eyes."""
+"""Verdict -> colour of the cell and of the words, and a sign for eyes that see no colours."""
 
 CHAPTERS = {
     "00": "start here", "01": "the simulator", "02": "matrix factorization",
@@ -38,9 +40,9 @@ def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
     Raises
     ------
     ConfigError
-        If a column is missing, or a verdict is none of the four.
+        If a column is missing, or a verdict is none of the six.
     """
-    table = registry.summary() if table is None else table
+    table = ledger.summary() if table is None else table
     missing = {"claim", "chapter", "verdict"} - set(table.columns)
     if missing or table.empty:
         raise ConfigError(f"a table with {len(table)} rows and the columns {list(table.columns)}",
@@ -57,7 +59,7 @@ def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
     fig, ax = figure(height=1.0 + 0.42 * len(chapters), alt=alt)
     for y, chapter in enumerate(chapters):
         for x, row in enumerate(table[table["chapter"] == chapter].itertuples()):
-            face, ink = LOOKS[row.verdict]
+            face, ink, sign = LOOKS[row.verdict]
             ax.add_patch(
                 matplotlib.patches.FancyBboxPatch(
                     (x + 0.07, y + 0.12), 0.86, 0.76, boxstyle="round,pad=0,rounding_size=0.08",
@@ -65,7 +67,8 @@ def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
                 )
             )  # fmt: skip
             words = row.claim if len(row.claim) < 8 else "-\n".join(row.claim.rsplit("-", 1))
-            ax.text(x + 0.5, y + 0.5, words, ha="center", va="center", color=ink,
+            ax.text(x + 0.9, y + 0.16, sign, ha="right", va="top", color=ink, fontsize=7)
+            ax.text(x + 0.5, y + 0.53, words, ha="center", va="center", color=ink,
                     fontsize=8.5 if len(row.claim) < 7 else 7.3, linespacing=0.9)  # fmt: skip
     ax.set(xlim=(0, longest), ylim=(len(chapters), 0))
     ax.set_yticks([y + 0.5 for y in range(len(chapters))],
@@ -76,10 +79,12 @@ def ledger_overview(table: pd.DataFrame | None = None) -> Figure:
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
     marks = [
-        matplotlib.patches.Patch(facecolor=LOOKS[v][0], edgecolor=MUTED, label=f"{v} ({counts[v]})")
+        matplotlib.patches.Patch(
+            facecolor=LOOKS[v][0], edgecolor=MUTED, label=f"{LOOKS[v][2]} {v} ({counts[v]})"
+        )
         for v in LOOKS
         if v in counts
     ]
-    fig.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=9.5,
+    fig.legend(handles=marks, loc="outside lower center", ncols=min(3, len(marks)), fontsize=9.5,
                columnspacing=1.2, handlelength=1.4)  # fmt: skip
     return fig

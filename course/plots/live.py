@@ -72,10 +72,12 @@ def gap_closed(shares: Mapping[str, Sequence[float]], *, title: str = "") -> Fig
     shares : method -> one value per seed, as a share (a dict, or a DataFrame with one column each)
     """
     shares = {name: np.asarray(shares[name], float) for name in shares}
-    fig, ax = figure(height=1.2 + 0.55 * len(shares), title=title)
+    ends = {name: interval(100 * values) for name, values in shares.items()}
+    words = "; ".join(f"{name} {m:.0f} (95 % ± {h:.0f})" for name, (m, h) in ends.items())
+    alt = f"{title or 'Gap closed'}. Percent of the gap between random and oracle: {words}"
+    fig, ax = figure(height=1.2 + 0.55 * len(shares), title=title, alt=alt)
     for y, (name, values) in enumerate(reversed(list(shares.items()))):
-        values = 100 * values
-        mean, half = interval(values)
+        values, (mean, half) = 100 * values, ends[name]
         ax.plot(values, np.full(len(values), y), "o", color=colour(name), ms=4, alpha=0.45)
         ax.errorbar(mean, y, xerr=half, fmt="D", color=colour(name), ms=8, capsize=4)
     ax.set_yticks(range(len(shares)), list(reversed(list(shares))))

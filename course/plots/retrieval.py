@@ -82,7 +82,7 @@ def step_cost(results: pd.DataFrame, live: Mapping[tuple[str, int], float] | Non
 
     Parameters
     ----------
-    results : what `course.claims.results("step_cost")` returned
+    results : what `course.ledger.results("step_cost")` returned
     live : (method, videos) -> milliseconds measured just now, drawn as open rings
     """
     names = {
@@ -139,7 +139,7 @@ def sampling_laws(results: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    results : what `course.claims.results("softmax_laws")` returned
+    results : what `course.ledger.results("softmax_laws")` returned
     """
     fig, axes = figure(2, height=4.4, sharey=True)
     for ax, column in zip(axes, ("mrr", "watches"), strict=True):
@@ -203,7 +203,7 @@ def serving(results: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    results : what `course.claims.results("serving")` returned
+    results : what `course.ledger.results("serving")` returned
     """
     columns = (
         ("recall@k", "Of the exact 200, found"),
@@ -243,7 +243,7 @@ def probes(results: pd.DataFrame, nprobe: int | Sequence[int] = 16) -> Figure:
 
     Parameters
     ----------
-    results : what `course.claims.results("serving")` returned
+    results : what `course.ledger.results("serving")` returned
     nprobe : the setting (or settings) to mark
     """
     at = _settings(results, "ivf")
@@ -294,7 +294,7 @@ def quick_trainings(
     ----------
     runs : label -> what `course.experiments.softmax_laws.quick` returned, and ``corrected``
     reference : the same of a training with the full softmax
-    results : optional, what `course.claims.results("softmax_laws")` returned; then a last panel
+    results : optional, what `course.ledger.results("softmax_laws")` returned; then a last panel
         shows quality by the number of negatives after full trainings (with three runs)
     """
     if results is None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import matplotlib as mpl
@@ -19,9 +20,10 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from PIL import Image
+from matplotlib.text import Text
 
 from course.errors import CourseError
+from course.metrics import interval
 from course.plots.palette import OTHER_COLOURS, colour, look
 
 #: Width of a full-width figure, in inches. At `SCREEN_DPI` this is 880 pixels.
@@ -87,17 +89,11 @@ class Figure(MatplotlibFigure):
     alt : str, optional
         What the figure shows, in words. It is stored next to the picture. Without it the titles
         of the panels are used.
-    colours : int, optional
-        Store the picture with at most so many colours (up to 256): a page full of small pictures
-        takes a quarter of the space. All colours when left out.
     """
 
-    def __init__(
-        self, *args: Any, alt: str = "", colours: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, alt: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.alt = alt
-        self.colours = colours
 
     def describe(self) -> str:
         """Return the words stored beside the picture: ``alt``, or the titles of the panels."""
@@ -116,18 +112,32 @@ class Figure(MatplotlibFigure):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         # IPython asks for this before any printer that an inline backend may have registered, so
         # the picture looks the same whether or not somebody imported pyplot.
-        width, height = (round(side * SCREEN_DPI) for side in self.get_size_inches())
-        data = {"image/png": png(self), "text/plain": self.describe()}
-        return data, {"image/png": {"width": width, "height": height}}
+        return _bundle(self, self.describe())
 
 
-def apply() -> None:
-    """Give plots that the reader makes with pyplot the look of the course.
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Inside, matplotlib has the look of the course, whatever the reader has set; then as before.
 
-    Changes matplotlib's global settings; call it once, in the set-up cell. The course's own
-    figures look the same with or without it.
+    The look is matplotlib's own defaults and `STYLE`, so no line of a reader's matplotlibrc is
+    left in a picture. For a chapter that draws with seaborn or pandas.
     """
-    mpl.rcParams.update(STYLE)
+    settings = _settings()
+    if all(dict.get(mpl.rcParams, name) == value for name, value in settings.items()):
+        yield  # already inside; setting three hundred values takes some milliseconds
+        return
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+@functools.cache
+def _settings() -> dict[str, Any]:
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        return {name: value for name, value in dict.items(mpl.rcParams) if name != "backend"}
 
 
 def styled(draw: F) -> F:
@@ -138,7 +148,7 @@ def styled(draw: F) -> F:
 
     @functools.wraps(draw)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with mpl.rc_context(STYLE):
+        with drawing():
             return draw(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
@@ -157,8 +167,8 @@ def figure(
 ) -> tuple[Figure, Any]:
     """Make a figure and its axes, without pyplot.
 
-    Decorate the function that goes on to draw with `styled` (or call `apply` once), since
-    matplotlib reads part of the look only when a line or a title is drawn.
+    Decorate the function that goes on to draw with `styled`, since matplotlib reads part of the
+    look only when a line or a title is drawn.
 
     Parameters
     ----------
@@ -188,6 +198,22 @@ def figure(
     return fig, axes
 
 
+def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
+    """Make a figure that another library drew (seaborn's grids) show itself as ours do.
+
+    Parameters
+    ----------
+    fig : drawn by pyplot; it is taken off pyplot's hands, so that it is not shown twice
+    alt : what it shows, in words
+    """
+    from matplotlib import pyplot
+
+    pyplot.close(fig)
+    fig.__class__ = Figure
+    fig.alt = alt
+    return fig
+
+
 def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
     """Return the figure as PNG bytes.
 
@@ -203,14 +229,11 @@ def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
         The same figure always gives the same bytes (no date and no version is written in).
     """
     buffer = io.BytesIO()
+    for text in fig.findobj(Text):  # written outside `drawing`, under a reader's settings
+        text.set_usetex(False)
     # After saving, matplotlib gives a figure without layout engine the one of the settings.
-    with mpl.rc_context({**STYLE, "figure.constrained_layout.use": False}):
+    with drawing(), mpl.rc_context({"figure.constrained_layout.use": False}):
         fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    colours = getattr(fig, "colours", None)
-    if colours is not None:
-        picture = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-        buffer = io.BytesIO()
-        picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -221,13 +244,16 @@ def show(fig: MatplotlibFigure) -> None:
     """
     from IPython.display import display
 
-    width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
     text = fig.describe() if isinstance(fig, Figure) else "Figure"
-    display(
-        {"image/png": png(fig), "text/plain": text},
-        metadata={"image/png": {"width": width, "height": height}},
-        raw=True,
-    )
+    data, metadata = _bundle(fig, text)
+    display(data, metadata=metadata, raw=True)
+
+
+def _bundle(fig: MatplotlibFigure, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return picture and words as a notebook stores them; a screen reader speaks ``alt``."""
+    width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
+    about = {"width": width, "height": height, "alt": words}
+    return {"image/png": png(fig), "text/plain": words}, {"image/png": about}
 
 
 def floor_and_ceiling(
@@ -284,37 +310,6 @@ def floor_and_ceiling(
         ax.set_xlim(low, high)
 
 
-def interval(ys: Any, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and half width of the interval over seeds.
-
-    Parameters
-    ----------
-    ys : array, shape (seeds, ...)
-        One row a seed.
-    level : float
-        Confidence, between 0 and 1.
-
-    Returns
-    -------
-    mean, half : arrays, shape (...)
-        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
-        nothing is known about the spread.
-    """
-    ys = np.asarray(ys, dtype=float)
-    if ys.ndim == 0:
-        raise CourseError("ys is a single number", allowed="an array with one row a seed")
-    if not 0 < level < 1:
-        raise CourseError(f"level is {level}", allowed="a number between 0 and 1")
-    seeds = ys.shape[0]
-    mean = ys.mean(axis=0)
-    if seeds < 2:
-        return mean, np.full_like(mean, np.nan)
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
-    return mean, quantile * ys.std(axis=0, ddof=1) / np.sqrt(seeds)
-
-
 @styled
 def band(
     ax: Axes, x: Sequence[float] | np.ndarray, ys: Any, label: str, **line: Any
@@ -334,7 +329,7 @@ def band(
     Returns
     -------
     mean, half : arrays, shape (points,)
-        See `interval`.
+        See `course.metrics.interval`.
 
     Raises
     ------

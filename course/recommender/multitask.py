@@ -21,6 +21,7 @@ from course.models.ranking import InputLayer, RankingBatch
 from course.recommender.pipeline import Recommender
 from course.recommender.sources import Source
 from course.simulator.names import DEVICES
+from course.training import evaluating
 
 EXPERTS, EXPERT_WIDTHS, SHARED = 8, (16,), 48
 
@@ -79,16 +80,15 @@ class FinalRanker(nn.Module):
         more[:, self.engaged] = logit
         return out + more
 
-    @torch.no_grad()
     def predict(
         self, batch: RankingBatch, position: Tensor | None = None, chunk: int = 2_000
     ) -> dict[str, np.ndarray]:
         """Predictions (n,) by task: probabilities of binary tasks, values of the others."""
-        self.eval()
         parts = []
-        for pages in torch.arange(batch.pages).split(chunk):
-            at = None if position is None else position[batch.rows(pages)]
-            parts.append(self(batch[pages], at))
+        with evaluating(self):
+            for pages in torch.arange(batch.pages).split(chunk):
+                at = None if position is None else position[batch.rows(pages)]
+                parts.append(self(batch[pages], at))
         out = torch.cat(parts) if parts else torch.zeros(0, len(self.model.tasks))
         for k, task in enumerate(self.model.tasks):
             if task.kind == "binary":

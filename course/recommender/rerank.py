@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from course.checks import no_nan
 from course.errors import ConfigError
 from course.training import check_number, check_whole
 
@@ -31,10 +32,12 @@ def diversified(
 
     Raises
     ------
+    LogError
+        For a score that is NaN.
     ConfigError
         For shapes that do not fit, a slate that is too long, or a negative strength.
     """
-    scores, topics = np.asarray(scores, float), np.asarray(topics)
+    scores, topics = no_nan("scores", scores).astype(float), np.asarray(topics)
     if scores.ndim != 2 or topics.shape != scores.shape:
         raise ConfigError(
             f"scores of shape {scores.shape}, topics {topics.shape}", allowed="the same (r, c)"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import logit, softmax
 
 from course.simulator import laws
 from course.simulator.catalogue import N_TOPICS, Catalogue
@@ -52,8 +52,13 @@ _WEIGHTS = {
 }  # fmt: skip
 _INTERCEPTS = {"watch": -0.6, "like": -3.4, "dismiss": -5.0, "share": -4.2, "survey": 2.9}
 
+N_INTENTS = 6
+
 # Taste is a dot product; these constants bring it to mean 0 and sd 1 over random pairs.
 TASTE_MEAN, TASTE_SD = 0.11, 0.34
+TIME_MINUTES = np.array([20.0, 30.0, 60.0])
+TIME_BY_DAYPART = np.array([1.0, 0.6, 0.9, 1.2])
+"""Mean minutes that people have for a page on phone, desktop and TV; times the part of the day."""
 EXAMINATION_EXPONENT = np.array([0.9, 0.5, 1.4])
 """Steepness of the examination curve on phone, desktop and TV."""
 
@@ -98,6 +103,8 @@ class Behaviour:
             generator(seed, "context taste")
         )
         self.weights = task_weights(config, generator(seed, "task context"))
+        if config.intent:
+            self.weights *= 1 + 1.5 * config.intent * intent_stress(generator(seed, "intent"))
         self.intercepts = {**_INTERCEPTS, "click": float(logit(config.click_rate))}
         # Quality, clickbait, packaging and length of a video, side by side for fast look-up.
         length = (np.log(catalogue.seconds) - np.log(480.0)) / 1.0
@@ -115,6 +122,11 @@ class Behaviour:
         chance = self.people.second_member[user, device, whole.daypart]
         second = coins(self.seed, "member", user, day_part + 4_000) < chance
         return Situation(user, second.astype(np.int8), whole.time, device)
+
+    def time_mean(self, situation: Situation) -> np.ndarray:
+        """Mean seconds (r, 1) float32 that people have in a situation (dial ``time_budget`` on)."""
+        minutes = TIME_MINUTES[situation.device] * TIME_BY_DAYPART[situation.daypart]
+        return (60.0 * minutes / self.config.time_budget).astype(np.float32)[:, None]
 
     def taste(self, situation: Situation, video: np.ndarray) -> np.ndarray:
         """True interest (r, k) float32: how well the video's subject fits the person, sd about 1.
@@ -146,6 +158,8 @@ class Behaviour:
         out[..., 0] = self.taste(situation, video)
         out[..., 1] = self.context(situation, topic)
         out[..., 2:6] = self._traits[video]
+        if config.time_budget:  # what is longer than people have time is passed over, and left
+            out[..., 5] += laws.overlong(c.seconds[video], self.time_mean(situation))
         age = (situation.time[:, None] - c.uploaded[video]).astype(np.float32)
         out[..., 6] = config.freshness * laws.freshness_appeal(age)
         out[..., 7] = self.familiarity(memory, user, video, channel)
@@ -213,19 +227,12 @@ def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
     share most of ``g``. At ``task_conflict=0`` the satisfaction tasks copy the click: its base
     weights (dismissal with the opposite sign) and its ``g``.
     """
-    shape = (len(FORMATS), len(DEVICES), len(DAYPARTS), len(COMPONENTS))
-
-    def pattern():
-        by_format = rng.normal(size=(shape[0], 1, 1, shape[3]))
-        by_device = 0.7 * rng.normal(size=(1, shape[1], 1, shape[3]))
-        by_daypart = 0.7 * rng.normal(size=(1, 1, shape[2], shape[3]))
-        return (by_format + by_device + by_daypart) / np.sqrt(1 + 2 * 0.49)
-
-    engagement, satisfaction = pattern(), pattern()
+    columns = len(COMPONENTS)
+    engagement, satisfaction = _pattern(rng, columns), _pattern(rng, columns)
     click = np.array(_WEIGHTS["click"])
     table = []
     for task in TASKS:
-        own, base = pattern(), np.array(_WEIGHTS[task])
+        own, base = _pattern(rng, columns), np.array(_WEIGHTS[task])
         if task in ENGAGEMENT:
             group = engagement
         else:
@@ -239,6 +246,34 @@ def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
         weights[..., COMPONENTS.index("clickbait")] *= config.clickbait
         table.append(weights.reshape(-1, len(COMPONENTS)))
     return np.array(table, dtype=np.float32)
+
+
+def intent_stress(rng: np.random.Generator) -> np.ndarray:
+    r"""How far intents move the weights (6 tasks, 72 contexts, 13 components) float32, mean 0.
+
+    :math:`\sum_i (\pi_{ki}(c) - 1/6)\,m_i`: what is sought depends on the context c, six intents
+    stress different components (:math:`m_i`, standard normal), and each task k mixes them in
+    its own way: :math:`\pi_k = \mathrm{softmax}(2 g_k)`, where half of the variance of g_k is
+    common to all tasks and g_k is additive in format, device and part of the day.
+
+    This is the form that gates by context assume (experts are the intents, gates the mixtures). A
+    world with ``intent`` on is a positive control for them: they must gain here, and nothing
+    follows from it about worlds that were not built so.
+    """
+    common = _pattern(rng, N_INTENTS)
+    own = np.stack([_pattern(rng, N_INTENTS) for _ in TASKS])
+    share = softmax(2.0 * (common + own) / np.sqrt(2.0), axis=-1)
+    stress = (share - 1 / N_INTENTS) @ rng.normal(size=(N_INTENTS, len(COMPONENTS)))
+    return stress.reshape(len(TASKS), -1, len(COMPONENTS)).astype(np.float32)
+
+
+def _pattern(rng: np.random.Generator, columns: int) -> np.ndarray:
+    """Standard normal (6, 3, 4, columns), additive in format, device and part of the day."""
+    f, d, p = len(FORMATS), len(DEVICES), len(DAYPARTS)
+    by_format = rng.normal(size=(f, 1, 1, columns))
+    by_device = 0.7 * rng.normal(size=(1, d, 1, columns))
+    by_daypart = 0.7 * rng.normal(size=(1, 1, p, columns))
+    return (by_format + by_device + by_daypart) / np.sqrt(1 + 2 * 0.49)
 
 
 def _context_appetite(rng: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course.simulator.config import WorldConfig
-from course.simulator.names import COUNTRIES, FORMATS, GENRES, LANGUAGES
+from course.simulator.names import FORMATS, GENRES, LANGUAGES
 from course.simulator.streams import generator
 
 DIMENSION = 8
@@ -169,10 +169,3 @@ def _episodes(channel: np.ndarray, serial: np.ndarray):
         previous[ids[linked]] = ids[linked - 1]
         next_[ids[linked - 1]] = ids[linked]
     return episode, previous, next_
-
-
-COUNTRY_OF_LANGUAGE = {
-    language: [i for i in range(len(COUNTRIES)) if i // 2 == language]
-    for language in range(N_LANGUAGES)
-}
-"""Two countries for each language."""

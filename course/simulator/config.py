@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from course.errors import ConfigError
 
 
-def _dial(default, low, high, doc, unit=""):
-    return field(default=default, metadata={"low": low, "high": high, "doc": doc, "unit": unit})
+def _dial(default, low, high, doc, unit="", edition=1):
+    meta = {"low": low, "high": high, "doc": doc, "unit": unit, "edition": edition}
+    return field(default=default, metadata=meta)
 
 
 def _choice(default, options, doc):
@@ -92,6 +93,18 @@ class WorldConfig:
         0.03, 0.0, 1.0, "share of repeat watches outside the feed that happen after all"
     )
 
+    # Laws of the second edition (``edition=2``). At 0, which is their default, all is as before.
+    time_budget: float = _dial(
+        0.0, 0.0, 10.0, "scarcity of time: at 2 half as much as at 1; 0 = no end", edition=2
+    )
+    intent: float = _dial(
+        0.0, 0.0, 1.0, "how far what is sought changes by format, device, daypart", edition=2
+    )
+    # What can be read and seen of a video. No table depends on it.
+    content: float = _dial(
+        1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"
+    )
+
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
@@ -118,7 +131,7 @@ class WorldConfig:
 
         Parameters
         ----------
-        size : {"tiny", "small", "large"} or WorldConfig
+        size : a name in ``SIZES`` or a WorldConfig
         **changes : any field of this class
 
         Examples
@@ -169,7 +182,12 @@ SIZES = {
     "small": {"users": 2_500, "videos": 2_000, "days": 45},
     "large": {"users": 30_000, "videos": 20_000, "days": 60},
 }
-"""Named sizes: tests, chapters, scale runs."""
+SECOND_EDITION = {"time_budget": 1.0}
+SIZES |= {
+    new: {**SIZES[old], **SECOND_EDITION}
+    for new, old in {"village": "tiny", "town": "small", "city": "large"}.items()
+}
+"""Named sizes: tests, chapters, scale runs; the last three are the second edition's world."""
 
 
 def _check(spec: dataclasses.Field, value) -> None:

@@ -7,13 +7,16 @@ these stages. There is no loop over accounts, sessions or impressions.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
+from course.simulator import laws
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import build_catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.feed import Feedback, Policy, Requests, after_click, rank, respond
-from course.simulator.memory import Memory
+from course.simulator.memory import Memory, lock
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market, nominate
 from course.simulator.organic import SOURCES, Watches, concatenate, organic_step, sessions
@@ -25,7 +28,6 @@ STEPS_PER_DAY = len(DAYPARTS)
 OPENS_HOME = 0.75
 OPENS_UP_NEXT = 0.36
 FOLLOWS, FOLLOWS_IF_COMPLETED = 0.02, 0.10
-SECONDS_PER_DAY = 86_400.0
 _OUTCOMES = ("watched_seconds", "completed", "liked", "shared", "survey")
 
 
@@ -57,7 +59,8 @@ class Engine:
     Parameters
     ----------
     config : WorldConfig
-    seed : int, at least 0; the same seed and configuration give the same world, bit for bit
+    seed : int, at least 0; the same seed and configuration give the same world, as far as
+        `course.world.simulate` says
     """
 
     def __init__(self, config: WorldConfig, seed: int):
@@ -68,6 +71,14 @@ class Engine:
         self.market = Market(self.catalogue, config.freshness)
         self.memory = Memory(config.users, self.catalogue)
         self.requests_made = 0
+        for part in (self.catalogue, self.people, self.behaviour, self.market):
+            lock(part, "cumulative")  # the market's, which changes with time
+
+    def for_guests(self) -> Engine:
+        """What code of others may hold: it reads this engine's state and cannot change it."""
+        guest = copy.copy(self)
+        guest.memory, guest.market = self.memory.read_only(), self.market.copy()
+        return guest
 
     def past_ranking(self, memory: Memory | None = None) -> PastRanking:
         """The policy that made the log, reading this engine's (or the given) memory."""
@@ -97,8 +108,7 @@ class Engine:
             query = np.full(len(home), -1, dtype=np.int32)
             clicks.append(self._serve(home, query, policy, record, step, 0))
         watches, searches = organic_step(self.behaviour, self.memory, self.market, session, step)
-        rng = generator(self.seed, "organic outcome", step)
-        outcome = self._watch(watches, rng)
+        outcome = self._watch(watches, step)
         organic = (watches, outcome, np.full(len(watches.video), -1, dtype=np.int64))
         done = self._remember([*clicks, organic], record, step, 0)
         self._write_searches(searches, record)
@@ -109,13 +119,20 @@ class Engine:
         viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
         self._remember([self._serve(viewer, query, policy, record, step, 1)], record, step, 1)
 
-    def _watch(self, watches: Watches, rng) -> dict[str, np.ndarray]:
+    def _watch(self, watches: Watches, step: int) -> dict[str, np.ndarray]:
         """Outcomes of watches that did not come from the feed."""
         video = watches.video[:, None]
         components = self.behaviour.components(watches.situation, video, self.memory)[:, 0]
         names = ("watch", "like", "share", "survey", "asked")
+        rng = generator(self.seed, "organic outcome", step)
         uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in names}
-        return after_click(self.behaviour, watches.situation, watches.video, components, uniforms)
+        budget = None
+        if self.config.time_budget:  # who looks for a video alone has time for it alone
+            chances = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
+            budget = laws.time_budget(self.behaviour.time_mean(watches.situation)[:, 0], *chances)
+        return after_click(
+            self.behaviour, watches.situation, watches.video, components, uniforms, budget
+        )
 
     def requests(
         self, situation: Situation, query, memory: Memory, number, rng, *, pool: bool = True
@@ -175,15 +192,11 @@ class Engine:
         s = watches.situation
         record.add(
             "watches",
-            user=s.user,
+            **_columns(s, "user", "time", "device", "daypart", "member"),
             video=watches.video,
-            time=s.time,
             source=watches.source,
-            device=s.device,
-            daypart=s.daypart,
             request=number,
             **outcome,
-            member=s.member,
         )
         chance = np.where(outcome["completed"], FOLLOWS_IF_COMPLETED, FOLLOWS)
         chance = chance * self.people.logged_in[s.user]  # following needs an account
@@ -197,13 +210,8 @@ class Engine:
         s, tokens = s.rows(order), searches.tokens[order]
         record.add(
             "searches",
-            user=s.user,
-            time=s.time,
-            device=s.device,
-            daypart=s.daypart,
-            token_1=tokens[:, 0],
-            token_2=tokens[:, 1],
-            token_3=tokens[:, 2],
+            **_columns(s, "user", "time", "device", "daypart"),
+            **{f"token_{i + 1}": tokens[:, i] for i in range(3)},
             errand=searches.errand[order],
         )
         self.memory.add_searches(s.user, tokens)
@@ -211,32 +219,23 @@ class Engine:
     def _write_pages(self, s, asked, pages, previous, f: Feedback, record) -> None:
         k = pages.shape[1]
         place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
-        per_request = {
-            "request": asked.request,
-            "user": s.user,
-            "time": s.time,
-            "surface": asked.surface,
-            "query_video": asked.query_video,
-            "device": s.device,
-            "daypart": s.daypart,
-        }
+        names = ("request", "user", "time", "surface", "query_video", "device", "daypart")
         record.add(
             "impressions",
-            **{name: np.repeat(values, k) for name, values in per_request.items()},
+            **{name: np.repeat(values, k) for name, values in _columns(asked, *names).items()},
             video=pages.ravel(),
             position=np.tile(np.arange(1, k + 1, dtype=np.int8), len(pages)),
             nominator=np.take_along_axis(asked.nominators, place, axis=1).ravel(),
             previous_impressions=previous.ravel(),
-            large_thumbnail=f.large_thumbnail.ravel(),
-            clicked=f.clicked.ravel(),
-            dismissed=f.dismissed.ravel(),
-            **{name: getattr(f, name).ravel() for name in _OUTCOMES},
-        )
-        record.add(
-            "truth_impressions",
-            p_seen=f.p_seen.ravel().astype(np.float32),
-            p_click_if_seen=f.p_click_if_seen.ravel().astype(np.float32),
-            expected_seconds_if_clicked=f.expected_seconds.ravel().astype(np.float32),
-            expected_rating_if_clicked=f.expected_rating.ravel().astype(np.float32),
-            member=np.repeat(s.member, k),
-        )
+            **{name: getattr(f, name).ravel()
+               for name in ("large_thumbnail", "clicked", "dismissed", *_OUTCOMES)},
+        )  # fmt: skip
+        truth = {"p_seen": f.p_seen, "p_click_if_seen": f.p_click_if_seen,
+                 "expected_seconds_if_clicked": f.expected_seconds,
+                 "expected_rating_if_clicked": f.expected_rating}  # fmt: skip
+        truth = {name: values.ravel().astype(np.float32) for name, values in truth.items()}
+        record.add("truth_impressions", **truth, member=np.repeat(s.member, k))
+
+
+def _columns(rows, *names: str) -> dict[str, np.ndarray]:
+    return {name: getattr(rows, name) for name in names}

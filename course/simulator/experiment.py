@@ -20,17 +20,18 @@ import pandas as pd
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
-from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, rank, respond
+from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
-from course.simulator.people import DAYPART_SHARES, DEVICE_BY_DAYPART
+from course.simulator.people import DAYPART_SHARES
 from course.simulator.streams import generator
 
 OUTCOMES = ("watch_minutes", "clicks", "completions", "satisfied", "likes", "shares", "dismissals")
 """Sums over a page. ``satisfied`` counts watches worth 4 or 5 stars (observed: from surveys)."""
 
-PAGE = ("topics", "fresh_share", "age_days")
-"""What a page shows: distinct topics, share of videos under 7 days old, mean age in days."""
+PAGE = ("topics", "fresh_share", "age_days", "length_minutes")
+"""What a page shows: distinct topics, share of videos under 7 days old, mean age in days, mean
+length in minutes (to be read beside ``watch_minutes``)."""
 
 FRESH_DAYS = 7.0
 NEW_ACCOUNT_DAYS = 7.0
@@ -100,10 +101,7 @@ def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
     user = rng.choice(len(people), n, p=odds / odds.sum())
     daypart = rng.choice(len(DAYPARTS), n, p=DAYPART_SHARES)
     time = day + (daypart + rng.random(n)) / STEPS_PER_DAY
-    weights = people.device_weights[user] * DEVICE_BY_DAYPART[daypart]
-    cumulative = np.cumsum(weights, axis=1)
-    device = (rng.random((n, 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-    situation = engine.behaviour.situation(user, time, np.minimum(device, len(DEVICES) - 1))
+    situation = engine.behaviour.situation(user, time, people.draw_devices(user, daypart, rng))
     query = np.full(n, -1, dtype=np.int32)
     if surface == "up_next":
         engine.market.open(day)
@@ -115,6 +113,39 @@ def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
     return situation, query, day
 
 
+def live_requests(
+    engine: Engine,
+    n: int,
+    seed: int = 0,
+    surface: str = "home",
+    candidates: str = "nominated",
+    visit: int = 0,
+    memory: Memory | None = None,
+) -> tuple[Situation, Requests]:
+    """Make the page requests that all live experiments with these arguments share.
+
+    Parameters
+    ----------
+    n, seed, surface, candidates : as for `ab_test`
+    visit : how often the people came back already, an hour later each time
+    memory : what is remembered by then; None = the engine's
+
+    Returns
+    -------
+    (Situation, Requests) of n rows, as `respond` takes them
+    """
+    situation, query, day = draw_requests(engine, n, seed, surface)
+    engine.market.open(day)
+    time = situation.time + visit / 24
+    time = np.minimum(time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
+    situation = Situation(situation.user, situation.member, time, situation.device)
+    # Negative numbers never occur in a log, so a live test never replays logged luck.
+    number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
+    rng = generator(engine.seed, "live nominate", seed, visit)
+    pool, memory = candidates == "nominated", memory or engine.memory
+    return situation, engine.requests(situation, query, memory, number, rng, pool=pool)
+
+
 def ab_test(
     engine: Engine,
     policies: Mapping[str, Policy],
@@ -124,6 +155,7 @@ def ab_test(
     surface: str = "home",
     candidates: str = "nominated",
     visits: int = 1,
+    slate: int | None = None,
 ) -> ABResult:
     """Put policies in front of the same people and compare.
 
@@ -138,40 +170,32 @@ def ab_test(
         Whether requests carry candidates or leave the whole catalogue to the policy.
     visits : how often each request comes back (an hour later, the same page being asked for
         again); what was shown and watched is remembered in between
+    slate : how many cards a page has (default: as many as in the log), at most as many as
+        candidates are nominated
 
     Raises
     ------
     ConfigError, PolicyError
     """
-    _check(policies, n, seed, surface, candidates, visits)
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
+    slate = engine.config.slate if slate is None else slate
+    _check(policies, n, seed, surface, candidates, visits, slate, engine.config.candidates)
     collected: dict[str, list[tuple[np.ndarray, Feedback]]] = {name: [] for name in policies}
     memories = {name: engine.memory for name in policies}
     if visits > 1:
         memories = {name: engine.memory.copy() for name in policies}
     moments = []
     for visit in range(visits):
-        moment = Situation(
-            situation.user,
-            situation.member,
-            np.minimum(situation.time + visit / 24, np.floor(situation.time * 4 + 1) / 4 - 1e-4),
-            situation.device,
-        )
-        moments.append(moment.time)
-        # Negative numbers never occur in a log, so a live test never replays logged luck.
-        number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
         for name, policy in policies.items():
-            rng = generator(engine.seed, "live nominate", seed, visit)
             memory = memories[name]
-            asked = engine.requests(
-                moment, query, memory, number, rng, pool=candidates == "nominated"
-            )
-            pages = rank(_reading(policy, memory), asked)
-            feedback = respond(engine.behaviour, memory, moment, number, pages, engine.seed)
+            situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
+            asked.slate = slate
+            pages = rank(named(_reading(policy, memory), name), asked)
+            feedback = respond(engine.behaviour, memory, situation, asked.request, pages,
+                               engine.seed)  # fmt: skip
             collected[name].append((pages, feedback))
             if visits > 1:
-                _remember(engine, memory, moment, pages, feedback)
+                _remember(engine, memory, situation, pages, feedback)
+        moments.append(situation.time)
     return _summarise(engine, situation, np.concatenate(moments), collected, visits)
 
 
@@ -184,7 +208,7 @@ def _reading(policy: Policy, memory: Memory) -> Policy:
     return own
 
 
-def _check(policies, n, seed, surface, candidates, visits) -> None:
+def _check(policies, n, seed, surface, candidates, visits, slate, longest) -> None:
     if not isinstance(policies, Mapping) or not policies:
         raise ConfigError(
             f"policies={policies!r} is not a set of named policies",
@@ -196,9 +220,16 @@ def _check(policies, n, seed, surface, candidates, visits) -> None:
                 f"The policy {name!r} is a {type(policy).__name__}, which cannot be called",
                 allowed="a function from Requests to an int array (requests, slate)",
             )
-    for name, value, low in (("n", n, 20), ("seed", seed, 0), ("visits", visits, 1)):
+    for name, value, low in (
+        ("n", n, 20),
+        ("seed", seed, 0),
+        ("visits", visits, 1),
+        ("slate", slate, 1),
+    ):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
             raise ConfigError(f"{name}={value!r}", allowed=f"a whole number, at least {low}")
+    if slate > longest:
+        raise ConfigError(f"slate={slate!r}", allowed=f"1 to {longest}, the candidates of a page")
     if seed >= 2**32:  # request numbers must fit into 64 bits
         raise ConfigError(f"seed={seed!r}", allowed="0 to 4294967295")
     if surface not in ("home", "up_next"):
@@ -248,6 +279,7 @@ def _summarise(engine, situation, time, collected, visits) -> ABResult:
             "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
             "fresh_share": (age < FRESH_DAYS).mean(axis=1),
             "age_days": age.mean(axis=1),
+            "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
         }
         values.update({metric: (v, v) for metric, v in page_values.items()})
         per_page[name], shown[name] = values, pages
@@ -257,21 +289,15 @@ def _summarise(engine, situation, time, collected, visits) -> ABResult:
         for metric in (*OUTCOMES, *PAGE):
             rows.append(_row(name, metric, values[metric], per_page[control][metric], user))
         distinct = len(np.unique(shown[name])) / catalogue.available(engine.config.days)
-        rows.append(
-            {"policy": name, "metric": "coverage", "observed": distinct, "expected": distinct}
-        )
-    joined = people.joined[user]
-    requests = pd.DataFrame(
-        {
-            "user": user,
-            "time": time,
-            "device": np.array(DEVICES)[np.tile(situation.device, visits)],
-            "language": np.array(LANGUAGES)[people.language[user]],
-            "account": np.where(
-                joined > engine.config.days - NEW_ACCOUNT_DAYS, "new (under 7 days)", "older"
-            ),
-        }
-    )
+        rows.append(dict(policy=name, metric="coverage", observed=distinct, expected=distinct))
+    new = people.joined[user] > engine.config.days - NEW_ACCOUNT_DAYS
+    requests = pd.DataFrame({
+        "user": user,
+        "time": time,
+        "device": np.array(DEVICES)[np.tile(situation.device, visits)],
+        "language": np.array(LANGUAGES)[people.language[user]],
+        "account": np.where(new, "new (under 7 days)", "older"),
+    })  # fmt: skip
     return ABResult(pd.DataFrame(rows), shown, requests, per_page, control)
 
 

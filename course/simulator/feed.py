@@ -7,7 +7,7 @@ pages: an int array (r, k) of video ids, best first. The feed knows no model.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, ndtri
@@ -60,6 +60,11 @@ class Requests:
     def __len__(self) -> int:
         return len(self.user)
 
+    def rows(self, index) -> Requests:
+        """Some of the requests (int or bool index, or slice)."""
+        arrays = {k: v[index] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
+
 
 Policy = Callable[[Requests], np.ndarray]
 
@@ -69,7 +74,7 @@ class Feedback:
     """What happened on the pages (r, k each). Times in seconds; ``survey`` 0 = not asked.
 
     ``p_seen``, ``p_click_if_seen`` and ``p_click`` are the truth behind the click;
-    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click.
+    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click there.
     """
 
     clicked: np.ndarray
@@ -92,31 +97,70 @@ class Feedback:
     p_share: np.ndarray | None = None
 
 
+def named(policy: Policy, name: str) -> Policy:
+    """The same policy under the name that errors shall call it by."""
+
+    def ask(requests: Requests) -> np.ndarray:
+        return policy(requests)
+
+    ask.__name__ = str(name)
+    return ask
+
+
+def failed(who: str, error: BaseException) -> PolicyError:
+    """What to raise when code of somebody else raised: it says whose code that was."""
+    fix = "change a copy, such as own = array.copy()" if "read-only" in str(error) else ""
+    return PolicyError(f"{who} failed: {type(error).__name__}: {error}", fix=fix)
+
+
+def _ask(policy: Policy, name: str, requests: Requests) -> np.ndarray:
+    """A policy's answer. Whatever it does with its requests, nobody else's requests change.
+
+    It gets copies rather than read-only views, which torch would write through (and warn about).
+    """
+    own = {key: a.copy() for key, a in vars(requests).items() if isinstance(a, np.ndarray)}
+    try:
+        answer = policy(replace(requests, **own))
+    except (Exception, SystemExit) as error:
+        if isinstance(error, PolicyError) and repr(name) in error.what:
+            raise  # it says already whose fault it is
+        raise failed(f"The policy {name!r}", error) from error
+    for key, values in own.items():
+        if not np.array_equal(values, getattr(requests, key)):
+            raise PolicyError(
+                f"The policy {name!r} changed requests.{key} in place",
+                allowed="reading what a request says",
+                fix=f"copy first: {key} = requests.{key}.copy()",
+            )
+    return answer
+
+
 def rank(policy: Policy, requests: Requests) -> np.ndarray:
-    """Ask a policy for its pages and check them.
+    """Ask a policy for its pages and check them. Every policy of the course is asked here.
 
     Returns
     -------
-    int32 array (r, k), k = the slate or less if the policy returned shorter pages
+    int32 array (r, slate) of its own; what the policy returned beyond the slate is cut
 
     Raises
     ------
     PolicyError
-        When the policy returns the wrong type or shape, a video that does not exist, is not
-        uploaded yet, was not nominated, or stands on one page twice.
+        When the policy raises, changes its requests in place, returns the wrong type or shape
+        (pages shorter than the slate, too), a video that does not exist, is not uploaded yet, was
+        not nominated, or stands on one page twice.
     """
     if not len(requests):  # nobody asked: spare policies the special case
         return np.zeros((0, requests.slate), dtype=np.int32)
     name = getattr(policy, "__name__", type(policy).__name__)
     want = f"an integer array of shape ({len(requests)}, {requests.slate}), best video first"
-    answer = policy(requests)
+    answer = _ask(policy, name, requests)
     try:
         pages = np.asarray(answer)
-    except ValueError as error:  # rows of unequal length
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length, odd tensors
         raise PolicyError(
             f"The policy {name!r} returned no array ({error})", allowed=want
         ) from error
-    if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] == 0:
+    if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] < requests.slate:
         raise PolicyError(
             f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want
         )
@@ -213,7 +257,11 @@ def respond(
         purpose: coins(seed, purpose, key, video)
         for purpose in ("watch", "like", "share", "survey", "asked")
     }
-    outcome = after_click(behaviour, situation.rows(row), video, components[row, column], uniforms)
+    watcher, budget = situation.rows(row), None
+    if config.time_budget:
+        chances = coins(seed, "time kind", key, 0), coins(seed, "time", key, 0)
+        budget = laws.time_budget(behaviour.time_mean(watcher)[:, 0], *chances)
+    outcome = after_click(behaviour, watcher, video, components[row, column], uniforms, budget, row)
     for name, values in outcome.items():
         getattr(feedback, name)[row, column] = values
     if expectations:
@@ -221,8 +269,13 @@ def respond(
     return feedback
 
 
-def after_click(behaviour, situation, video, components, uniforms) -> dict[str, np.ndarray]:
+def after_click(
+    behaviour, situation, video, components, uniforms, budget=None, page=None
+) -> dict[str, np.ndarray]:
     """Outcomes of m watches: seconds, completion, like, share, survey answer (0 = not asked).
+
+    What one watch takes, the next on its page does not get. Whoever has no time left opens the
+    video and leaves at once (a watch of one second); opinions do not hang on the time.
 
     Parameters
     ----------
@@ -230,6 +283,8 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
     video : (m,) int
     components : (m, 13)
     uniforms : dict of (m,) arrays in (0, 1): "watch", "like", "share", "survey", "asked"
+    budget : seconds (m,) that the person has for the whole page; None = no end
+    page : (m,) int, rows of one page together and from the top down; None = each on its own
     """
     context = behaviour.weight_row(situation, video[:, None])
 
@@ -237,12 +292,17 @@ def after_click(behaviour, situation, video, components, uniforms) -> dict[str, 
         return behaviour.score(task, situation, video[:, None], components[:, None], context)[:, 0]
 
     share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
-    seconds = np.maximum(1.0, share * behaviour.catalogue.seconds[video])
+    duration = behaviour.catalogue.seconds[video]
+    seconds, completed = share * duration, share >= laws.COMPLETE_AT
+    if budget is not None:
+        left = budget if page is None else budget - laws.wanted_above(seconds, page)
+        completed &= left >= laws.COMPLETE_AT * duration
+        seconds = np.minimum(seconds, left)
     stars = laws.rating(score("survey"), ndtri(uniforms["survey"]))
     logged_in = behaviour.people.logged_in[situation.user]  # others have no like button
     return {
-        "watched_seconds": seconds.astype(np.float32),
-        "completed": share >= laws.COMPLETE_AT,
+        "watched_seconds": np.maximum(1.0, seconds).astype(np.float32),
+        "completed": completed,
         "liked": (uniforms["like"] < expit(score("like"))) & logged_in,
         "shared": uniforms["share"] < expit(score("share")),
         "survey": np.where(uniforms["asked"] < SURVEY_SHARE, stars, 0).astype(np.int8),
@@ -253,9 +313,17 @@ def _expect(behaviour, situation, pages, components, context, feedback) -> None:
     def score(task):
         return behaviour.score(task, situation, pages, components, context)
 
-    watch = score("watch")
-    feedback.expected_seconds = laws.mean_watched_share(watch) * behaviour.catalogue.seconds[pages]
+    watch, seconds = score("watch"), behaviour.catalogue.seconds[pages]
     feedback.p_complete = laws.completion_probability(watch)
+    if behaviour.config.time_budget:
+        mean = behaviour.time_mean(situation)
+        out = laws.runs_out(watch, seconds, mean)
+        left = laws.time_left(feedback.p_click, out)
+        feedback.expected_seconds = mean * ((left * out) @ laws.BUDGET_SCALES)
+        done = laws.budget_cdf(laws.COMPLETE_AT * seconds, mean)
+        feedback.p_complete = feedback.p_complete * np.einsum("rki,rki->rk", left, 1.0 - done)
+    else:
+        feedback.expected_seconds = laws.mean_watched_share(watch) * seconds
     opinion = score("survey")
     feedback.expected_rating = laws.mean_rating(opinion)
     feedback.p_satisfied = laws.satisfied_probability(opinion)

@@ -21,6 +21,9 @@ RATING_NOISE = 0.8
 SHARES_OF_INTEREST = np.array([0.45, 0.27, 0.17, 0.11], dtype=np.float32)
 """Weights of a person's four interests; they sum to one."""
 
+BUDGET_SHARES = np.array([6, 5, 1], dtype=np.float32) / 12
+BUDGET_SCALES = np.array([0.5, 1.0, 4.0], dtype=np.float32)
+"""Kinds of time budget: how frequent, and their means as multiples of the mean of all."""
 # 9-point rule for E[f(N(0, 1))]; exact for polynomials up to degree 17.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -99,6 +102,82 @@ def mean_watched_share(latent):
 def completion_probability(latent):
     r"""P(watched share >= 0.8) :math:`= \Phi((m - \mathrm{logit}\,0.8) / 1.0)`, exact."""
     return ndtr((latent - np.log(COMPLETE_AT / (1.0 - COMPLETE_AT))) / WATCH_NOISE)
+
+
+def overlong(seconds, mean):
+    r"""Log-length that a video seems to gain where it exceeds people's time: 4 log+(d / mu)."""
+    return 4.0 * np.maximum(np.log(seconds / mean), 0.0)
+
+
+def time_budget(mean, kind, amount):
+    r"""Seconds that a person has: :math:`B = \mu\,s_i\,(-\log u)`, kind i with its share.
+
+    A mixture of three exponentials has a heavy tail (sd 1.66 means), and yet a page as a whole
+    has a closed form: time that is exponential has no memory, so what is left at a card hangs on
+    the kind alone.
+
+    Parameters
+    ----------
+    mean : array, seconds, above 0
+    kind, amount : uniforms in (0, 1) of the same shape
+    """
+    index = np.searchsorted(np.cumsum(BUDGET_SHARES)[:-1], kind)
+    return mean * BUDGET_SCALES[index] * -np.log(amount)
+
+
+def wanted_above(wanted, page):
+    """Seconds wanted further up on the same page (m,); rows from the top down, page by page."""
+    before = np.cumsum(wanted) - wanted
+    first = np.diff(page, prepend=-1) != 0
+    return before - np.maximum.accumulate(np.where(first, before, 0.0))
+
+
+def budget_cdf(seconds, mean):
+    r"""P(a budget of each kind is over by then) :math:`1 - e^{-t/(\mu s_i)}` (..., 3)."""
+    return np.stack(_over_by_kind(seconds / mean), axis=-1)
+
+
+def _over_by_kind(time):
+    long = -np.expm1(time / -BUDGET_SCALES[2])
+    half = long * (2 - long)  # 1 - e^-2t is x (2 - x) with x = 1 - e^-t
+    usual = half * (2 - half)
+    return usual * (2 - usual), usual, long
+
+
+def runs_out(latent, seconds, mean):
+    r"""P(a fresh budget of each kind ends within a watch) :math:`x_i = 1 - E[e^{-W/(\mu s_i)}]`.
+
+    ``W`` is the time wanted, watched share times ``seconds``; 9-point Gauss-Hermite. The watch
+    itself then lasts :math:`E[\min(W, B_i)] = \mu s_i\,x_i`.
+
+    Parameters
+    ----------
+    latent : array (...), logit of the watched share without its noise
+    seconds : array (...), length of the video
+    mean : array that broadcasts to the same shape, seconds
+
+    Returns
+    -------
+    float32 array (..., 3)
+    """
+    time, total = np.asarray(seconds / mean, np.float32), [np.float32(0)] * 3
+    for node, weight in zip(_NODES.astype(np.float32), _WEIGHTS.astype(np.float32), strict=True):
+        over = _over_by_kind(watched_share(latent, node) * time)
+        total = [sum_ + weight * x for sum_, x in zip(total, over, strict=True)]
+    return np.stack(total, axis=-1)
+
+
+def time_left(p_click, out):
+    r"""P(kind i, and time is left at card k) (r, k, 3): :math:`w_i\prod_{j<k}(1 - p_j x_{ji})`.
+
+    Parameters
+    ----------
+    p_click : array (r, k), from the top of the page down
+    out : array (r, k, 3), see `runs_out`
+    """
+    stays = 1.0 - p_click[..., None] * out
+    stays = np.concatenate([np.ones_like(stays[:, :1]), stays[:, :-1]], axis=1)
+    return BUDGET_SHARES * np.cumprod(stays, axis=1)
 
 
 def rating(latent, noise):

@@ -60,6 +60,15 @@ class Memory:
         """Return an independent copy, for a live experiment or a round."""
         return copy.deepcopy(self)
 
+    def read_only(self) -> Memory:
+        """Return a view that always shows the present state and cannot change it."""
+        view = copy.copy(self)
+        for name, values in vars(self).items():
+            if isinstance(values, np.ndarray):
+                setattr(view, name, values.view())
+        lock(view)
+        return view
+
     def bucket(self, video: np.ndarray) -> np.ndarray:
         """Bucket of each video in ``seen`` and ``shown``."""
         return video % self.buckets
@@ -106,6 +115,13 @@ class Memory:
         np.add.at(self.shown, (user[fresh], bucket[fresh]), np.uint8(1))
         self.video_impressions += np.bincount(video, minlength=len(self.video_impressions))
         self.video_clicks += np.bincount(video[clicked], minlength=len(self.video_clicks))
+
+
+def lock(part: object, *but: str) -> None:
+    """Make the arrays of an object read-only, apart from those named in ``but``."""
+    for name, values in vars(part).items():
+        if isinstance(values, np.ndarray) and name not in but:
+            values.flags.writeable = False
 
 
 def _push(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:

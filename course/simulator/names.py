@@ -40,16 +40,8 @@ LANGUAGES: tuple[str, ...] = ("English", "Spanish", "Korean")
 
 #: Six made-up countries, two for each language of `LANGUAGES`, in the same order.
 COUNTRIES: tuple[str, ...] = (
-    "Northland",
-    "Westmark",
-    "Solera",
-    "Costa Verde",
-    "Hanbit",
-    "Saebyeok",
-)
-
-#: The language index (into `LANGUAGES`) that most people of each country speak.
-COUNTRY_LANGUAGE: tuple[int, ...] = (0, 0, 1, 1, 2, 2)
+    "Northland", "Westmark", "Solera", "Costa Verde", "Hanbit", "Saebyeok",
+)  # fmt: skip
 
 #: What a person watches on.
 DEVICES: tuple[str, ...] = ("phone", "desktop", "tv")
@@ -81,56 +73,17 @@ CHANNEL_SECOND_WORDS: tuple[str, ...] = (
 )  # fmt: skip
 
 
-def genre_of(topic: int) -> int:
-    """Return the genre index of a topic index.
-
-    Parameters
-    ----------
-    topic : int
-        Index into `TOPICS`, 0 to 29.
-
-    Returns
-    -------
-    int
-        Index into `GENRE_NAMES`, 0 to 9.
-
-    Raises
-    ------
-    ConfigError
-        If ``topic`` is outside the list.
-    """
-    if not 0 <= int(topic) < len(TOPICS):
-        raise ConfigError(f"topic is {topic!r}", allowed=f"0 to {len(TOPICS) - 1}")
-    return int(topic) // 3
-
-
 def channel_name(channel_id: int) -> str:
-    """Return the made-up name of a channel; the same number always gives the same name.
+    """Return the made-up name of a channel, 0 or larger: two words, the same for the same number.
 
-    Parameters
-    ----------
-    channel_id : int
-        Channel number, 0 or larger. The first 1,600 numbers have different names; after that
-        a counter is added ("Amber Atlas 2"), so names never repeat.
-
-    Returns
-    -------
-    str
-        Two words, or two words and a counter.
-
-    Raises
-    ------
-    ConfigError
-        If ``channel_id`` is negative.
+    The first 1,600 names differ; after that a counter is added ("Amber Atlas 2").
     """
-    number = int(channel_id)
-    if number < 0:
+    if channel_id < 0:
         raise ConfigError(f"channel_id is {channel_id!r}", allowed="0 or larger")
-    pairs = len(CHANNEL_FIRST_WORDS) * len(CHANNEL_SECOND_WORDS)
-    lap, place = divmod(number, pairs)
+    lap, place = divmod(int(channel_id), len(CHANNEL_FIRST_WORDS) * len(CHANNEL_SECOND_WORDS))
     # 827 shares no factor with 1,600, so the stride visits every pair once before it repeats,
     # and neighbouring channel numbers do not get neighbouring names.
-    place = (place * 827 + 31) % pairs
+    place = (place * 827 + 31) % (len(CHANNEL_FIRST_WORDS) * len(CHANNEL_SECOND_WORDS))
     first, second = divmod(place, len(CHANNEL_SECOND_WORDS))
     name = f"{CHANNEL_FIRST_WORDS[first]} {CHANNEL_SECOND_WORDS[second]}"
     return name if lap == 0 else f"{name} {lap + 1}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from course.simulator import laws
@@ -39,6 +41,12 @@ class Market:
         rate = laws.popularity(time - c.uploaded, c.base_popularity, c.peak_days, self.freshness)
         np.cumsum(rate[self.order], out=self.cumulative[1:])
         self.time = time
+
+    def copy(self) -> Market:
+        """The same market, which can be opened at another time."""
+        own = copy.copy(self)
+        own.cumulative = self.cumulative.copy()
+        return own
 
     def draw(self, first_group, last_group, uniforms) -> np.ndarray:
         """Draw videos in proportion to popularity within stretches of groups.

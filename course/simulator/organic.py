@@ -10,9 +10,9 @@ from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import N_GENRES, N_TOPICS
 from course.simulator.laws import SHARES_OF_INTEREST, choose
 from course.simulator.memory import Memory
-from course.simulator.names import DAYPARTS, DEVICES
+from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market
-from course.simulator.people import DAYPART_SHARES, DEVICE_BY_DAYPART
+from course.simulator.people import DAYPART_SHARES
 from course.simulator.streams import generator
 
 SOURCES = ("search", "followed", "external", "browse", "series", "autoplay", "home", "up_next")
@@ -61,10 +61,7 @@ def sessions(behaviour: Behaviour, step: int) -> Situation:
     mean = people.sessions_per_day * DAYPART_SHARES[daypart] * (people.joined <= day)
     user = np.repeat(np.arange(len(people)), rng.poisson(mean))
     time = (step + rng.random(len(user))) / len(DAYPARTS)
-    weights = people.device_weights[user] * DEVICE_BY_DAYPART[daypart]
-    cumulative = np.cumsum(weights, axis=1)
-    device = (rng.random((len(user), 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-    return behaviour.situation(user, time, np.minimum(device, len(DEVICES) - 1))
+    return behaviour.situation(user, time, people.draw_devices(user, daypart, rng))
 
 
 def organic_step(

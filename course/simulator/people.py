@@ -61,6 +61,12 @@ class People:
         """Row of the person tables for (account, member); all int arrays of one shape."""
         return user + member.astype(np.int64) * len(self)
 
+    def draw_devices(self, user: np.ndarray, daypart, rng: np.random.Generator) -> np.ndarray:
+        """Draw what accounts (r,) use in parts of the day (r,) or one: device (r,) int."""
+        cumulative = np.cumsum(self.device_weights[user] * DEVICE_BY_DAYPART[daypart], axis=1)
+        device = (rng.random((len(user), 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
+        return np.minimum(device, len(DEVICES) - 1)
+
     def taste(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
         """Taste vectors (..., 8) float32: weighted mean of the interests plus the residual."""
         topics = self.interests[person, day]

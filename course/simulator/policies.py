@@ -1,25 +1,23 @@
-"""The policies that need no model: the past ranking that made the log, chance, popularity, truth.
-
-A policy sees ``Requests`` and nothing else. The oracle is the exception: it is handed the world's
-laws when it is made, and serves as the ceiling in evaluations.
-"""
+"""The policies that need no model: the past ranking that made the log, chance, popularity."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from course.errors import ConfigError
-from course.simulator.behaviour import Behaviour
+from course.checks import no_nan
 from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.feed import Requests
 from course.simulator.memory import Memory
 from course.simulator.streams import coins
-from course.simulator.truth import OBJECTIVES, value
 
 
 def top(scores: np.ndarray, videos: np.ndarray, k: int) -> np.ndarray:
-    """The ``k`` best videos of each row, best first (arrays (r, c); ties by column order)."""
+    """The ``k`` best videos of each row, best first (arrays (r, c); ties by column order).
+
+    Raises a `LogError` for a score that is NaN.
+    """
+    scores = no_nan("scores", scores)
     if k < scores.shape[1]:
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     else:
@@ -103,31 +101,6 @@ class PastRanking:
             u = coins(self.seed, "past ranking", requests.request[:, None], videos)
             score = score + config.logger_noise * np.sqrt(12.0) * (u - 0.5)  # mean 0, sd 1
         score = score - 10.0 * memory.seen[user, memory.bucket(videos)]
-        return top(score, videos, requests.slate)
-
-
-class OraclePolicy:
-    """Ranks by the truth: the ceiling. Never train on anything it returns.
-
-    Parameters
-    ----------
-    objective : {"watch", "click", "satisfaction"}
-        Rank by expected watch time, P(click | seen) x E[seconds | click]; by P(click | seen); or
-        by P(click | seen) x P(4 or 5 stars | watched).
-    """
-
-    def __init__(self, behaviour: Behaviour, memory: Memory, objective: str = "watch"):
-        if objective not in OBJECTIVES:
-            raise ConfigError(
-                f"The oracle has no objective {objective!r}", allowed=", ".join(OBJECTIVES)
-            )
-        self.behaviour, self.memory, self.objective = behaviour, memory, objective
-
-    def __call__(self, requests: Requests) -> np.ndarray:
-        """Pages (r, k) int for page requests."""
-        videos = offered(requests)
-        situation = self.behaviour.situation(requests.user, requests.time, requests.device)
-        score = value(self.behaviour, self.memory, situation, videos, self.objective)
         return top(score, videos, requests.slate)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from course.errors import ConfigError
+from course.errors import ConfigError, PolicyError
 from course.simulator.engine import Engine, Record
-from course.simulator.feed import Policy
+from course.simulator.feed import Policy, failed, named
 
 Learner = Callable[[Record, Engine], Policy]
 
@@ -45,12 +45,16 @@ def run_rounds(
     ----------
     engine : the world at the end of its log; it is not changed
     learners : arm -> function from (rows of the arm's rounds so far, engine) to the policy of the
-        next round; ``None`` = nothing is recommended. In the first round the record is empty.
+        next round; ``None`` = nothing is recommended. In the first round the record is empty. The
+        engine that a learner gets shows the arm's present state and cannot change it.
     rounds, days_per_round : whole numbers; together they must fit into ``future_days``
 
     Raises
     ------
     ConfigError
+    PolicyError
+        When a learner raises or returns no policy, or for what `course.simulator.feed.rank`
+        refuses.
     """
     config = engine.config
     for name, value in (("rounds", rounds), ("days_per_round", days_per_round)):
@@ -72,11 +76,10 @@ def run_rounds(
     for arm, learner in learners.items():
         own = copy.copy(engine)  # people and videos are shared, memory is not
         own.memory = engine.memory.copy()
-        own.market = copy.copy(engine.market)
-        own.market.cumulative = engine.market.cumulative.copy()
+        own.market = engine.market.copy()
         so_far, records[arm] = Record(), []
         for number in range(rounds):
-            policy = None if learner is None else learner(so_far, own)
+            policy = None if learner is None else _learn(learner, arm, number + 1, so_far, own)
             first = config.days + number * days_per_round
             record = Record()
             own.run(first, first + days_per_round, policy, record)
@@ -84,6 +87,21 @@ def run_rounds(
             records[arm].append(record)
             rows.append({"arm": arm, "round": number + 1, **_figures(own, record)})
     return Rounds(pd.DataFrame(rows), records)
+
+
+def _learn(learner: Learner, arm: str, number: int, record: Record, engine: Engine) -> Policy:
+    who = f"The learner of the arm {arm!r}, round {number},"
+    try:
+        policy = learner(record, engine.for_guests())
+    except (Exception, SystemExit) as error:
+        raise failed(who, error) from error
+    if not callable(policy):
+        raise PolicyError(
+            f"{who} returned a {type(policy).__name__}, which cannot be called",
+            allowed="a policy: a function from Requests to an int array (requests, slate)",
+            fix="to recommend nothing, give None in place of the learner",
+        )
+    return named(policy, arm)
 
 
 def _figures(engine: Engine, record: Record) -> dict[str, float]:

@@ -11,53 +11,10 @@ from scipy.special import expit
 
 from course.errors import ConfigError
 from course.simulator import laws
-from course.simulator.behaviour import Behaviour, Situation
+from course.simulator.behaviour import Behaviour
 from course.simulator.memory import Memory
 from course.simulator.names import DEVICES
-
-OBJECTIVES = ("watch", "click", "satisfaction")
-CHUNK = 1_000_000
-"""Cells that are scored at once."""
-
-
-def value(
-    behaviour: Behaviour,
-    memory: Memory,
-    situation: Situation,
-    videos: np.ndarray,
-    objective: str = "watch",
-) -> np.ndarray:
-    """True worth of showing each video at a position that is surely seen.
-
-    Parameters
-    ----------
-    situation : r rows
-    videos : int array (r, k)
-    objective : {"watch", "click", "satisfaction"}
-
-    Returns
-    -------
-    float array (r, k)
-        Expected seconds watched, P(click), or P(click) x P(4 or 5 stars | watched).
-    """
-    rows = max(1, CHUNK // max(1, videos.shape[1]))
-    if len(videos) > rows:  # whole catalogues for many requests would not fit into memory
-        parts = [slice(start, start + rows) for start in range(0, len(videos), rows)]
-        return np.concatenate(
-            [
-                value(behaviour, memory, situation.rows(part), videos[part], objective)
-                for part in parts
-            ]
-        )
-    components = behaviour.components(situation, videos, memory)
-    p_click = expit(behaviour.score("click", situation, videos, components))
-    if objective == "click":
-        return p_click
-    if objective == "watch":
-        latent = behaviour.score("watch", situation, videos, components)
-        return p_click * laws.mean_watched_share(latent) * behaviour.catalogue.seconds[videos]
-    latent = behaviour.score("survey", situation, videos, components)
-    return p_click * laws.satisfied_probability(latent)
+from course.simulator.oracle import Cards
 
 
 class Truth:
@@ -68,7 +25,9 @@ class Truth:
     end of the log), ``device`` an index into ``DEVICES`` (0 phone, 1 desktop, 2 TV), ``position``
     counts from 1. What a person remembers (cards shown, videos watched) is as at the end of the
     log. On a shared account the answer is about the person who is watching at that time. The
-    size of the thumbnail (dial ``thumbnail_bias``) is left out: it is not the video's.
+    size of the thumbnail (dial ``thumbnail_bias``) is left out: it is not the video's. Where time
+    is short (dial ``time_budget``), seconds and completion are those of the first card of a page,
+    with all the time still left.
     """
 
     def __init__(self, behaviour: Behaviour, memory: Memory, end: float):
@@ -96,13 +55,11 @@ class Truth:
 
     def watch_seconds(self, user, video, time=None, device=0) -> np.ndarray:
         """E[seconds watched | click]."""
-        share = laws.mean_watched_share(self._task("watch", user, video, time, device))
-        seconds = self._behaviour.catalogue.seconds[np.broadcast_to(video, share.shape)]
-        return share * seconds
+        return self._worth("watch_minutes", user, video, time, device)
 
     def completion_probability(self, user, video, time=None, device=0) -> np.ndarray:
         """P(at least 80 % is watched | click)."""
-        return laws.completion_probability(self._task("watch", user, video, time, device))
+        return self._worth("completions", user, video, time, device)
 
     def rating(self, user, video, time=None, device=0) -> np.ndarray:
         """Expected survey answer in stars, given a watch."""
@@ -115,18 +72,20 @@ class Truth:
         """
         if task not in ("like", "share", "dismiss"):
             raise ConfigError(f"There is no task {task!r} here", allowed="like, share, dismiss")
-        chance = expit(self._task(task, user, video, time, device))
-        if task == "like":  # without a log-in there is no like button
-            chance = chance * self._behaviour.people.logged_in[np.broadcast_to(user, chance.shape)]
-        if task == "dismiss":
-            chance = chance * (1.0 - self.click_probability(user, video, time, device))
-        return chance
+        objective = {"like": "likes", "share": "shares", "dismiss": "dismissals"}[task]
+        return abs(self._worth(objective, user, video, time, device))
 
     def expected_watch(self, user, video, time=None, device=0) -> np.ndarray:
         """Seconds of watching that one surely seen impression is worth: P(click) x E[seconds]."""
         return self.click_probability(user, video, time, device) * self.watch_seconds(
             user, video, time, device
         )
+
+    def _worth(self, objective, user, video, time, device):
+        def worth(situation, videos):
+            return Cards(self._behaviour, self._memory, situation, videos, objective).worth
+
+        return self._flat(worth, user, video, time, device)
 
     def _task(self, task, user, video, time, device):
         def score(situation, videos):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
 from typing import Any
 
 import ipywidgets
@@ -33,12 +32,10 @@ class FloatSlider:
     low, high : float
         Both ends, both reachable.
     step : float
-        Distance of two neighbouring places; with ``log``, a factor as a power of ten.
+        Distance of two neighbouring places.
     start : float
     label : str
         Words before the slider; the name of the argument when empty.
-    log : bool
-        Places are spread evenly on a logarithmic scale.
     """
 
     low: float
@@ -46,12 +43,9 @@ class FloatSlider:
     step: float
     start: float
     label: str = ""
-    log: bool = False
 
     def __post_init__(self) -> None:
         _check_ends(self)
-        if self.log and self.low <= 0:
-            raise WidgetError(f"low is {self.low}", allowed="a number above 0 when log=True")
 
     def corners(self) -> tuple[float, ...]:
         """Return the values that a test should try: both ends and the start."""
@@ -64,11 +58,6 @@ class FloatSlider:
 
     def build(self, label: str) -> ipywidgets.Widget:
         """Make the ipywidgets control."""
-        if self.log:
-            return ipywidgets.FloatLogSlider(
-                value=self.start, base=10, min=log10(self.low), max=log10(self.high),
-                step=self.step, readout_format=".3g", **_common(label),
-            )  # fmt: skip
         digits = max(0, len(f"{self.step:.10f}".rstrip("0").split(".")[1]))
         return ipywidgets.FloatSlider(
             value=self.start, min=self.low, max=self.high, step=self.step,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from course.pages.cards import Card
+from course.pages import Card, card_html
 from course.widgets.controls import WidgetError
 from course.widgets.stage import Stage, Staged
 
@@ -236,22 +234,3 @@ class RecommenderGame(Staged):
         self.history.append((self.deal, picks))
         self.done = True
         self._refresh()
-
-
-def card_html(card: Card) -> str:
-    """Return a card as HTML: thumbnail with badge, title, channel, views and age."""
-    picture = base64.b64encode(card.thumbnail).decode("ascii")
-    red = "#c62828" if card.live else "rgba(0,0,0,.82)"
-    clamp = "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"
-    return (
-        "<div style='line-height:1.3'>"
-        "<div style='position:relative'>"
-        f"<img src='data:image/png;base64,{picture}' alt='thumbnail' "
-        "style='width:100%;aspect-ratio:16/9;object-fit:cover;border-radius:8px;display:block'>"
-        f"<span style='position:absolute;right:6px;bottom:6px;background:{red};color:#fff;"
-        f"border-radius:4px;padding:0 5px;font-size:12px'>{html.escape(card.badge)}</span></div>"
-        f"<div style='font-weight:600;margin-top:6px;min-height:2.6em;{clamp}' "
-        f"title='{html.escape(card.title, quote=True)}'>{html.escape(card.title)}</div>"
-        f"<div style='opacity:.75;font-size:12px'>{html.escape(card.channel)}<br>"
-        f"{html.escape(card.facts)}</div></div>"
-    )

@@ -2,7 +2,8 @@
 
 From ``notebooks/source/NN_name.py`` (see `course.chapters`) come ``notebooks/NN_name.ipynb`` with
 the exercises as stubs, and ``notebooks/solutions/NN_name.ipynb`` with the exercises solved, both
-executed. The measured seconds go into the chapter's header and into the README's table.
+executed, and ``course/lessons/<lesson>.py`` with the cells that are exported. The measured seconds
+go into the chapter's header and into the README's table.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from nbformat import NotebookNode
 
 from course.errors import ConfigError
 from course.paths import repository_root, write_whole
-from course.workshop.chapters import read_chapter, render, tidy
+from course.workshop.chapters import Chapter, read_chapter, render, tidy
 from course.workshop.checks import SOLUTION, faults, leaks, measure
+from course.workshop.lessons import module_text, refuse_namesakes
 
 TABLE_START = "<!-- chapters: written by `python3 -m course notebooks` -->"
 TABLE_END = "<!-- end of chapters -->"
@@ -52,6 +54,10 @@ class Book:
         """Return the path of a notebook; `role` is ``"student"`` or ``"solution"``."""
         folder = self.root / "notebooks"
         return (folder / "solutions" if role == SOLUTION else folder) / f"{name}.ipynb"
+
+    def lesson(self, chapter: Chapter) -> Path:
+        """Return the path of the module that a chapter exports."""
+        return self.root / "course" / "lessons" / f"{chapter.lesson}.py"
 
     def sources(self) -> list[Path]:
         """Return the texts of all chapters, in order."""
@@ -132,6 +138,7 @@ def build(path: Path, book: Book, run: bool = True) -> dict[str, NotebookNode]:
         If the source is wrong, a cell fails, an output is unfit, or a solution would leak.
     """
     chapter = read_chapter(path)
+    _export(chapter, book)  # first: an exercise without an answer takes the module's version
     seconds = book.seconds()
     built = {}
     for role in ("student", SOLUTION):
@@ -165,6 +172,14 @@ def build(path: Path, book: Book, run: bool = True) -> dict[str, NotebookNode]:
     return built
 
 
+def _export(chapter: Chapter, book: Book) -> None:
+    text = module_text(chapter)
+    if text:
+        path = book.lesson(chapter)
+        refuse_namesakes(text, path, path.parent.glob("*.py"))
+        write_whole(path, text)
+
+
 def _refuse(name: str, role: str, problems: list[str]) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -181,7 +196,11 @@ def check(path: Path, book: Book) -> list[str]:
     """
     chapter = read_chapter(path)
     seconds = book.seconds().get(chapter.name)
-    found = []
+    found, text = [], module_text(chapter)
+    if text:
+        module = book.lesson(chapter)
+        if not module.exists() or module.read_text(encoding="utf-8") != text:
+            found.append(f"{module.relative_to(book.root).as_posix()} is not what {path.name} says")
     for role in ("student", SOLUTION):
         target = book.notebook(chapter.name, role)
         label = target.relative_to(book.root).as_posix()

@@ -13,8 +13,10 @@ with a small header of its own::
     # ---
 
 An exercise is a code cell tagged ``exercise`` (the stub), directly followed by one tagged
-``solution``. Two tokens are filled in: ``{{seconds}}`` in the first cell (how long the chapter
-takes to run), and ``# {{setup}}``, which is all that stands in the first code cell.
+``solution``. What cells tagged ``export`` hold becomes a module (see `course.workshop.lessons`)
+whose name the header gives as ``lesson``. Two tokens are filled in: ``{{seconds}}`` in the first
+cell (how long the chapter takes to run), and ``# {{setup}}``, which is all that stands in the first
+code cell.
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ import yaml
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 
+from course import __version__
 from course.errors import ConfigError
 from course.workshop.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 
 SECONDS_TOKEN = "{{seconds}}"
 SETUP_TOKEN = "# {{setup}}"
 HEADER_FIELDS = {"number": str, "title": str, "question": str, "paper": str, "minutes": int}
+OPTIONAL_FIELDS = {"lesson": str}
 WIDGET_TEXT = "[controls: run this cell to use them]"
 
 SETUP_CELL = """\
@@ -48,30 +52,40 @@ import subprocess
 import sys
 from pathlib import Path
 
-colab = "google.colab" in sys.modules
-if getattr(importlib.util.find_spec("course"), "origin", None) is None:
+
+def ours(file):  # this course in this version, and not something else of that name
+    text = Path(file).read_text("utf-8", "ignore") if file and Path(file).is_file() else ""
+    return "How YouTube recommends" in text and '__version__ = "VERSION"' in text
+
+
+colab, spec = "google.colab" in sys.modules, importlib.util.find_spec("course")
+other = spec and (spec.origin or list(spec.submodule_search_locations)[0])
+if not ours(other):
     folders = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "course-repository"]
     if colab and REPOSITORY and not folders[-1].exists():
         subprocess.run(["git", "clone", "-q", "--depth=1", REPOSITORY, folders[-1]], check=True)
-    found = [str(folder) for folder in folders if (folder / "course" / "__init__.py").is_file()]
+    found = [str(folder) for folder in folders if ours(folder / "course" / "__init__.py")]
     if not found:
         raise RuntimeError(
-            "The package `course` was not found. "
-            + ("Write the address of the course's repository into REPOSITORY above, then run this "
-               "cell again." if colab else
-               "Open this notebook with `python3 -m course open`, or move it into the repository.")
+            "The package `course` of this course, version VERSION, was not found. "
+            + (f"{other} is not it: rename it, or bring it up to date. " if other else "")
+            + "Open this notebook with `python3 -m course open`, or move it into the repository. "
+            "On Colab, write the repository's address into REPOSITORY above and run it again."
         )
     sys.path.insert(0, found[0])
 if colab and importlib.util.find_spec("faiss") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "faiss-cpu"], check=True)
 
 import course  # before torch: it sets how idle threads wait
-"""
+""".replace("VERSION", __version__)
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter as it was written: its header, and its cells with stubs and solutions."""
+    """One chapter as it was written: its header, and its cells with stubs and solutions.
+
+    ``lesson`` names its module in ``course.lessons``; empty if it exports nothing.
+    """
 
     name: str
     number: str
@@ -80,6 +94,7 @@ class Chapter:
     paper: str
     minutes: int
     notebook: NotebookNode
+    lesson: str = ""
 
 
 def read_chapter(path: Path) -> Chapter:
@@ -111,11 +126,15 @@ def _split_header(path: Path) -> tuple[dict, str]:
     except (yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"the header of {path.name} is not YAML: {error}") from error
     wrong = [name for name, kind in HEADER_FIELDS.items() if not isinstance(header.get(name), kind)]
-    wrong += sorted(set(header) - set(HEADER_FIELDS))
+    wrong += [name for name in OPTIONAL_FIELDS if not isinstance(header.get(name, ""), str)]
+    wrong += sorted(set(header) - set(HEADER_FIELDS) - set(OPTIONAL_FIELDS))
     if wrong:
         raise ConfigError(
             f"the header of {path.name} is wrong in: {', '.join(wrong)}",
-            allowed=", ".join(f"{name} ({kind.__name__})" for name, kind in HEADER_FIELDS.items()),
+            allowed=", ".join(
+                f"{name} ({kind.__name__})"
+                for name, kind in {**HEADER_FIELDS, **OPTIONAL_FIELDS}.items()
+            ),
             fix="mind that a number such as 01 needs quotes",
         )
     return header, "\n".join(lines[marks[1] + 1 :]).strip("\n") + "\n"

@@ -125,7 +125,12 @@ def output_faults(output: NotebookNode) -> list[str]:
         return [f"a message on stderr: {shorten(output.text)}"]
     if WIDGET_VIEW in output.get("data", {}):
         return ["a widget whose state is not stored"]
-    found = []
+    pictures = [mime for mime in output.get("data", {}) if mime.startswith("image/")]
+    found = [
+        f"a picture without words for those who cannot see it: {mime}"
+        for mime in pictures
+        if not output.metadata.get(mime, {}).get("alt", "").strip()
+    ]
     for text in output_texts(output):
         text = _DATA_URI.sub("", text)
         for what, pattern in UNWANTED.items():

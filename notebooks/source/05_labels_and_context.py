@@ -333,7 +333,7 @@ with pd.option_context("display.max_colwidth", None):
 ledger
 
 # %% [markdown]
-# A claim is *reproduced* if every line with a range holds, *partly* if some do. What did not come out: that the held-out model's loss grows with order and vanishes without it (section 4); live gains from equal numbers of examples (section 5); and a clear live loss within half a day after a search.
+# A claim is *reproduced* if every headline line (with a star) holds, *mixed* if some do. What did not come out: that the held-out model's loss grows with order and vanishes without it (section 4); live gains from equal numbers of examples (section 5); and a clear live loss within half a day after a search.
 #
 # ## Exercises
 #

@@ -363,7 +363,7 @@ ledger
 # What did not come out, and why, as far as we know:
 #
 # * *The past is not alone on top.* Trained without it the rankers lose one to three points. But ids and the video's record say much, too; 2,000 videos are few enough to know each by its clicks.
-# * *Churn is undecided* at the usual fatigue, and clear where it is threefold. By rule that counts as not reproduced.
+# * *Churn is undecided* at the usual fatigue, and clear where it is threefold. By rule the row is undecided.
 # * *Tables hold less than half of the numbers*, with so few videos.
 # * *Standardising beats quantiles* by a little; we have not found out why.
 

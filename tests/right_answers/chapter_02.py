@@ -4,20 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-
-def objective_in_loops(watched, scores, alpha):
-    total = 0.0
-    for row, predicted in zip(watched, scores, strict=True):
-        for r, s in zip(row, predicted, strict=True):
-            total += (1 + alpha * r) * ((1.0 if r > 0 else 0.0) - s) ** 2
-    return total
-
-
-def objective_of_two_parts(watched, scores, alpha):
-    """All cells as if they were empty, then what the filled ones change."""
-    filled = watched > 0
-    s, c = scores[filled], 1 + alpha * watched[filled]
-    return (scores**2).sum() + (c * (1 - s) ** 2 - s**2).sum()
+from course.lessons import matrix_factorization as lesson
 
 
 def rank_by_scipy(scores, target, hidden):
@@ -35,23 +22,81 @@ def rank_in_a_loop(scores, target, hidden):
     return rank
 
 
-def half_step_with_matrices(vectors, watched, regularisation, alpha):
-    c = np.diag(1 + alpha * watched)
-    p = np.where(watched > 0, 1, 0)
-    inverse = np.linalg.inv(vectors.T @ c @ vectors + regularisation * np.eye(vectors.shape[1]))
-    return inverse @ vectors.T @ c @ p
+def vectors_one_by_one(near, r, shared, alpha, now=None):
+    """As regression for each account: rows of the whole table that count, in float64."""
+    found = []
+    for vectors, times in zip(near.double(), r.double(), strict=True):
+        kept = times > 0
+        v, c = vectors[kept], 1 + alpha * times[kept]
+        left = shared.double() + v.T @ torch.diag(c - 1) @ v
+        found.append(torch.linalg.inv(left) @ (v.T @ c))
+    return torch.stack(found)
 
 
-def half_step_as_least_squares(vectors, watched, regularisation, alpha):
-    """Ridge regression as ordinary least squares with extra rows, in torch."""
-    root = np.sqrt(1 + alpha * watched)
-    rows = np.vstack([root[:, None] * vectors, regularisation**0.5 * np.eye(vectors.shape[1])])
-    aims = np.append(root * (watched > 0), np.zeros(vectors.shape[1]))
-    return torch.linalg.lstsq(torch.tensor(rows), torch.tensor(aims)[:, None]).solution[:, 0]
+def turns_on_dense_tables(of_users, of_videos, x, y, regularisation, alpha, iterations, solve=None):
+    """Through the full normal equations of every row."""
+    r = torch.zeros(len(x), len(y))
+    for rows, columns, values in of_users:
+        r[rows[:, None], columns] = values
+    x, y = x.clone(), y.clone()
+    for _ in range(iterations):
+        for goal, fixed, table in ((x, y, r), (y, x, r.T)):
+            for i, row in enumerate(table):
+                c = torch.diag(1 + alpha * row)
+                left = fixed.T @ c @ fixed + regularisation * torch.eye(fixed.shape[1])
+                goal[i] = torch.linalg.solve(left, fixed.T @ c @ (row > 0).float())
+        yield x, y
+
+
+def loop_by_log_softmax(
+    model, user, video, passes=3, rate=0.01, decay=0.01, negatives=None, seed=0
+):
+    """Another order of the examples, another way to write the loss."""
+    rng, losses = np.random.default_rng(seed), []
+    draws = torch.Generator().manual_seed(seed + 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    for _ in range(passes):
+        for rows in np.array_split(rng.permutation(len(user)), range(512, len(user), 512)):
+            u, v = user[rows], video[rows]
+            if negatives:
+                scores, right = lesson.few_scores(model, u, v, negatives, draws), 0 * v
+            else:
+                scores, right = model(u), v
+            chosen = scores.log_softmax(dim=1).gather(1, right[:, None])
+            loss = decay * model.user[u].square().sum() / len(u) - chosen.mean()
+            for values in model.parameters():
+                values.grad = None
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+    return losses
+
+
+class CombinerOnConcatenation(lesson.SoftmaxFactorization):
+    """The first layer as one matrix on both vectors laid end to end."""
+
+    def __init__(self, users, videos, factors=64, seed=0):
+        super().__init__(users, videos, factors, seed)
+        linear = torch.nn.Linear
+        self.from_user, self.from_video = linear(factors, 64), linear(factors, 64)
+        self.second, self.last = linear(64, 32), linear(32, 1)
+
+    def forward(self, user, video=None):
+        video = torch.arange(len(self.video)) if video is None else video
+        video = video.expand(len(user), -1)
+        both = torch.cat(
+            [self.user[user][:, None].expand(-1, video.shape[1], -1), self.video[video]], dim=2
+        )
+        weight = torch.cat([self.from_user.weight, self.from_video.weight], dim=1)
+        bias = self.from_user.bias + self.from_video.bias
+        hidden = torch.relu(torch.nn.functional.linear(both, weight, bias))
+        return self.last(torch.relu(self.second(hidden))).squeeze(2) + self.bias[video]
 
 
 RIGHT = {
-    "02-objective": [objective_in_loops, objective_of_two_parts],
+    "02-best-vectors": [vectors_one_by_one],
+    "02-take-turns": [turns_on_dense_tables],
     "02-rank": [rank_by_scipy, rank_in_a_loop],
-    "02-half-step": [half_step_with_matrices, half_step_as_least_squares],
+    "02-fit-pairs": [loop_by_log_softmax],
+    "02-combiner": [CombinerOnConcatenation],
 }

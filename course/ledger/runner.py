@@ -1,0 +1,168 @@
+"""Runs trials over their seeds and stores what comes out.
+
+Seeds run beside each other, by joblib. Each finished seed is kept in the cache until the whole run
+is through, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import joblib
+from tqdm.auto import tqdm
+
+from course.errors import ConfigError
+from course.ledger import registry, store
+from course.ledger.claim import Trial, naming
+from course.ledger.fingerprint import fingerprint
+from course.paths import cache_dir, write_whole
+
+LIBRARIES = ("numpy", "pandas", "torch", "faiss-cpu", "scikit-learn")
+
+
+def run_seed(name: str, seed: int) -> store.Outcome:
+    """Run one seed of a trial in this process; return its numbers and its core seconds."""
+    import torch
+
+    _end_with_the_parent()
+    torch.set_num_threads(1)
+    start = time.process_time()
+    with naming(f"Trial {name!r}, seed {seed}"):
+        row = store.flatten(registry.trials()[name].run(seed))
+    return row, time.process_time() - start
+
+
+def _end_with_the_parent() -> None:
+    """Let this worker end when the command is killed; otherwise it would finish its seed."""
+    if multiprocessing.parent_process() is None or "parent" in {
+        thread.name for thread in threading.enumerate()
+    }:
+        return
+    parent = os.getppid()
+
+    def wait() -> None:
+        # joblib's processes have no handle on their parent to wait for.
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    seeds: Sequence[int] | None = None,
+    *,
+    jobs: int | None = None,
+    backend: str | None = None,
+    fresh: bool = False,
+    missing: bool = False,
+    keep: bool = False,
+    folder: Path | None = None,
+    run: Callable = run_seed,
+    progress: bool = True,
+) -> list[Path]:
+    """Run trials and store their results.
+
+    Parameters
+    ----------
+    seeds : None = each trial's own
+    jobs : seeds at a time; None = one for each core, or all workers of another backend. 1 runs
+        them in this process.
+    backend : one of joblib's, with its options: "dask,scheduler_host=tcp://..."; None = its own
+        processes, or what `joblib.parallel_config` says
+    fresh : forget what an interrupted run has finished
+    missing : run only seeds that are not stored yet, or by other code
+    keep : leave the finished seeds in the cache, for a later run with more of them
+    folder : where the results go; None = the repository's
+    run : function (trial's name, seed) -> (numbers, seconds); for tests
+
+    Returns
+    -------
+    The files that were written.
+    """
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs={jobs}", allowed="1 or more")
+    codes = {t.name: fingerprint(t.run) for t in trials}
+    stored = {
+        n: store.stored_seeds(n, code, folder) if missing else {} for n, code in codes.items()
+    }
+    wanted = {t.name: [s for s in seeds or t.seeds if s not in stored[t.name]] for t in trials}
+    kept = {(n, s): _kept_file(n, codes[n], s) for n, some in wanted.items() for s in some}
+    done = {} if fresh else {key: out for key, path in kept.items() if (out := _read(path))}
+    written, left = [], [name for name, some in wanted.items() if some]
+    outcomes = _outcomes([key for key in kept if key not in done], run, jobs, backend)
+    bar = tqdm(total=len(kept), initial=len(done), unit="seed", disable=not progress)
+
+    def store_what_is_ready() -> None:
+        for name in list(left):
+            if all((name, seed) in done for seed in wanted[name]):
+                mine = {seed: done[name, seed] for seed in wanted[name]}
+                old, same = (store.stored_seeds(name, c, folder) for c in (None, codes[name]))
+                if gone := set(old) - set(same) - set(mine):
+                    words = f"{name}: {len(gone)} worlds that other code had made were dropped"
+                    bar.write(words, file=sys.stderr)
+                written.append(store.save(name, mine, _about(codes[name]), folder))
+                left.remove(name)
+
+    with bar:
+        store_what_is_ready()
+        for key, outcome in outcomes:
+            done[key] = outcome
+            write_whole(kept[key], json.dumps(outcome))
+            bar.update()
+            store_what_is_ready()
+    if not keep:
+        for path in kept.values():
+            path.unlink(missing_ok=True)
+    return written
+
+
+def _outcomes(todo, run: Callable, jobs: int | None, backend: str | None):
+    """The outcomes as they come, each with its key."""
+    name, *options = (backend or "").split(",")
+    settings = {} if backend is None else {
+        "backend": name, **dict(option.partition("=")[::2] for option in options)
+    }  # fmt: skip
+    jobs = jobs or (os.cpu_count() or 1 if backend in (None, "loky") else -1)
+    try:
+        with joblib.parallel_config(n_jobs=jobs, **settings):
+            pool = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(
+            f"The backend {backend!r} cannot be used ({error})",
+            allowed="loky, multiprocessing, threading, dask: what joblib knows, and can give "
+            "results as they come",
+        ) from error
+    return pool(joblib.delayed(_with_key)(run, key) for key in todo)
+
+
+def _with_key(run: Callable, key: tuple[str, int]):
+    return key, run(*key)
+
+
+def _kept_file(name: str, code: str, seed: int) -> Path:
+    return cache_dir() / "reproduce" / f"{name}-{code}-{seed}.json"
+
+
+def _read(path: Path) -> store.Outcome | None:
+    """What was kept, or None if there is nothing that can be read."""
+    try:
+        row, seconds = json.loads(path.read_text(encoding="utf-8"))
+        return row, seconds
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _about(code: str) -> dict:
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"code": code, "versions": {"python": platform.python_version(), **versions}}

@@ -1,0 +1,162 @@
+"""Kinds of faults that numpy and torch pass over without a word: each must be said in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from course import off_policy
+from course.errors import CourseError, LogError
+from course.experiments.duration import xauc
+from course.metrics import (
+    hit_rate,
+    mean_reciprocal_rank,
+    ranks,
+    recall_at,
+    same_video_ratio,
+    weighted_per_user_loss,
+)
+from course.models.combination import Combination
+from course.models.gramian import ContextModel, fit_context_model
+from course.models.multitask import MultitaskLoss, Task
+from course.models.position_bias import ClickModel, MainTower, fit_clicks
+from course.models.propensity import click_table, inverse_propensity_loss, posterior
+from course.models.softmax import HierarchicalSoftmax, full_softmax_loss, sampled_softmax_loss
+from course.models.watch_time import best_constant, click_weights, weighted_logistic_loss
+from course.recommender import diversified
+from course.simulator.policies import top
+from course.training import softmax_cross_entropy
+
+N = 6
+RNG = np.random.default_rng(0)
+SCORES = RNG.normal(size=(N, 9))
+ROW = RNG.random(N)
+CLICKED = np.array([1, 0, 1, 0, 0, 1], bool)
+WHOLE = np.arange(N) % 3
+PAGE = np.array([0, 0, 0, 1, 1, 1])
+
+
+# --- a NaN is neither above nor below another: whoever counts the better ones would put it first
+
+
+CONTESTS = {
+    "ranks": (lambda s: ranks(s, WHOLE), SCORES),
+    "MRR": (mean_reciprocal_rank, 1 + ROW),
+    "hit rate": (lambda r: hit_rate(r, 3), 1 + ROW),
+    "weighted loss": (lambda s: weighted_per_user_loss(s, CLICKED, 60 * CLICKED, PAGE), ROW),
+    "page": (lambda s: top(s, np.tile(np.arange(9), (N, 1)), 3), SCORES),
+    "page as a whole": (lambda s: diversified(s, np.zeros(s.shape, int), 3), SCORES),
+    "XAUC": (lambda s: xauc(s, np.arange(N)), ROW),
+    "IPS": (lambda w: off_policy.ips(ROW, w), 1 + ROW),
+    "SNIPS": (lambda w: off_policy.snips(ROW, w), 1 + ROW),
+    "direct": (off_policy.direct, ROW),
+    "doubly robust": (lambda w: off_policy.doubly_robust(ROW, w, ROW, ROW), 1 + ROW),
+    "combination": (lambda p: Combination({"click": 1.0}).score({"click": p}), ROW),
+    "best constant": (lambda w: best_constant(CLICKED, w), 1 + ROW),
+}
+
+
+@pytest.mark.parametrize("name", CONTESTS)
+def test_nan_never_competes(name):
+    contest, numbers = CONTESTS[name]
+    contest(numbers)
+    for bad in (np.full_like(numbers, np.nan), np.where(numbers == numbers.min(), np.nan, numbers)):
+        with pytest.raises(CourseError, match="(?i)nan"):
+            contest(bad)
+
+
+# --- a row (n,) beside a column (n, 1) would become a table (n, n)
+
+
+def tensor(values):
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32)
+
+
+def clicks(clicked, position=1 + WHOLE):
+    model = ClickModel(MainTower(2), positions=3)
+    return fit_clicks(model, torch.zeros(N, 2), position, WHOLE, clicked)
+
+
+def contexts(video):
+    codes = WHOLE[:, None]
+    return fit_context_model(ContextModel([3], [3], dim=2), codes, video, np.arange(3)[:, None])
+
+
+LOSS = MultitaskLoss([Task("click")], tensor(CLICKED)[:, None])
+PAIRS = {
+    "weighted logistic loss": (weighted_logistic_loss, tensor(ROW), tensor(CLICKED), tensor(ROW)),
+    "inverse propensity": (inverse_propensity_loss, tensor(ROW), tensor(CLICKED), tensor(ROW)),
+    "E-step": (posterior, tensor(CLICKED), tensor(ROW), tensor(ROW)),
+    "click weights": (click_weights, CLICKED, 60.0 * CLICKED),
+    "best constant": (best_constant, CLICKED, ROW),
+    "click table": (lambda p, d, c: click_table(p, d, c, 3), 1 + WHOLE, WHOLE, CLICKED),
+    "weighted loss": (weighted_per_user_loss, ROW, CLICKED, 60.0 * CLICKED, PAGE),
+    "XAUC": (xauc, ROW, np.arange(N)),
+    "IPS": (off_policy.ips, ROW, ROW),
+    "SNIPS": (off_policy.snips, ROW, ROW),
+    "doubly robust": (off_policy.doubly_robust, ROW, ROW, ROW, ROW),
+    "click model": (clicks, CLICKED, 1 + WHOLE),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_row_beside_a_column_is_refused(name):
+    call, *given = PAIRS[name]
+    call(*given)
+    for place in range(len(given)):
+        column = [g[:, None] if i == place else g for i, g in enumerate(given)]
+        longer = [np.append(g, g[:1]) if i == place else g for i, g in enumerate(given)]
+        with pytest.raises(CourseError, match="shape"):
+            call(*column)
+        if not torch.is_tensor(given[0]):
+            with pytest.raises(CourseError, match="shape"):
+                call(*longer)
+
+
+V, LABEL = torch.randn(9, 4), torch.from_numpy(WHOLE)
+TABLES = {
+    "full softmax": lambda u, y: full_softmax_loss(u, V, y),
+    "sampled softmax": lambda u, y: sampled_softmax_loss(u, V, y, torch.arange(5), torch.zeros(9)),
+    "tree": lambda u, y: HierarchicalSoftmax(np.arange(9) % 2, dim=3)(u, V, y),
+    "cross-entropy": softmax_cross_entropy,
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_labels_that_do_not_fit_their_vectors_are_refused(name):
+    loss, user = TABLES[name], torch.randn(N, 4)
+    assert torch.isfinite(loss(user, LABEL))
+    for label in (LABEL[:, None], LABEL[:-1], LABEL[None]):
+        with pytest.raises(LogError, match="shape"):
+            loss(user, label)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ranks(SCORES, WHOLE, np.zeros((N, 1), bool)),
+        lambda: ranks(SCORES, WHOLE[:, None]),
+        lambda: recall_at(np.zeros((N, 2), int), np.arange(N)[:, None], None),
+        lambda: LOSS(tensor(ROW), torch.arange(N)),
+        lambda: LOSS(tensor(ROW)[:3, None], torch.arange(N)),
+        lambda: Combination({"a": 1, "b": 1}).score({"a": ROW, "b": ROW[:, None]}),
+        lambda: contexts(WHOLE[:, None]),
+    ],
+)
+def test_further_shapes_that_do_not_fit(call):
+    with pytest.raises(CourseError, match="shape"):
+        call()
+
+
+# --- the course's own errors
+
+
+def test_a_table_without_position_1_is_refused():
+    import pandas as pd
+
+    table = pd.DataFrame({"video_id": [1, 1], "position": [2, 3], "clicked": [True, False]})
+    with pytest.raises(LogError, match="no card stood at position 1"):
+        same_video_ratio(table)
+    with pytest.raises(LogError, match="a rank is 0"):
+        mean_reciprocal_rank(np.arange(3))
