@@ -35,7 +35,12 @@ def _turns_cases(rng: np.random.Generator):
         sides = _packs(table), _packs(table.T)
         random = torch.Generator().manual_seed(int(rng.integers(2**31)))
         tables = (torch.randn(n, 2, generator=random) for n in (users, videos))
-        yield *sides, *tables, float(rng.uniform(1, 3)), float(rng.uniform(1, 4)), 3
+        yield *sides, *tables, float(rng.uniform(1, 3)), float(rng.uniform(1, 4)), 3, half_way
+
+
+def half_way(near, r, shared, alpha, now):
+    """A solver that depends on where the vectors are, so that it shows who hands them over."""
+    return (now + lesson.best_vectors(near, r, shared, alpha)) / 2
 
 
 def _packs(table):
@@ -49,7 +54,7 @@ def _steps(output):
     return tuple(part.clone() for step in output for part in step)
 
 
-def _turns(order, shared_again=True, regularised=True):
+def _turns(order, shared_again=True, regularised=True, ours=False):
     """Taking turns in another way: which side first, what is made anew, what is left out."""
 
     def run(of_users, of_videos, x, y, regularisation, alpha, iterations, solve=None):
@@ -66,7 +71,8 @@ def _turns(order, shared_again=True, regularised=True):
                 if regularised:
                     shared = shared + regularisation * torch.eye(x.shape[1])
                 for rows, columns, values in packed:
-                    goal[rows] = lesson.best_vectors(fixed[columns], values, shared, alpha)
+                    by = lesson.best_vectors if ours else solve
+                    goal[rows] = by(fixed[columns], values, shared, alpha, goal[rows])
             yield x, y
 
     return run
@@ -285,6 +291,9 @@ EXERCISES = (
             ),
             Mistake(_turns("xy", regularised=False), "The regularisation is missing in `shared`."),
             Mistake(_turns("x"), "Only the accounts get new vectors in your loop."),
+            Mistake(
+                _turns("xy", ours=True), "Your loop does not use the `solve` that it is given."
+            ),
         ),
     ),
     Exercise(

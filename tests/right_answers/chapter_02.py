@@ -44,7 +44,8 @@ def turns_on_dense_tables(of_users, of_videos, x, y, regularisation, alpha, iter
             for i, row in enumerate(table):
                 c = torch.diag(1 + alpha * row)
                 left = fixed.T @ c @ fixed + regularisation * torch.eye(fixed.shape[1])
-                goal[i] = torch.linalg.solve(left, fixed.T @ c @ (row > 0).float())
+                best = torch.linalg.solve(left, fixed.T @ c @ (row > 0).float())
+                goal[i] = (goal[i] + best) / 2  # what the given solver does
         yield x, y
 
 
