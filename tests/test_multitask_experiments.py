@@ -11,8 +11,10 @@ from course import plots, simulate
 from course.experiments import multitask, polarisation, two_tasks
 from course.experiments.live_pages import LivePages, curve
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, SevenTasks
+from course.ledger.claim import SEEDS
 from course.plots import paper_multitask
 from course.plots.multitask import CONTESTANTS
+from course.tuning import load
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +22,29 @@ def data():
     return SevenTasks(simulate("tiny", seed=3, cache=False), test_pages=150)
 
 
-def test_contestants_of_one_size_have_equal_multiplications():
-    width = {False: 185, True: 185 + 13 * CONTEXT_WIDTH}
-    made = {
-        name: (c.size, c.make(width[c.crosses], 0).multiplications())
-        for name, c in multitask.CONTESTANTS.items()
-    }
-    for size in ("big", "small"):
-        counts = [n for s, n in made.values() if s == size]
-        assert len(counts) >= 2 and max(counts) < 1.02 * min(counts), made
-    assert made["gates on the input"][1] > 1.3 * made["eight experts"][1]
-    assert made["shared bottom"][1] > 1.2 * made["shared bottom, small"][1]
+def test_all_shapes_of_a_size_have_equal_multiplications():
+    for name, c in multitask.CONTESTANTS.items():
+        inputs = 185 + 13 * CONTEXT_WIDTH * c.crosses
+        whole = {"big": 19_888, "small": 14_757}[c.size]
+        for shape, make in c.shapes.items():
+            count = make(inputs, 0).multiplications()
+            assert abs(count / whole - 1) < 0.01, (name, shape, count)
+
+
+def test_everybody_was_tuned_on_other_worlds_over_the_stated_grid():
+    tuned = load(multitask.STORE)
+    assert set(tuned.best) == set(multitask.CONTESTANTS)
+    assert not set(tuned.worlds) & set(SEEDS)
+    for name, recipe in tuned.best.items():
+        for axis, value in recipe.items():
+            values = multitask.GRID[axis]
+            assert value in (values[name] if axis == "shape" else values)
+    # The recipe is the best of what was tried in all worlds.
+    for name, own in tuned.cells.groupby("who"):
+        axes = list(tuned.best[name])
+        whole = own.groupby(axes).filter(lambda rows: len(rows) == len(tuned.worlds))
+        means = whole.groupby(axes)["captured"].mean()
+        assert means.idxmax() == tuple(tuned.best[name].values())
 
 
 def test_every_contestant_trains_and_is_measured(data):
@@ -45,6 +59,17 @@ def test_every_contestant_trains_and_is_measured(data):
     assert set(curves) == {"shared bottom", "oracle"}
     assert curves["oracle"]["watch_minutes"].max() >= curves["shared bottom"]["watch_minutes"].max()
     assert pages.shape[0] == 2_000
+
+
+def test_the_recipe_is_what_is_trained(data, monkeypatch):
+    given = {}
+    monkeypatch.setattr(multitask, "train", lambda *a, **options: given.update(options))
+    multitask.fit(data, "crosses", 3, {"shape": "48", "rate": 0.02, "passes": 5})
+    assert given == {"crosses": True, "seed": 3, "epochs": 5, "learning_rate": 0.02,
+                     "pages_per_batch": multitask.PAGES_PER_BATCH}  # fmt: skip
+    recipe = multitask.recipes()["film"]
+    multitask.fit(data, "film", 3, epochs=recipe["passes"] + 1)
+    assert (given["epochs"], given["learning_rate"]) == (recipe["passes"] + 1, recipe["rate"])
 
 
 def test_gate_numbers_against_two_made_up_gates():

@@ -111,6 +111,8 @@ COLOURS: dict[str, str] = {
     "one teacher, rounded": "#c77fb0",
     "student, by clicks": "#e69f00",
     "student, taught": "#0072b2",
+    # Many objectives, a further contestant.
+    "experts on the input": "#d55e00",
 }
 
 #: Other names under which the same method is known.

@@ -31,7 +31,8 @@ def _in_words(values: pd.Series) -> str:
 def _panels(data: pd.DataFrame, panel: str | None) -> dict[str, pd.DataFrame]:
     if panel is None:
         return {"": data}
-    return {str(name): part for name, part in data.groupby(panel, sort=False, observed=True)}
+    parts = data.groupby(panel, sort=False, observed=True)
+    return {{"mrr": "MRR"}.get(str(name), str(name)): part for name, part in parts}
 
 
 @styled

@@ -95,16 +95,14 @@ note: The world labels topics without error and taste is about topics, so a tree
 P1-C4: Averaging the bag is better than its sum or its maximum.
 paper: averaging performed best among several strategies (sum, component-wise max, etc.)
 trial: bags
-* MRR, mean against sum, normalised (%) | percent(`mean, normalised/mrr`, `sum, normalised/mrr`)
-  | above 0
-* MRR, mean against max, normalised (%) | percent(`mean, normalised/mrr`, `max, normalised/mrr`)
-  | above 0
-- MRR, mean against sum, not normalised (%)
-  | percent(`mean, not normalised/mrr`, `sum, not normalised/mrr`) | above 0
-- MRR, mean against max, not normalised (%)
-  | percent(`mean, not normalised/mrr`, `max, not normalised/mrr`) | above 0
-note: Each way was tuned for itself, with a normalisation behind the bag and without it. After a
-  normalisation mean and sum are the same but for numbers too small to matter.
+* MRR, mean against sum (%) | percent(`mean/mrr`, `sum/mrr`) | above 0
+* MRR, mean against max (%) | percent(`mean/mrr`, `max/mrr`) | above 0
+- MRR, mean against max, both normalised (%)
+  | percent(`mean, normalised/mrr`, `max, normalised/mrr`) | above 0
+- MRR, mean normalised against not (%) | percent(`mean, normalised/mrr`, `mean/mrr`)
+- recall@300, mean against sum (%) | percent(`mean/recall@300`, `sum/recall@300`)
+note: Each way was tuned for itself. After a normalisation mean and sum are one and the same, so
+  the paper's comparison can be made only without one.
 
 P1-C10: A candidate generator without hidden layers does about as well as matrix factorization
 paper: depth 0 performed very similarly to the factorization that it replaced (no number)
@@ -248,8 +246,11 @@ def _bag_network(s, bag, normalised, scale, rate=0.01, passes=3):
 
 
 WAYS = ("full", "corrected", "not corrected", "topic tree")
-BAGS = {f"{bag}, {norm}": (bag, norm == "normalised")
-        for norm in ("normalised", "not normalised") for bag in ("mean", "sum", "max")}  # fmt: skip
+# After a normalisation mean and sum are the same, so there are five ways and not six.
+BAGS = {
+    "mean": ("mean", False), "sum": ("sum", False), "max": ("max", False),
+    "mean, normalised": ("mean", True), "max, normalised": ("max", True),
+}  # fmt: skip
 
 
 def tune():
