@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from course.errors import ConfigError
+from course.lessons.candidate_generation import equally_long
 from course.models.candidate_generation import CandidateGenerator
 from course.simulator.feed import Requests
 from course.simulator.memory import RECENT
@@ -93,7 +94,7 @@ class Index:
         self.kind, self.cells = kind, cells if kind == "ivf" else None
         self.equal_length = bool(equal_length) and kind != "flat"
         if self.equal_length:
-            vectors = equally_long(vectors)
+            vectors = equally_long(vectors.astype(np.float64)).astype(np.float32)
         self._made = _build(vectors, kind, cells, links, seed)
 
     def __len__(self) -> int:
@@ -177,16 +178,6 @@ class Index:
         if self.kind == "hnsw":
             return _faiss().SearchParametersHNSW(efSearch=int(max(EF if ef is None else ef, k)))
         return None
-
-
-def equally_long(vectors: np.ndarray) -> np.ndarray:
-    """Append a number to each vector (V, d) -> (V, d + 1) so that all are as long as the longest.
-
-    Inner products with a vector that ends in 0 are those of the vectors before.
-    """
-    squared = (vectors.astype(np.float64) ** 2).sum(axis=1)
-    more = np.sqrt(squared.max() - squared)
-    return np.hstack([vectors, more[:, None]]).astype(np.float32)
 
 
 class IndexPolicy:

@@ -89,7 +89,9 @@ def test_every_exercise_has_a_right_alternative():
 
 @pytest.mark.parametrize("exercise_id", sorted(RIGHT))
 def test_exercise_tells_right_from_wrong(exercise_id):
-    assert_exercise(find(exercise_id), right_alternatives=RIGHT[exercise_id], seeds=(1, 2, 3))
+    # The tolerance of this one is made of 20 simulated logs for each seed.
+    seeds = (1,) if exercise_id == "01-same-video" else (1, 2, 3)
+    assert_exercise(find(exercise_id), right_alternatives=RIGHT[exercise_id], seeds=seeds)
 
 
 def test_the_true_ratio_is_within_the_tolerance():

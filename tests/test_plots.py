@@ -1,7 +1,6 @@
 """Every figure function: over the corners of its slider, with labelled axes, as a picture."""
 
 import functools
-import itertools
 
 import numpy as np
 import pandas as pd
@@ -68,12 +67,10 @@ def test_funnel_slider_over_its_corners(candidates):
     assert plots.png(plots.funnel_tradeoff(SIZES, candidates))
 
 
-def test_dial_sliders_over_their_corners():
-    pictures = set()
-    for values in itertools.product(*DIALS.values()):
-        settings = dict(zip(DIALS, values, strict=True))
-        pictures.add(plots.png(plots.turned_dials(**settings)))
-    assert len(pictures) == 8  # every corner shows another world
+def test_each_dial_shows_another_world_at_its_other_end():
+    low = {name: ends[0] for name, ends in DIALS.items()}
+    turned = [low, *({**low, name: ends[1]} for name, ends in DIALS.items())]
+    assert len({plots.png(plots.turned_dials(**settings)) for settings in turned}) == 4
 
 
 def test_without_position_bias_the_two_curves_coincide():

@@ -54,7 +54,9 @@ def fit_factors(logs: Logs, first: float, last: float) -> tuple[np.ndarray, np.n
     w = logs.watches
     rows = w[(w["time"] >= first) & (w["time"] < last)]
     table = who_watched_what(replace(logs, watches=rows))
-    return als(table, FACTORS, REGULARISATION, ALPHA, ITERATIONS)
+    x, y = als(table, FACTORS, REGULARISATION, ALPHA, ITERATIONS)
+    y[table.getnnz(axis=0) == 0] = 0.0  # nobody watched these: nothing is known of them
+    return x, y
 
 
 def factors_found(world: World, vectors: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:

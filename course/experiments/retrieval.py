@@ -18,6 +18,7 @@ from course.features import Features, examples
 from course.models.candidate_generation import CandidateGenerator
 from course.models.softmax import SampledSoftmax
 from course.retrieval import MISSING, Index, IndexPolicy, recall
+from course.simulator.experiment import live_requests
 from course.simulator.feed import Requests
 from course.simulator.oracle import value
 from course.simulator.policies import top
@@ -45,18 +46,6 @@ def learned(world: World, seed: int, *, epochs: int = 2, **options) -> Candidate
         epochs=epochs, batch=1_024,
         softmax=SampledSoftmax(counts), sparse=True, seed=seed, **options,
     )  # fmt: skip
-
-
-def live_requests(world: World, n: int, seed: int = 0) -> Requests:
-    """The page requests that ``ab_test(..., n=n, seed=seed, candidates="catalogue")`` makes."""
-    caught: list[Requests] = []
-
-    def catch(requests: Requests) -> np.ndarray:
-        caught.append(requests)
-        return np.broadcast_to(np.arange(requests.slate), (len(requests), requests.slate))
-
-    ab_test(world, {"catch": catch}, n=n, seed=seed, candidates="catalogue")
-    return caught[0]
 
 
 def best_by_truth(world: World, requests: Requests, candidates: np.ndarray) -> np.ndarray:
@@ -90,7 +79,7 @@ def compare(
     of a single search), ``clicks``, ``watch_minutes`` (expected, of the page as the search returns
     it), ``ranked_clicks``, ``ranked_watch_minutes`` (of the best page from the k candidates)
     """
-    requests = live_requests(world, n, seed)
+    _, requests = live_requests(world.engine, n, seed, candidates="catalogue")
     users = model.user_vectors(requests)
     exact, _ = settings["flat"][0].search(users, k)
     seconds = single_searches(settings, users[:SINGLE], k)
