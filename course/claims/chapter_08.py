@@ -56,6 +56,11 @@ def _both(one: str, other: str, corner: str = ""):
                             + captured(one, other, "satisfaction", corner)(t))  # fmt: skip
 
 
+def _twice(one, other):
+    """Mean of two trainings in the same worlds."""
+    return lambda t: 0.5 * (one(t) + other(t))
+
+
 def _gate(key: str, name: str = "eight experts", state: str = "trained", corner: str = ""):
     return column(f"{corner}{name}/{state}/{key}")
 
@@ -285,10 +290,17 @@ CLAIMS = (
         title="The gain of that mixture does not hang on the pass at which training stops",
         paper="not in the paper; a control for the row above",
         trial="multitask_passes",
+        beside="multitask",
         contrasts=(
             *(Contrast(f"captured (all tasks), mixture minus shared bottom, {n} passes",
                        _both(MIXTURE, BOTTOM, f"{n}/"), low=0.0, headline=True)
               for n in multitask_passes.PASSES),
+            Contrast("captured (all tasks), mixture minus shared bottom, mean of this training and "
+                     "the contest's, 3 passes", _twice(_both(MIXTURE, BOTTOM),
+                                                       _both(MIXTURE, BOTTOM, "3/"))),
+            Contrast("the same in satisfaction",
+                     _twice(captured(MIXTURE, BOTTOM, "satisfaction"),
+                            captured(MIXTURE, BOTTOM, "satisfaction", "3/"))),
             Contrast("captured by the shared bottom, 4 passes minus 3",
                      lambda t: 0.5 * sum(t[f"4/{BOTTOM}/{g}/captured"]
                                          - t[f"3/{BOTTOM}/{g}/captured"]
