@@ -282,7 +282,7 @@ def fit(loss, groups, n, passes=3, batch=512, warm_up=0.1, seed=0, progress=None
     """Make loss(rows) small with Adam, rows drawn from range(n); the loss of each step."""
     random = torch.Generator().manual_seed(seed)
     steps, losses = passes * math.ceil(n / batch), []
-    optimizer = torch.optim.Adam(groups)
+    optimizer = torch.optim.Adam(groups, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: rate_factor(step, steps, warm_up)
     )
@@ -437,7 +437,7 @@ def law(counts, kind="popularity"):
     """How often each video is drawn (V,), summing to 1: popularity, uniform, or zipf (1/rank)."""
     counts = counts.double().clamp(min=1)
     rank = counts.argsort(descending=True, stable=True).argsort()
-    share = {"popularity": counts, "uniform": 0 * counts + 1, "zipf": 1 / (rank + 1.0)}[kind]
+    share = {"popularity": counts, "uniform": counts**0, "zipf": 1 / (rank.double() + 1)}[kind]
     return share / share.sum()
 
 
@@ -462,7 +462,8 @@ def in_batch(q, correct=True):
     """A loss(user, videos, label) whose sample are the labels of the batch."""
 
     def loss(user, videos, label):
-        log_chance = torch.log(-torch.expm1((len(label) - 1) * torch.log1p(-q))).float()
+        others = max(1, len(label) - 1)
+        log_chance = torch.log(-torch.expm1(others * torch.log1p(-q))).float()
         return sampled_softmax(user, videos, label, label.unique(), log_chance if correct else None)
 
     return loss
