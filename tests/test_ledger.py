@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -379,19 +378,6 @@ def test_stored_results_fit_the_trial(name):
     assert set(ledger.trials()[name].seeds) <= set(ledger.results(name).index) <= set(WORLDS)
 
 
-def test_claims_that_moved_have_the_numbers_that_they_had():
-    """Of the first edition's stored results; to be dropped when these trials run anew."""
-    frozen = Path(__file__).with_name("ledger_first_edition.json")
-    frozen = json.loads(frozen.read_text(encoding="utf-8"))
-    found = registry.lines("02", "03").set_index(["claim", "line"])
-    assert len(found) == len(frozen) == 42
-    for claim, line, mean, half, outcome in frozen:
-        row = found.loc[(claim, line)]
-        assert row["outcome"] == outcome
-        assert [row["mean"], row["half"]] == pytest.approx([mean, half], rel=1e-8)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(n for n, t in ledger.trials().items() if t.cheap))
 def test_a_cheap_trial_run_again_fits_what_was_stored(name):
     row, _ = runner.run_seed(name, SEEDS[0])
