@@ -87,6 +87,7 @@ def tune(
     compare: tuple[str, str] | None = None,
     more: str = "passes",
     give_up: float = math.inf,
+    rounds: int | None = None,
     store: str | Path | None = None,
     about: Mapping[str, object] | None = None,
     jobs: int = 1,
@@ -104,6 +105,8 @@ def tune(
     compare : two contestants whose contrast should have settled: a step more of ``more`` must not
         move it by more than the half width of its 95 % interval over the worlds
     give_up : a setting that is worse by more than this in the first world is not tried further
+    rounds : stop after so many rounds over the axes, and say so in the warnings; None = go on until
+        nothing changes
     store : name of a file in ``data/results``, or a path: finished cells are kept there, so that an
         interrupted tuning goes on; None = nothing is kept
     about : what else decides the scores (size of the worlds); stored cells of another are dropped
@@ -156,9 +159,9 @@ def tune(
         return {who: max(n, key=lambda s, w=who: scores(w, s).mean()) for who, n in near.items()}
 
     at = {who: {n: _first(v, start.get(n)) for n, v in own.items()} for who, own in axes.items()}
-    before, names = None, True
-    while before != at:
-        before = dict(at)
+    before, names, done = None, True, 0
+    while before != at and done != rounds:
+        before, done = dict(at), done + 1
         for axis in grid:
             moving = {who for who, own in axes.items() if axis in own
                       and (names or _ordered(own[axis]))}  # fmt: skip
@@ -170,6 +173,9 @@ def tune(
         names = False
     best = {who: s for who, s in at.items() if np.isfinite(scores(who, s)).all()}
     said = {who: _edges(s, axes[who]) + _failures(who, cells) for who, s in at.items()}
+    for who in at:
+        if before[who] != at[who]:
+            said[who].append(f"the search was stopped after round {done}")
     if compare and set(compare) <= set(best):
         longer = {who: _step(best[who], axes[who], more) for who in compare}
         run([(who, s, w) for who, s in longer.items() for w in worlds])
