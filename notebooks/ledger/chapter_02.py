@@ -19,7 +19,7 @@ trial: factorization
 - dot product minus MLP combiner (recall@100)
   | `dot product/recall@100` - `MLP combiner/recall@100` | above 0
 note: Both train on the same watches, each against 100 videos drawn evenly; rate, passes and penalty
-  of each were tuned on other worlds.
+  of each were tuned on other worlds, in one round only: the search is not finished.
 
 S-3: What a factorization lacks is a clock
 paper: our own question; P1 gives its model a clock in section 3.3

@@ -681,6 +681,8 @@ tuned = tuning.load("tuning_combiners")
 tuned.recipes().round(3)
 
 # %% [markdown]
+# Read the last column first. A best value at the edge of its grid, or a search that was stopped, means that a recipe is not final, and so neither is what follows from it.
+#
 # With these recipes the two met in worlds that had no part in the tuning:
 
 # %%
