@@ -478,7 +478,7 @@ ax.legend(ncols=2)
 fig
 
 # %% [markdown]
-# *What to see:* forgetting helps, and the sum of taste and fashion beats either of the two. (We keep the weight $w = 0.5$, a choice made on this world; the ledger tries it in worlds that had no say in it.)
+# *What to see:* forgetting helps, and in this world the sum of taste and fashion beats either of the two. (We keep the weight $w = 0.5$, a choice made on this world; the ledger tries it in worlds that had no say in it.)
 #
 # That a clock helps does not yet prove that the *lack* of one was the trouble. The proof needs a world without the cause. The simulator has such a dial: with `freshness=0` no video goes out of fashion. (A clock still knows one thing there: yesterday's video has had one day to be counted.) If the guess is right, the count of two days must lose its lead.
 
@@ -805,7 +805,7 @@ scored
 # 1. Two tables of vectors, multiplied, can fill an empty table, if its empty cells count a little and its filled ones much.
 # 2. Least squares solves for one side at a time, in closed form; a softmax over all videos needs a loop, and gets about as far.
 # 3. The vectors find topics and tastes that nobody told them; in worlds with one taste for all, that gain shrinks or goes.
-# 4. They have no clock. Where videos go out of fashion, a count of two days beats them; where they do not, it loses most of its lead. The sum of both is better than either.
+# 4. They have no clock. Where videos go out of fashion, a count of two days beats them; where they do not, it loses most of its lead. Forgetting helps; whether the sum of taste and fashion beats fashion alone, the ledger's worlds do not decide.
 # 5. Ties that are won and masks that are forgotten change a result beyond recognition.
 #
 # **Limits.** P1's predecessor was trained with a ranking loss, which we did not try. All sizes of effects are those of this world, in which fashion is strong and histories are short.
