@@ -314,7 +314,7 @@ measured = pd.DataFrame(
 plots.worlds(measured, panel="measure", label="higher is better", references=("random", "oracle"))
 
 # %%
-mf, counted, recent = (found[name] for name in order[1:4])
+counted, mf, recent = (found[name] for name in order[1:4])
 guess.beside(
     f"MRR {mf['mrr']:.3f} (recall@100 {mf['recall@100']:.3f}); the count of 42 days has "
     f"{counted['mrr']:.3f} ({counted['recall@100']:.3f}), that of two days {recent['mrr']:.3f} "
