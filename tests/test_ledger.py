@@ -392,7 +392,7 @@ def test_show_has_headline_lines_in_full_and_counts_the_others():
     found = registry.lines("02")
     assert all((line in text) == head for line, head in zip(found["line"], found["headline"],
                                                             strict=True))  # fmt: skip
-    assert "mixed" in text and "LEDGER.md" in text and "7 further lines" in text
+    assert "reproduced" in text and "LEDGER.md" in text and "further lines" in text
 
 
 # --- the command --------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def test_numbers_of_surprises_come_from_the_ledger():
     other = "holds" if row["outcome"] == "fails" else "fails"
     with pytest.raises(ConfigError, match="P1-C10/1.*now.*write that sentence"):
         page.surprises(f"{{P1-C10/1 {other}}}")
-    with pytest.raises(ConfigError, match="no such line.*1 to 8"):
+    with pytest.raises(ConfigError, match="no such line.*1 to 7"):
         page.surprises("{P1-C10/9}")
 
 

@@ -54,9 +54,9 @@ def test_every_chapter_has_its_seconds(path):
 
 
 @every_source
-def test_a_chapter_has_two_to_four_exercises(path):
+def test_a_chapter_has_two_to_five_exercises(path):
     cells = read_chapter(path).notebook.cells
-    assert 2 <= sum(has(cell, EXERCISE) for cell in cells) <= 4
+    assert 2 <= sum(has(cell, EXERCISE) for cell in cells) <= 5
 
 
 @every_notebook
