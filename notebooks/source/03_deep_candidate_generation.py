@@ -553,7 +553,7 @@ guess.beside(f"{word}: it expects {a:.0%} of the next watches in the popular gro
 # **How many does one need?** Each setting below trains a network without hidden layers for about a second.
 
 # %%
-few = torch.randperm(len(label), generator=torch.Generator().manual_seed(1))[:30_000]
+few = torch.randperm(len(label), generator=torch.Generator().manual_seed(1))[:20_000]
 some_events = game.sample(1_000)
 tried = {}
 
@@ -829,7 +829,7 @@ def my_generator(logs):
     return g.policy(scorer(model))
 
 
-scored = contest(my_generator)
+scored = contest(my_generator, worlds=5)
 scored
 
 # %% [markdown]
