@@ -328,7 +328,7 @@ result["the four ingredients"] = game.offline(scorer(better), events, deep)
 pd.DataFrame(result).T.round(3)
 
 # %% [markdown]
-# The same network, the same data, the same number of passes. Which ingredient did it? Take away one at a time, in five worlds (stored results; `python3 -m course reproduce ingredients` makes them anew):
+# The same network, the same data, the same number of passes. Which ingredient did it? Take away one at a time, in worlds of their own (stored results, a dot for each world; `python3 -m course reproduce ingredients` makes them anew):
 
 # %%
 stored = ledger.results("ingredients")
@@ -592,7 +592,7 @@ pd.DataFrame(
 # %% [markdown]
 # *What to see:* read the corrected rows from the top, and see where more negatives cease to help. Then compare the pairs at 300 and at 1,000. Without the correction many negatives do less harm than few, since half of all classes are drawn at each step then; with a tiny share of millions that way out is closed.
 #
-# **Other laws, other worlds.** These results are stored. Each law of drawing, with and without the correction, in five worlds, as a difference from the full softmax in the same world:
+# **Other laws, other worlds.** These results are stored. Each law of drawing, with and without the correction, a dot for each world, as a difference from the full softmax in the same world:
 
 # %%
 laws = ledger.results("softmax_laws")
