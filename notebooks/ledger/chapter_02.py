@@ -44,7 +44,7 @@ note: Without fashions the lead of the recent count goes; what is left of it has
 RIVALS = {"dot product": mf.SoftmaxFactorization, "MLP combiner": mf.MLPCombiner}
 NEGATIVES = 100
 GRID = {"rate": (0.001, 0.003, 0.01, 0.03), "passes": (2, 4, 8, 16),
-        "decay": (0.001, 0.003, 0.01, 0.03, 0.1)}  # fmt: skip
+        "decay": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}  # fmt: skip
 STORE = "tuning_combiners"
 
 
@@ -71,7 +71,8 @@ def tune():
     start = {"rate": 0.003, "passes": 4, "decay": 0.01}
     return tuning.tune(
         {name: contestant(kind) for name, kind in RIVALS.items()}, GRID, start=start,
-        give_up=0.003, rounds=1, store=STORE, about={"size": "town", "negatives": NEGATIVES},
+        compare=tuple(RIVALS), give_up=0.003, store=STORE,
+        about={"size": "town", "negatives": NEGATIVES},
     )  # fmt: skip
 
 

@@ -7,12 +7,14 @@ import torch
 from torch.nn import functional
 
 from course import ab_test, simulate, tuning
-from course.experiments import retrieval
 from course.ledger import Trial
 from course.lessons import candidate_generation as cg
 from course.lessons import matrix_factorization as mf
 from course.metrics import popularity_groups
+from course.retrieval import Index, recall
 from course.simulator.config import WorldConfig
+from course.simulator.experiment import live_requests
+from course.simulator.policies import top
 from course.tasks.next_watch import Moments, NextWatch
 
 # The first two ranges of P1-C1: with about one click a page (standard deviation about 1), an
@@ -161,15 +163,14 @@ note: Two passes at the rates of the chapter; where one rate serves all, it is t
 
 RECALL = (20, 50, 100, 300)
 TREE_COST = 90  # clusters and members that a tree of 2,000 videos compares
-STORE, BAG_STORE = "tuning_generator", "tuning_bags"
 GRID = {"rate": (0.001, 0.003, 0.01, 0.03, 0.1), "passes": (1, 2, 3, 5, 8)}
 
 
 class Setting:
     """A town, cut for the game, with its examples as tensors."""
 
-    def __init__(self, seed):
-        self.game = NextWatch(simulate("town", seed=seed).logs())
+    def __init__(self, seed, world=None):
+        self.game = NextWatch((world or simulate("town", seed=seed)).logs())
         self.videos = self.game.videos
         rows = self.game.examples()
         self.bags = cg.as_bags(Moments.of_events(self.game.train, rows).watched, self.videos)
@@ -212,64 +213,152 @@ class Setting:
         """The sampled loss of a law."""
         return cg.sampled(cg.chances(cg.law(self.counts, kind), negatives), correct, seed)
 
-
-def _tuned_train(kind):
-    def run(settings, world):
-        s = Setting(world)
-        if kind == "topic tree":
-            scores = s.by_tree(s.clusters(), **settings)
-        else:
-            losses = {"full": lambda: cg.full_softmax, "corrected": lambda: s.sample(500),
-                      "not corrected": lambda: s.sample(500, correct=False)}  # fmt: skip
-            scores = cg.scorer(s.train(losses[kind](), **settings))
-        return s.game.offline(scores, s.game.sample(4_000), RECALL)
-
-    return run
+    def ask(self, scores):
+        """What a scorer reaches on a part of the events, for tuning."""
+        return self.game.offline(scores, self.game.sample(4_000), RECALL)
 
 
-def _tuned_bag(bag, normalised):
-    def run(settings, world):
-        s, scale = Setting(world), settings.pop("scale")
-        model = _bag_network(s, bag, normalised, scale, **settings)
-        return s.game.offline(cg.scorer(model), s.game.sample(4_000), RECALL)
-
-    return run
+def _by(loss):
+    """A way to train, by a function Setting -> loss."""
+    return lambda s, seed=0, **recipe: cg.scorer(
+        s.train(loss(s), network={"seed": seed}, seed=seed, **recipe)
+    )
 
 
-def _bag_network(s, bag, normalised, scale, rate=0.01, passes=3):
-    model = cg.NextVideo(s.videos, counts=s.counts, bag=bag, scale=scale)
-    if not normalised:
-        model.norm = torch.nn.Identity()
-    loss = s.sample(500)
-    cg.train(model, s.bags, s.label, loss, rate, rate / 4, passes=passes)
-    return model
+def _bag(bag, normalised):
+    def scorer(s, rate, scale, passes, seed=0):
+        model = cg.NextVideo(s.videos, counts=s.counts, bag=bag, scale=scale, seed=seed)
+        if not normalised:
+            model.norm = torch.nn.Identity()
+        loss = s.sample(500, seed=seed)
+        cg.train(model, s.bags, s.label, loss, rate, rate / 4, passes=passes, seed=seed)
+        return cg.scorer(model)
+
+    return scorer
 
 
-WAYS = ("full", "corrected", "not corrected", "topic tree")
+def _ingredients(scale=0.1, counts=True, share=0.25, warm=True):
+    """The network of the chapter, with some of the four ingredients taken away."""
+
+    def scorer(s, rate, passes, seed=0):
+        known = s.counts if counts else None
+        model = cg.NextVideo(s.videos, counts=known, scale=scale, seed=seed)
+        groups, loss = cg.two_rates(model, rate, share * rate), s.sample(500, seed=seed)
+
+        def step(rows):
+            return loss(model(s.bags[rows]), model.output.weight, s.label[rows])
+
+        loop = cg.fit if warm else _flat
+        loop(step, groups, len(s.label), passes=passes, seed=seed)
+        return cg.scorer(model)
+
+    return scorer
+
+
+def _flat(loss, groups, n, passes, seed):
+    """The loop without warm-up and decay."""
+    random, optimizer = torch.Generator().manual_seed(seed), torch.optim.Adam(groups, fused=True)
+    for _ in range(passes):
+        for rows in torch.randperm(n, generator=random).split(512):
+            optimizer.zero_grad()
+            loss(rows).backward()
+            optimizer.step()
+
+
+def _in_batch(correct, temperature):
+    """In-batch negatives with vectors of length 1 over a temperature, as Yi et al. (2019) do."""
+
+    def unit(vectors):
+        return functional.normalize(vectors[:, :-1])
+
+    def scorer(s, seed=0, **recipe):
+        model, loss = cg.NextVideo(s.videos, seed=seed), cg.in_batch(cg.law(s.counts), correct)
+        rate = recipe.pop("rate")
+        cg.train(model, s.bags, s.label,
+                 lambda user, videos, label: loss(unit(user) / temperature, unit(videos), label),
+                 rate, rate / 4, seed=seed, **recipe)  # fmt: skip
+
+        def scores(moments):
+            with torch.no_grad():
+                user = model(cg.as_bags(moments.watched, s.videos))
+                return (unit(user) @ unit(model.output.weight).T).numpy()
+
+        return scores
+
+    return scorer
+
+
+WAYS = {
+    "full": _by(lambda s: cg.full_softmax),
+    "corrected": _by(lambda s: s.sample(500)),
+    "not corrected": _by(lambda s: s.sample(500, correct=False)),
+    "topic tree": lambda s, **recipe: s.by_tree(s.clusters(), **recipe),
+}
 # After a normalisation mean and sum are the same, so there are five ways and not six.
 BAGS = {
-    "mean": ("mean", False), "sum": ("sum", False), "max": ("max", False),
-    "mean, normalised": ("mean", True), "max, normalised": ("max", True),
+    "mean": _bag("mean", False), "sum": _bag("sum", False), "max": _bag("max", False),
+    "mean, normalised": _bag("mean", True), "max, normalised": _bag("max", True),
 }  # fmt: skip
+TAKEN = {
+    "without the small start": {"scale": 1.0},
+    "without the counts": {"counts": False},
+    "with one rate": {"share": 1.0},
+    "without warm-up and decay": {"warm": False},
+}
+INGREDIENTS = {
+    "all four": _ingredients(),
+    **{name: _ingredients(**given) for name, given in TAKEN.items()},
+    "none of them": _ingredients(**{k: v for given in TAKEN.values() for k, v in given.items()}),
+}
+IN_BATCH = {
+    f"{name} {temperature}": _in_batch(correct, temperature)
+    for temperature in (0.05, 0.1, 0.2)
+    for correct, name in ((True, "corrected"), (False, "plain"))
+}
+CONTESTS = {
+    "tuning_generator": WAYS,
+    "tuning_ingredients": INGREDIENTS,
+    "tuning_in_batch": IN_BATCH,
+    "tuning_bags": BAGS,
+}
+COMPARED = {
+    "tuning_generator": ("corrected", "full"),
+    "tuning_ingredients": ("all four", "none of them"),
+    "tuning_in_batch": ("corrected 0.05", "plain 0.05"),
+    "tuning_bags": ("mean", "sum"),
+}
 
 
 def tune():
-    """Tune every way to train, and every bag, over one grid."""
-    tuning.tune(
-        {way: _tuned_train(way) for way in WAYS}, GRID, start={"rate": 0.01, "passes": 3},
-        compare=("corrected", "full"), store=STORE, about={"size": "town"}, give_up=0.01,
-    )  # fmt: skip
-    tuning.tune(
-        {name: _tuned_bag(*of) for name, of in BAGS.items()},
-        {"rate": GRID["rate"], "scale": (0.01, 0.03, 0.1, 0.3, 1.0)},
-        start={"rate": 0.01, "scale": 0.1}, store=BAG_STORE, about={"size": "town", "passes": 3},
-        give_up=0.01,
-    )  # fmt: skip
+    """Tune whoever stands in a contest of the chapter, all over one grid of rates and passes."""
+    for store, contestants in CONTESTS.items():
+        grid, start = dict(GRID), {"rate": 0.01, "passes": 3}
+        if contestants is BAGS:
+            grid["scale"], start["scale"] = (0.01, 0.03, 0.1, 0.3, 1.0), 0.1
+        tuning.tune(
+            {name: _score(make) for name, make in contestants.items()}, grid, start=start,
+            compare=COMPARED[store], store=store, about={"size": "town"}, give_up=0.01,
+        )  # fmt: skip
+
+
+def _score(make):
+    def run(settings, world):
+        s = Setting(world)
+        return s.ask(make(s, **settings))
+
+    return run
+
+
+def _stand(contestants, store, seed):
+    """Every contestant with its recipe, in one town."""
+    s, best = Setting(seed), tuning.load(store).best
+    for name, make in contestants.items():
+        yield {"who": name, **s.game.offline(make(s, seed=seed, **best[name]), recall=RECALL)}
 
 
 def softmax_laws(seed):
     """Every way to train with its tuned recipe, and more and more negatives."""
-    s, best = Setting(seed), tuning.load(STORE).best
+    s, best = Setting(seed), tuning.load("tuning_generator").best
     ways = {"full": (cg.full_softmax, "full")}
     for correct, word in ((True, ", corrected"), (False, "")):
         recipe = "corrected" if correct else "not corrected"
@@ -295,54 +384,22 @@ def softmax_laws(seed):
 
 def bags(seed):
     """Mean, sum and maximum of the bag, normalised or not, each with its tuned recipe."""
-    s, best = Setting(seed), tuning.load(BAG_STORE).best
-    for name, of in BAGS.items():
-        model = _bag_network(s, *of, **best[name])
-        yield {"who": name, **s.game.offline(cg.scorer(model), recall=RECALL)}
+    return _stand(BAGS, "tuning_bags", seed)
 
 
 def ingredients(seed):
-    """The four ingredients of a training that works, each taken away alone."""
-    s = Setting(seed)
-    without = {
-        "all four": {},
-        "without the small start": {"scale": 1.0},
-        "without the counts": {"counts": None},
-        "with one rate": {"tower_rate": 0.01},
-        "without warm-up and decay": {"flat": True},
-    }
-    without["none of them"] = {k: v for given in without.values() for k, v in given.items()}
-    for name, given in without.items():
-        network = {"counts": s.counts, "seed": seed}
-        network |= {k: v for k, v in given.items() if k in ("scale", "counts")}
-        model = cg.NextVideo(s.videos, **network)
-        groups = cg.two_rates(model, 0.01, given.get("tower_rate", 0.0025))
-        if given.get("flat"):  # Adam's groups take their own rate, so the factor stays 1
-            _flat(model, s, groups, seed)
-        else:
-            loss = _batch_loss(model, s)
-            cg.fit(loss, groups, len(s.label), passes=2, seed=seed)
-        yield {"who": name, **s.game.offline(cg.scorer(model), recall=RECALL)}
+    """The four ingredients of a training that works, each taken away alone; each tuned."""
+    return _stand(INGREDIENTS, "tuning_ingredients", seed)
 
 
-def _batch_loss(model, s):
-    return lambda rows: cg.full_softmax(model(s.bags[rows]), model.output.weight, s.label[rows])
-
-
-def _flat(model, s, groups, seed):
-    """The loop without warm-up and decay."""
-    random, optimizer = torch.Generator().manual_seed(seed), torch.optim.Adam(groups)
-    loss = _batch_loss(model, s)
-    for _ in range(2):
-        for rows in torch.randperm(len(s.label), generator=random).split(512):
-            optimizer.zero_grad()
-            loss(rows).backward()
-            optimizer.step()
+def in_batch(seed):
+    """In-batch negatives at three temperatures, corrected or not; each tuned."""
+    return _stand(IN_BATCH, "tuning_in_batch", seed)
 
 
 def generator(seed):
     """Factorization, counts, and the network without and with a hidden layer."""
-    s, best = Setting(seed), tuning.load(STORE).best["corrected"]
+    s, best = Setting(seed), tuning.load("tuning_generator").best["corrected"]
     game, spoken = s.game, s.game.train.users["language"].cat.codes.to_numpy()
     scorers = {"matrix factorization": mf.dot(*mf.als(mf.who_watched_what(game.train)))}
     for days in (2, 7):
@@ -371,35 +428,6 @@ def _late(game, scores, days):
         return scores(Moments.of_events(game.logs, asked))
 
     return late
-
-
-def in_batch(seed):
-    """In-batch negatives with vectors of length 1 over a temperature, as Yi et al. (2019) do."""
-    s = Setting(seed)
-    for temperature in (0.05, 0.1, 0.2):
-        for correct, name in ((True, "corrected"), (False, "plain")):
-            model = cg.NextVideo(s.videos, seed=seed)
-            loss = _cosine(cg.in_batch(cg.law(s.counts), correct), temperature)
-            cg.train(model, s.bags, s.label, loss, seed=seed)
-
-            def scores(moments, model=model):
-                with torch.no_grad():
-                    user = model(cg.as_bags(moments.watched, s.videos))[:, :-1]
-                    return (functional.normalize(user) @ _unit(model).T).numpy()
-
-            yield {"who": f"{name} {temperature}", **s.game.offline(scores, recall=RECALL)}
-
-
-def _unit(model):
-    return functional.normalize(model.output.weight[:, :-1])
-
-
-def _cosine(loss, temperature):
-    def run(user, videos, label):
-        user = functional.normalize(user[:, :-1]) / temperature
-        return loss(user, functional.normalize(videos[:, :-1]), label)
-
-    return run
 
 
 def tower(seed):
@@ -454,21 +482,53 @@ def _step(videos, method, seed, dim=64, batch=512):
     return float(np.median(taken[1:]))
 
 
-def serving(seed):
-    """Flat, IVF and HNSW on learned vectors of more than 100,000 videos."""
-    world = simulate(WorldConfig.of("large", **retrieval.LARGE), seed=seed, cache=False)
-    model = retrieval.learned(world, seed)
-    vectors = model.video_vectors()
-    settings, seconds = retrieval.indexes(vectors, seed)
-    for name, row in retrieval.compare(world, model, settings).iterrows():
-        yield {"who": name, **row.dropna()}
-    ends = {"random": world.random(), "oracle": world.oracle("click")}
-    found = ab_test(world, ends, n=200, candidates="catalogue").table
-    found = found.set_index(["policy", "metric"])["expected"]
-    for name in ends:
-        yield {"who": name, "clicks": found[name, "clicks"]}
-    for kind, spent in seconds.items():
-        yield {"who": kind, "build seconds": spent}
+CATALOGUE = {"users": 16_000, "videos": 200_000, "days": 30, "future_days": 1}
+SEARCHES = {
+    "flat": ("flat", True, {}), "ivf 16": ("ivf", True, {"nprobe": 16}),
+    "hnsw 200": ("hnsw", True, {"ef": 200}), "raw hnsw 200": ("hnsw", False, {"ef": 200}),
+}  # fmt: skip
+
+
+def serving(seed, k=200, single=200):
+    """Exact search, cells and a graph on learned vectors of a catalogue of 200,000 videos."""
+    world = simulate(WorldConfig.of("city", **CATALOGUE), seed=seed, cache=False)
+    s = Setting(seed, world)
+    model = s.train(s.sample(1_000, seed=seed), network={"widths": (), "dim": 32, "seed": seed},
+                    batch=1_024, passes=2, seed=seed)  # fmt: skip
+    vectors = model.output.weight.detach().numpy()
+    made = {name: Index(vectors, kind, equal_length=equal, seed=seed)
+            for name, (kind, equal, _) in SEARCHES.items()}  # fmt: skip
+
+    def users(requests):
+        with torch.no_grad():
+            watched = Moments.of_requests(requests).watched
+            return model(cg.as_bags(watched, s.videos)).numpy()
+
+    def pages(name):
+        def page(requests):
+            ids, scores = made[name].search(users(requests), k, **SEARCHES[name][2])
+            seen = (ids[:, :, None] == requests.recent_videos[:, None]).any(axis=2)
+            return top(np.where(seen, -np.inf, scores), ids, requests.slate)
+
+        return page
+
+    policies = {name: pages(name) for name in SEARCHES}
+    policies |= {"random": world.random(), "oracle": world.oracle("click")}
+    live = ab_test(world, policies, n=1_000, candidates="catalogue").table
+    live = live[live["metric"] == "clicks"].set_index("policy")["expected"]
+    asked = users(live_requests(world.engine, 1_000, 0, candidates="catalogue")[1])
+    exact, taken = made["flat"].search(asked, k)[0], {name: [] for name in SEARCHES}
+    for user in asked[:single, None]:  # one at a time, and all take turns
+        for name, seconds in taken.items():
+            begun = time.process_time()
+            made[name].search(user, k, **SEARCHES[name][2])
+            seconds.append(time.process_time() - begun)
+    for name, (_, _, options) in SEARCHES.items():
+        found, _ = made[name].search(asked, k, **options)
+        yield {"who": name, "recall@k": recall(found, exact), "clicks": live[name],
+               "ms": 1e3 * float(np.median(taken[name]))}  # fmt: skip
+    for name in ("random", "oracle"):
+        yield {"who": name, "clicks": live[name]}
     norms = np.linalg.norm(vectors, axis=1)
     yield {"videos": len(norms), "spread of norms": norms.std() / norms.mean()}
 
