@@ -9,11 +9,9 @@ from worlds import mini
 
 from course import ab_test
 from course.errors import ConfigError
-from course.experiments import retrieval
 from course.features import Features
 from course.models.candidate_generation import CandidateGenerator
 from course.retrieval import KINDS, Index, IndexPolicy, one_thread, recall
-from course.simulator.experiment import live_requests
 
 
 def vectors(n=2_000, dim=9, seed=0):
@@ -215,37 +213,3 @@ def test_a_search_that_finds_too_few_is_filled_up():
 def test_the_index_must_be_of_this_model():
     with pytest.raises(ConfigError, match="an index of 3 vectors"):
         IndexPolicy(model(), Index(np.ones((3, 9))))
-
-
-def test_search_is_compared_on_the_requests_of_a_live_test():
-    world, made = mini(), model()
-    vectors = made.video_vectors()
-    index = Index(vectors, "ivf", cells=12)
-    settings = {
-        "flat": (Index(vectors), {}),
-        "one": (index, {"nprobe": 1}),
-        "all": (index, {"nprobe": 12}),
-    }
-    table = retrieval.compare(world, made, settings, n=60, k=30)
-    assert table.loc["flat", ["recall@10", "recall@k", "scanned"]].tolist() == [1, 1, 1]
-    assert table.loc["all", "recall@k"] == 1 and table.loc["one", "recall@k"] < 0.9
-    for column in ("clicks", "watch_minutes", "ranked_clicks"):
-        assert table.loc["all", column] == pytest.approx(table.loc["flat", column])
-    assert (table["ranked_clicks"] >= table["clicks"]).all() and (table["ms"] > 0).all()
-    live = ab_test(
-        world, {"flat": retrieval.IndexPolicy(made, settings["flat"][0], 30)}, n=60,
-        candidates="catalogue",
-    ).table.set_index("metric")["expected"]  # fmt: skip
-    assert table.loc["flat", "clicks"] == pytest.approx(live["clicks"])
-
-
-def test_the_perfect_ranker_ranks_by_true_click_probability():
-    world = mini()
-    _, requests = live_requests(world.engine, 30, candidates="catalogue")
-    candidates = np.tile(np.arange(40), (30, 1))
-    candidates[:, 30:] = -1
-    pages = retrieval.best_by_truth(world, requests, candidates)
-    p = world.truth.click_probability(
-        requests.user[:, None], candidates[:, :30], requests.time[:, None], requests.device[:, None]
-    )
-    np.testing.assert_array_equal(pages, np.argsort(-p, axis=1, kind="stable")[:, :10])

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -68,6 +69,15 @@ def _everything(kind: str, name: str) -> dict:
 def trials() -> dict[str, Trial]:
     """All trials by name."""
     return _everything("TRIALS", "name")
+
+
+def tuning_of(chapter: str) -> Callable[[], object]:
+    """The function that tunes the contestants of a chapter's contests, such as "03"."""
+    found = {path.stem[-2:]: _module(path) for path in chapter_files()}
+    known = {name: module.tune for name, module in found.items() if hasattr(module, "tune")}
+    if chapter not in known:
+        raise ConfigError(f"Nothing is tuned in chapter {chapter!r}", allowed=", ".join(known))
+    return known[chapter]
 
 
 def claims() -> dict[str, Claim]:

@@ -128,6 +128,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--worlds", type=int, metavar="N", help=worlds)
     seeds = "these worlds; others than the ledger's need --no-store"
     top.add_argument("--seeds", nargs="+", metavar="SEED", help=seeds)
+    tune = "only search the recipes of a chapter's contests again, such as 03; takes hours"
+    top.add_argument("--tune", metavar="CHAPTER", help=tune)
     top.add_argument("--jobs", type=int, help="seeds at a time; one for each core")
     backend = "of joblib, with its options; its own processes if none"
     top.add_argument("--backend", metavar="NAME[,KEY=VALUE...]", help=backend)
@@ -140,6 +142,9 @@ def main(argv: Sequence[str]) -> int:
     if options.page or options.summary:
         for path in ledger_page.write() if options.page else [ledger_page.write_summary()]:
             print(path.name)
+        return 0
+    if options.tune:
+        registry.tuning_of(options.tune)()
         return 0
     if options.list:
         print(listing())
