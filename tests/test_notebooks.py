@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -215,3 +216,74 @@ def test_nbval_fails_where_a_cell_or_a_control_fails(tmp_path, repository):
 def test_the_set_up_cell_of_each_notebook_is_the_one_of_the_builder():
     for path in NOTEBOOKS:
         assert first_code_cells(path, 1)[0].source == SETUP_CELL.rstrip()
+
+
+def read_before_bound(source):
+    """Names that a cell reads from earlier cells and then binds or grows itself, at its top level.
+
+    A second run of such a cell starts from what the first one left. An exercise's `f = answer(id,
+    f)` may: what it takes is checked each time.
+    """
+    bound, outside, found = set(), set(), set()
+
+    def visit(node):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            if node.id not in bound:
+                outside.add(node.id)
+        elif isinstance(node, ast.Name):
+            if node.id in outside:
+                found.add(node.id)
+            bound.add(node.id)
+        elif isinstance(node, ast.AugAssign):
+            visit(node.value)
+            named = node.target.id if isinstance(node.target, ast.Name) else None
+            if named and named not in bound:
+                found.add(named)
+        elif isinstance(node, (ast.Assign, ast.For, ast.AnnAssign)):
+            given = getattr(node, "value", None) or getattr(node, "iter", None)
+            is_answer = isinstance(given, ast.Call) and getattr(given.func, "id", "") == "answer"
+            if given is not None and not is_answer:
+                visit(given)
+            for child in ast.iter_child_nodes(node):
+                if child is not given:
+                    visit(child)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        elif isinstance(node, ast.Lambda):
+            pass
+        elif isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            own = {n.id for g in node.generators for n in ast.walk(g.target)
+                   if isinstance(n, ast.Name)}  # fmt: skip
+            read = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - own - bound
+            outside.update(read)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            grows = node.func.attr in ("append", "extend", "insert", "pop", "add_", "mul_")
+            if grows and getattr(owner, "id", "np") not in bound | {"np"}:
+                found.add(owner.id)
+            for child in ast.iter_child_nodes(node):
+                visit(child)
+        else:
+            for child in ast.iter_child_nodes(node):
+                visit(child)
+
+    for statement in ast.parse(source).body:
+        visit(statement)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [("x = x + 1", {"x"}), ("n += 1", {"n"}), ("rows.append(1)", {"rows"}), ("y = x", set()),
+     ("rows = []\nfor i in a:\n    rows.append(i)", set()), ("f = answer('02-a', f)", set()),
+     ("t = {k: t[k] for k in t}", {"t"}), ("def f():\n    f()\nf()", set())],
+)  # fmt: skip
+def test_a_cell_that_cannot_run_twice_is_found(cell, found):
+    assert read_before_bound(cell) == found
+
+
+@every_source
+def test_every_cell_can_run_twice(path):
+    for cell in read_chapter(path).notebook.cells:
+        if cell.cell_type == "code" and not cell.source.startswith("%"):
+            assert not read_before_bound(cell.source), cell.source
