@@ -24,10 +24,10 @@ from course.experiments.ranking import fit_pages
 from course.experiments.seven_tasks import SevenTasks
 from course.experiments.worlds import DIAL_DAYS, dial_world
 from course.features import BAG_LENGTH, RankingFeatures
+from course.features.batch import RankingBatch
 from course.lessons import candidate_generation as cg
 from course.lessons import matrix_factorization as mf
 from course.logs.tables import from_record
-from course.models.ranking import RankingBatch
 from course.models.watch_time import WatchTimeRanker, click_weights, weighted_logistic_loss
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record

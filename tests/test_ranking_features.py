@@ -9,7 +9,6 @@ import pytest
 
 from course import simulate
 from course.errors import ConfigError, LeakError, LogError
-from course.experiments.next_day import next_day
 from course.features import NEVER, RANKING_FEATURES, DailySums, Quantiles, RankingFeatures, powers
 from course.features.taxonomy import (
     BAGS,
@@ -22,6 +21,7 @@ from course.logs import check_future
 from course.logs.schema import SURFACES
 from course.simulator.names import DAYPARTS, DEVICES
 from course.simulator.nominate import NOMINATORS
+from course.tasks.next_day import fresh_pages
 
 CODES = {"device": DEVICES, "daypart": DAYPARTS, "surface": SURFACES}
 
@@ -55,7 +55,7 @@ def live():
             asked.append(requests)
             return past(requests)
 
-    return asked, next_day(world(), 200, seed=5, policy=Spy())
+    return asked, fresh_pages(world(), 200, seed=5, policy=Spy())
 
 
 # --- A plain twin: one card at a time, from nothing but the tables ----------------------------

@@ -6,13 +6,21 @@ import pytest
 import torch
 
 from course import ab_test, simulate
-from course.errors import ConfigError
-from course.experiments.next_day import TRUE_COLUMNS, next_day
+from course.errors import ConfigError, LogError
 from course.experiments.ranking import RankerPolicy, RankingTask, fit_pages
 from course.features import WARM_UP_DAYS
-from course.models.ranking import RankingBatch
+from course.features.batch import RankingBatch
+from course.metrics import weighted_per_user_loss
 from course.simulator.experiment import draw_requests
 from course.simulator.streams import generator
+from course.tasks.next_day import (
+    TRUE_COLUMNS,
+    LivePages,
+    NextDay,
+    expected_loss,
+    fresh_pages,
+    length_only,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +30,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def fresh(world):
-    return next_day(world, 600, seed=2)
+    return fresh_pages(world, 600, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +73,7 @@ def test_truth_of_a_card_is_the_truth_of_the_world(world, fresh):
 
 
 def test_luck_agrees_with_the_truth(world):
-    fresh = next_day(world, 6_000, seed=9)
+    fresh = fresh_pages(world, 6_000, seed=9)
     c, t = fresh.cards, fresh.truth
     for seen, mean in ((c["clicked"], t["p_click"]), (c["dismissed"], t["p_dismiss"])):
         error = np.sqrt((mean * (1 - mean)).sum())
@@ -76,10 +84,10 @@ def test_luck_agrees_with_the_truth(world):
 
 
 def test_same_seed_same_cards_and_another_seed_others(world, fresh):
-    again = next_day(world, 600, seed=2)
+    again = fresh_pages(world, 600, seed=2)
     pd.testing.assert_frame_equal(again.cards, fresh.cards)
     pd.testing.assert_frame_equal(again.truth, fresh.truth)
-    other = next_day(world, 600, seed=3)
+    other = fresh_pages(world, 600, seed=3)
     assert not set(other.cards["request_id"]) & set(fresh.cards["request_id"])
     assert (other.cards["user_id"] != fresh.cards["user_id"]).any()
 
@@ -89,15 +97,15 @@ def test_the_world_is_left_as_it_was(world):
     before = {k: v.copy() for k, v in vars(memory).items() if isinstance(v, np.ndarray)}
     made = world.engine.requests_made
     log = world.logs().impressions.copy()
-    next_day(world, 50, seed=1)
+    fresh_pages(world, 50, seed=1)
     assert world.engine.requests_made == made
     assert all(np.array_equal(getattr(memory, k), v) for k, v in before.items())
     pd.testing.assert_frame_equal(world.logs().impressions, log)
 
 
 def test_pages_of_another_policy(world):
-    random = next_day(world, 300, seed=5, policy=world.random())
-    oracle = next_day(world, 300, seed=5, policy=world.oracle("watch"))
+    random = fresh_pages(world, 300, seed=5, policy=world.random())
+    oracle = fresh_pages(world, 300, seed=5, policy=world.oracle("watch"))
     assert oracle.value.sum() > 1.5 * random.value.sum()
     # The oracle sorts by the truth, so its pages fall in value.
     value = oracle.value.reshape(300, -1)
@@ -110,7 +118,7 @@ def test_pages_of_another_policy(world):
 )
 def test_bad_pages_and_seeds(world, given, words):
     with pytest.raises(ConfigError, match=words):
-        next_day(world, **given)
+        fresh_pages(world, **given)
 
 
 # --- The task ------------------------------------------------------------------------------------
@@ -211,3 +219,63 @@ def test_a_ranker_by_the_truth_is_the_oracle(world, task):
     table = ab_test(world, {"oracle": oracle, "ranker": ByTruth()}, n=100).table
     minutes = table[table["metric"] == "watch_minutes"].set_index("policy")["expected"]
     assert minutes["ranker"] == pytest.approx(minutes["oracle"], rel=1e-3)
+
+
+# --- The second edition's task -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def town():
+    return NextDay(simulate("village", seed=4, cache=False), 400)
+
+
+def test_the_expected_loss_is_that_of_all_pairs(town):
+    scores = np.random.default_rng(0).normal(size=len(town.fresh)).round(1)  # some ties
+    cards, truth = town.fresh.cards, town.fresh.truth
+    wrong = total = 0.0
+    for _, rows in cards.groupby("request_id").indices.items():
+        for i in rows:
+            for j in rows:
+                if i == j:
+                    continue
+                p, t = truth["p_click"], truth["expected_seconds"]
+                weight = p[i] * t[i] * (1 - p[j])
+                total += weight
+                wrong += weight * ((scores[j] > scores[i]) + 0.5 * (scores[j] == scores[i]))
+    assert town.offline(scores)["true loss"] == pytest.approx(100 * wrong / total)
+
+
+def test_luck_agrees_with_the_expected_loss(town):
+    world = town.world
+    many = fresh_pages(world, 12_000, seed=8)
+    c, scores = many.cards, many.value
+    luck = weighted_per_user_loss(scores, c["clicked"], c["watched_seconds"], c["request_id"])
+    assert expected_loss(scores, many.truth, 10) == pytest.approx(luck, rel=0.06)
+
+
+def test_floors_and_ceilings_stand_in_every_live_table(town):
+    table = town.live({"length again": length_only}, n=300)
+    assert list(table.index) == ["past", "random", "length only", "oracle (watch)",
+                                 "oracle (click)", "length again"]  # fmt: skip
+    pd.testing.assert_series_equal(table.loc["length only"], table.loc["length again"],
+                                   check_names=False)  # fmt: skip
+    assert table["length_minutes"].idxmax() in ("length only", "length again")
+    assert table["watch_minutes"].idxmax() == "oracle (watch)"
+    assert table["clicks"].idxmax() == "oracle (click)"
+
+
+def test_scores_on_live_pages_are_worth_what_an_ab_test_says(town):
+    pages = LivePages(town.world, town.features, n=300, seed=3)
+    found = pages.outcomes(length_only(pages.batch))
+    said = ab_test(town.world, {"x": town.policy(length_only)}, n=300, seed=3).table
+    said = said.set_index("metric")["expected"]
+    for name, value in found.items():
+        assert value == pytest.approx(said[name])
+    with pytest.raises(LogError, match="scores are NaN"):
+        pages.outcomes(np.full(pages.shape, np.nan))
+
+
+def test_a_number_of_the_cards(town):
+    assert np.array_equal(town.test.number("duration"), town.test_inputs.column("duration"))
+    with pytest.raises(ConfigError, match="no number 'hue'"):
+        town.test.number("hue")

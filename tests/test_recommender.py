@@ -10,10 +10,10 @@ from course import ab_test, simulate
 from course.errors import ConfigError, LogError
 from course.features import History, RankingFeatures
 from course.features import ranking as ranking_features
+from course.features.batch import RankingBatch
 from course.features.taxonomy import QUERY_CODES
 from course.models.combination import Combination
 from course.models.multitask import Task
-from course.models.ranking import RankingBatch
 from course.recommender import (
     ContextAware,
     CoWatch,

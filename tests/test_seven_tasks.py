@@ -19,6 +19,7 @@ from course.experiments.live_pages import (
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, SevenTasks, measure, train
 from course.models.combination import Combination
 from course.models.multitask import MixtureOfExperts, SharedBottom
+from course.tasks import seven_tasks as task
 
 NAMES = [task.name for task in TASKS]
 
@@ -78,7 +79,7 @@ def test_the_truth_captures_all_and_the_mean_nothing(data):
     mean = {
         name: np.full(
             len(data.truth),
-            np.average(data.truth[name], weights=None if name in seven_tasks.SURE else weight),
+            np.average(data.truth[name], weights=None if name in task.SURE else weight),
         )
         for name in NAMES
     }
@@ -96,7 +97,7 @@ def test_expected_auc_against_drawing_labels():
     better = scores[:, None] > scores[None]
     pairs = (w * p)[:, None] * (w * (1 - p))[None]
     want = (pairs * (better + 0.5 * (scores[:, None] == scores[None]))).sum() / pairs.sum()
-    assert seven_tasks.expected_auc(p, scores, w) == pytest.approx(want)
+    assert task.expected_auc(p, scores, w) == pytest.approx(want)
 
 
 def test_a_trained_ranker_beats_the_mean(data, ranker):
@@ -164,3 +165,12 @@ def test_reading_a_curve_at_an_equal_level():
     assert at_equal(line, "watch_minutes", 9.5, "stars") == pytest.approx(2.5)
     assert np.isnan(at_equal(line, "stars", 4.5, "watch_minutes"))
     assert live_pages.RATING_WEIGHTS[0] == 0.0
+
+
+def test_the_task_is_that_of_the_first_edition(data):
+    own = task.SevenTasks(data.world, 300)
+    assert torch.equal(torch.nan_to_num(own.labels), torch.nan_to_num(data.labels))
+    assert torch.equal(task.context_of(own.train), data.context)
+    pd.testing.assert_frame_equal(own.expected, data.truth)
+    assert own.captured(own.expected)["rating/captured"] == pytest.approx(1.0)
+    np.testing.assert_allclose(own.relation(), seven_tasks.relation(data), rtol=1e-9)

@@ -11,7 +11,7 @@ from course import plots, simulate
 from course.errors import ConfigError, LogError
 from course.experiments import duration, watch_time
 from course.experiments.ranking import RankingTask, fit_ranker
-from course.models.ranking import RankingBatch
+from course.features.batch import RankingBatch
 from course.models.watch_time import (
     WatchTimeRanker,
     best_constant,

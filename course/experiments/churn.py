@@ -14,7 +14,7 @@ import numpy as np
 from course.errors import ConfigError
 from course.experiments.ranking import RankerPolicy, RankingTask, fit_ranker
 from course.features import RankingFeatures
-from course.models.ranking import RankingBatch
+from course.features.batch import RankingBatch
 from course.simulator.experiment import draw_requests
 from course.simulator.feed import Policy, Requests
 from course.simulator.oracle import value

@@ -14,7 +14,7 @@ from course.errors import ConfigError
 from course.experiments.feedback import MEDIUM
 from course.experiments.ranking import RankerPolicy, RankingTask, fit_pages, fit_ranker
 from course.experiments.watch_time import multiplications
-from course.models.ranking import RankingBatch
+from course.features.batch import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 from course.training import check_whole
 from course.world import ab_test, simulate

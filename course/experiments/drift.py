@@ -11,20 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from course.experiments.next_day import NextDay, next_day
 from course.experiments.ranking import HIDDEN, RankerPolicy, fit_pages
 from course.features import RankingFeatures
+from course.features.batch import RankingBatch
 from course.lessons.matrix_factorization import als, who_watched_what
 from course.logs import first_watches
 from course.logs.tables import Logs
 from course.metrics import mean_reciprocal_rank, ranks, weighted_per_user_loss
-from course.models.ranking import RankingBatch
 from course.models.watch_time import (
     WatchTimeRanker,
     best_constant,
     click_weights,
     weighted_logistic_loss,
 )
+from course.tasks.next_day import FreshPages, fresh_pages
 from course.world import World, ab_test, simulate
 
 DRIFTS = (0.0, 0.05, 0.2)
@@ -119,7 +119,7 @@ def fit_in_order(logs: Logs, last: int, seed: int = 0) -> WatchTimeRanker:
     return model
 
 
-def ranker_found(logs: Logs, model: WatchTimeRanker, fresh: NextDay) -> float:
+def ranker_found(logs: Logs, model: WatchTimeRanker, fresh: FreshPages) -> float:
     """Weighted per-user loss (percent) on the pages of the day after the log."""
     inputs = model.features.of_impressions(logs, fresh.cards)
     scores = model.logits(RankingBatch.of(inputs, model.features))
@@ -141,7 +141,7 @@ def at_drift(drift: float, seed: int) -> dict[str, float]:
     for way, days in {"once": (0, HALT), "late": (last - HALT, last), "on": (0, last)}.items():
         found = factors_found(world, fit_factors(logs, *days))
         out |= {f"factors/{way}/{key}": value for key, value in found.items()}
-    fresh, policies = next_day(world, PAGES, seed=1), {}
+    fresh, policies = fresh_pages(world, PAGES, seed=1), {}
     for way, stop in (("once", HALT), ("on", DAYS)):
         ranker = fit_in_order(logs, stop, seed)
         out[f"ranker/{way}/loss"] = ranker_found(logs, ranker, fresh)

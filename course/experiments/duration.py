@@ -17,8 +17,8 @@ from torch import Tensor
 from course.checks import no_nan, one_each
 from course.errors import LogError
 from course.experiments.ranking import RankingTask, fit_pages
+from course.features.batch import RankingBatch
 from course.features.taxonomy import IMPRESSION_NUMBERS
-from course.models.ranking import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 from course.training import check_whole
 

@@ -10,8 +10,8 @@ import pandas as pd
 from course.experiments.live_pages import factors, weights
 from course.experiments.seven_tasks import SevenTasks
 from course.experiments.whole_system import RATING_WEIGHT, fit_final, fit_sources
+from course.features.batch import RankingBatch
 from course.models.combination import Combination
-from course.models.ranking import RankingBatch
 from course.recommender import MultitaskRecommender
 from course.simulator.feed import Requests
 from course.simulator.policies import top

@@ -20,8 +20,8 @@ from course.errors import ConfigError
 from course.experiments.live_pages import factors, weights
 from course.experiments.watch_time import multiplications as multiplications
 from course.experiments.whole_system import System
+from course.features.batch import RankingBatch
 from course.models.combination import Combination
-from course.models.ranking import RankingBatch
 from course.recommender import Pool, Recommender, diversified
 from course.simulator.experiment import live_requests
 from course.simulator.feed import respond

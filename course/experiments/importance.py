@@ -18,6 +18,7 @@ from course.errors import ConfigError
 from course.experiments.churn import FIRST_DAY, all_but
 from course.experiments.ranking import RankingTask, fit_ranker
 from course.features import RankingInputs
+from course.features.batch import RankingBatch
 from course.features.taxonomy import (
     IMPRESSION_CODES,
     IMPRESSION_NUMBERS,
@@ -25,7 +26,6 @@ from course.features.taxonomy import (
     QUERY_NUMBERS,
 )
 from course.metrics import weighted_per_user_loss
-from course.models.ranking import RankingBatch
 from course.simulator import laws
 from course.simulator.behaviour import COMPONENTS, Situation
 from course.world import World, simulate

@@ -17,8 +17,8 @@ from course.checks import no_nan
 from course.errors import ConfigError
 from course.experiments.seven_tasks import MultitaskRanker, context_of
 from course.features import RankingFeatures
+from course.features.batch import RankingBatch
 from course.models.combination import Combination
-from course.models.ranking import RankingBatch
 from course.simulator.experiment import live_requests
 from course.simulator.feed import Requests, respond
 from course.simulator.policies import offered, top

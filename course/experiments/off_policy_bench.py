@@ -14,7 +14,7 @@ from scipy.special import expit, softmax
 
 from course.errors import ConfigError
 from course.experiments.ranking import RankingTask, fit_ranker
-from course.models.ranking import RankingBatch
+from course.features.batch import RankingBatch
 from course.off_policy import direct, doubly_robust, effective_sample_size, ips, snips
 from course.simulator.experiment import live_requests
 from course.simulator.feed import Requests, respond

@@ -21,8 +21,8 @@ from course.experiments.live_pages import factors
 from course.experiments.ranking import RankingTask
 from course.experiments.whole_system import System
 from course.features import RankingInputs
+from course.features.batch import RankingBatch
 from course.models.combination import Combination
-from course.models.ranking import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 
 Score = Callable[[RankingInputs], np.ndarray]

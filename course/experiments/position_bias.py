@@ -12,7 +12,6 @@ from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from course.experiments.next_day import next_day
 from course.experiments.ranking import RankingTask
 from course.features import RankingFeatures
 from course.features.ranking import QUERY_CODES
@@ -37,6 +36,7 @@ from course.models.ranking import FirstLinear, InputLayer, RankingBatch
 from course.simulator.feed import Requests
 from course.simulator.names import DEVICES
 from course.simulator.policies import offered, top
+from course.tasks.next_day import fresh_pages
 from course.world import World, ab_test, simulate
 
 HIDDEN = (64, 32)
@@ -119,7 +119,7 @@ class BiasTask(RankingTask):
             video is compared with itself at other positions
         """
         if source == "random":
-            cards = next_day(
+            cards = fresh_pages(
                 self.world, self.random_pages, seed=9, policy=self.world.random()
             ).cards
             return propensities_from_random(

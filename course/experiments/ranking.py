@@ -12,11 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from course.errors import LogError
-from course.experiments.next_day import NextDay, next_day
-from course.features import WARM_UP_DAYS, RankingFeatures
+from course.features import RankingFeatures
+from course.features.batch import RankingBatch
 from course.logs.tables import Logs
-from course.metrics import weighted_per_user_loss
-from course.models.ranking import RankingBatch
 from course.models.watch_time import (
     WatchTimeRanker,
     best_constant,
@@ -25,6 +23,7 @@ from course.models.watch_time import (
 )
 from course.simulator.feed import Requests
 from course.simulator.policies import offered, top
+from course.tasks.next_day import FreshPages, NextDay
 from course.training import History, fit
 from course.world import World
 
@@ -36,47 +35,16 @@ HIDDEN = (128, 64, 32)
 """The course's ranker: an eighth of the widths of P1's last line."""
 
 
-class RankingTask:
-    """What a ranker of one world learns from, and the fresh pages it is judged on.
+class RankingTask(NextDay):
+    """The first edition's task: the same, with quantiles for numbers."""
 
-    Parameters
-    ----------
-    world : World
-    test_pages : fresh pages of the day after the log, under the past ranking
-    first_day, last_day : float days; pages with ``first_day <= time < last_day`` train. None =
-        from the end of the warm-up to the end of the log.
-    seed : of the fresh pages
-    **features : options of `course.features.RankingFeatures`
+    def __init__(self, world: World, test_pages: int = TEST_PAGES, **options):
+        super().__init__(world, test_pages, **options)
 
-    Attributes
-    ----------
-    logs : Logs
-    rows : DataFrame, the impressions that train
-    features : RankingFeatures
-    inputs, test_inputs : RankingInputs; raw numbers, for trees and tables
-    train, test : RankingBatch
-    next_day : NextDay, the fresh cards with their labels (``.cards``) and their truth
-    """
-
-    def __init__(
-        self,
-        world: World,
-        test_pages: int = TEST_PAGES,
-        *,
-        first_day: float | None = None,
-        last_day: float | None = None,
-        seed: int = 1,
-        **features,
-    ):
-        self.world, self.logs = world, world.logs()
-        first = WARM_UP_DAYS if first_day is None else first_day
-        last = np.inf if last_day is None else last_day
-        time = self.logs.impressions["time"]
-        self.rows = self.logs.impressions[(time >= first) & (time < last)]
-        self.features = RankingFeatures(self.logs, self.rows, **features)
-        self.inputs = self.features.of_impressions(self.logs, self.rows)
-        self.next_day: NextDay = next_day(world, test_pages, seed)
-        self.test_inputs = self.features.of_impressions(self.logs, self.next_day.cards)
+    @property
+    def next_day(self) -> FreshPages:
+        """The fresh cards and their truth."""
+        return self.fresh
 
     @cached_property
     def train(self) -> RankingBatch:
@@ -88,17 +56,9 @@ class RankingTask:
         """The fresh cards as tensors."""
         return RankingBatch.of(self.test_inputs, self.features)
 
-    def label(self, name: str) -> Tensor:
-        """A column of the training cards, such as "clicked", as a tensor (n,)."""
-        return torch.from_numpy(self.rows[name].to_numpy().copy())
-
     def loss(self, scores: np.ndarray, per_user: bool = False) -> float:
         """Weighted per-user loss of scores (n,) of the fresh cards, in percent."""
-        c = self.next_day.cards
-        user = c["user_id"].to_numpy() if per_user else None
-        return 100 * weighted_per_user_loss(
-            scores, c["clicked"], c["watched_seconds"], c["request_id"], user
-        )
+        return self.offline(scores)["loss by account" if per_user else "loss"]
 
 
 def fit_pages(

@@ -14,9 +14,10 @@ from course.errors import ConfigError
 from course.experiments.churn import FIRST_DAY
 from course.experiments.ranking import HIDDEN, RankingTask, fit_ranker
 from course.features import RankingInputs
+from course.features.batch import RankingBatch
 from course.features.quantiles import Quantiles, powers
 from course.features.taxonomy import IMPRESSION_CODES, IMPRESSION_NUMBERS, QUERY_CODES, SPACE
-from course.models.ranking import InputLayer, RankingBatch
+from course.models.ranking import InputLayer
 from course.models.watch_time import SECONDS_PER_UNIT, click_weights
 from course.world import simulate
 

@@ -10,15 +10,14 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import rel_entr
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from course.experiments.ranking import RankingTask, fit_pages
 from course.features import RankingInputs
+from course.features.batch import RankingBatch
 from course.models.multitask import Multitask, MultitaskLoss, Task
-from course.models.ranking import InputLayer, RankingBatch
-from course.simulator.names import DAYPARTS, DEVICES, FORMATS
+from course.models.ranking import InputLayer
+from course.tasks.seven_tasks import CONTEXT, expected_labels, labels, measure
 from course.training import evaluating
 from course.world import World
 
@@ -37,37 +36,9 @@ The weights of the losses are set by hand, rarer labels lower. With equal weight
 a few answers in each batch, shakes the shared layers so much that everything is learned worse.
 """
 
-SURE = ("click", "dismissal")
-"""Tasks whose label every impression carries; the others are known after a click only."""
-
-CONTEXT = {"format": FORMATS, "device": DEVICES, "daypart": DAYPARTS}
-"""What may turn a task's rule in this world: given to context gates, FiLM and crosses."""
-
+__all__ = ["CONTEXT", "TASKS", "MultitaskRanker", "SevenTasks", "measure", "train"]
 CONTEXT_WIDTH = sum(len(names) for names in CONTEXT.values())
 EPOCHS, LEARNING_RATE = 2, 1e-2
-
-
-def labels(cards: pd.DataFrame, seconds: np.ndarray) -> np.ndarray:
-    """Labels (n, 7) float32 of impressions, in the order of ``TASKS``; NaN = not known.
-
-    What follows a click is known after a click only; a rating only where the survey was asked.
-
-    Parameters
-    ----------
-    cards : rows of ``logs.impressions``
-    seconds : (n,) length of each card's video
-    """
-    clicked, stars = cards["clicked"].to_numpy(), cards["survey"].to_numpy()
-    columns = {
-        "click": clicked,
-        "watch time": np.where(clicked, cards["watched_seconds"] / seconds, np.nan),
-        "completion": np.where(clicked, cards["completed"], np.nan),
-        "like": np.where(clicked, cards["liked"], np.nan),
-        "dismissal": cards["dismissed"].to_numpy(),
-        "share": np.where(clicked, cards["shared"], np.nan),
-        "rating": np.where(stars > 0, stars, np.nan),
-    }
-    return np.stack([columns[task.name] for task in TASKS], axis=1).astype(np.float32)
 
 
 def context_of(inputs: RankingInputs) -> np.ndarray:
@@ -104,20 +75,6 @@ class SevenTasks:
         self.truth = expected_labels(
             task.next_day.truth, task.test_inputs.column("duration"), "p_click", "p_dismiss"
         )
-
-
-def expected_labels(truth: pd.DataFrame, seconds: np.ndarray, click: str, dismiss: str):
-    """Expectation of each task's label (DataFrame), from the columns of a `NextDay`'s truth."""
-    columns = {
-        "click": truth[click],
-        "watch time": truth["expected_seconds"] / seconds,
-        "completion": truth["p_complete"],
-        "like": truth["p_like"],
-        "dismissal": truth[dismiss],
-        "share": truth["p_share"],
-        "rating": truth["expected_rating"],
-    }
-    return pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()})
 
 
 def relation(data: SevenTasks) -> np.ndarray:
@@ -211,50 +168,3 @@ def train(
         **{"epochs": EPOCHS, "learning_rate": LEARNING_RATE, **options},
     )
     return ranker
-
-
-def measure(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """How good predictions are, by the truth instead of lucky labels.
-
-    Parameters
-    ----------
-    truth, predictions : (n,) rows, a column for each task
-
-    Returns
-    -------
-    dict with ``task/captured``: 1 minus the excess loss over the truth, relative to that of the
-    best constant (1 = perfect, 0 = knows the mean only); ``task/auc`` (binary tasks) or
-    ``task/error`` (regressions: squared error over the variance of the truth);
-    ``engagement/captured`` and ``satisfaction/captured``: means over the group
-    """
-    out = {}
-    p_click = truth["click"].to_numpy()
-    for t in TASKS:
-        true, said = truth[t.name].to_numpy(float), predictions[t.name].to_numpy(float)
-        # What follows a click counts as often as there is a click.
-        weight = np.ones(len(true)) if t.name in SURE else p_click
-        base = np.average(true, weights=weight)
-        if t.kind == "binary":
-            out[f"{t.name}/auc"] = expected_auc(true, said, weight)
-            left = _divergence(true, np.clip(said, 1e-6, 1 - 1e-6), weight)
-            left /= _divergence(true, np.full(len(true), base), weight)
-        else:
-            left = np.average((true - said) ** 2, weights=weight)
-            left /= np.average((true - base) ** 2, weights=weight)
-            out[f"{t.name}/error"] = left
-        out[f"{t.name}/captured"] = 1.0 - left
-    for group in dict.fromkeys(t.group for t in TASKS):
-        own = [out[f"{t.name}/captured"] for t in TASKS if t.group == group]
-        out[f"{group}/captured"] = float(np.mean(own))
-    return {name: float(value) for name, value in out.items()}
-
-
-def _divergence(p: np.ndarray, q: np.ndarray, weight: np.ndarray) -> float:
-    return float(np.average(rel_entr(p, q) + rel_entr(1 - p, 1 - q), weights=weight))
-
-
-def expected_auc(p: np.ndarray, scores: np.ndarray, weight: np.ndarray) -> float:
-    """AUC of scores (n,) if each row were drawn often: positive p times, else negative."""
-    y = np.repeat([1, 0], len(p))
-    both = np.r_[weight * p, weight * (1 - p)]
-    return float(roc_auc_score(y, np.tile(scores, 2), sample_weight=both))

@@ -14,8 +14,8 @@ from course.experiments.live_pages import factors
 from course.experiments.ranking import fit_ranker
 from course.experiments.whole_system import STEPS, System, build, run_steps, table_of_steps
 from course.features import RankingFeatures
+from course.features.batch import RankingBatch
 from course.logs.tables import Logs, from_record
-from course.models.ranking import RankingBatch
 from course.recommender import Pool
 from course.simulator.engine import Record
 from course.world import World, run_rounds, simulate

@@ -16,6 +16,7 @@ from course.errors import ConfigError
 from course.experiments import duration
 from course.experiments.ranking import HIDDEN, RankerPolicy, RankingTask, fit_ranker
 from course.features import RankingInputs
+from course.features.batch import RankingBatch
 from course.features.taxonomy import (
     BAGS,
     IMPRESSION_CODES,
@@ -23,7 +24,6 @@ from course.features.taxonomy import (
     QUERY_CODES,
     QUERY_NUMBERS,
 )
-from course.models.ranking import RankingBatch
 from course.models.watch_time import (
     SECONDS_PER_UNIT,
     WatchTimeRanker,

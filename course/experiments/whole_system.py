@@ -16,6 +16,7 @@ from course.experiments.next_watch import fit_candidates
 from course.experiments.ranking import fit_pages, fit_ranker
 from course.experiments.seven_tasks import LEARNING_RATE, TASKS, SevenTasks
 from course.features import WARM_UP_DAYS, Features, examples
+from course.features.batch import RankingBatch
 from course.lessons.matrix_factorization import als, popularity, who_watched_what
 from course.logs.tables import Logs
 from course.metrics import interval
@@ -23,7 +24,6 @@ from course.models.candidate_generation import CandidateGenerator
 from course.models.combination import Combination
 from course.models.multitask import MultitaskLoss
 from course.models.position_bias import TABLE_RATE
-from course.models.ranking import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 from course.recommender import (
     ContextAware,

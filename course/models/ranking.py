@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from course.errors import ConfigError
-from course.features import RANKING_FEATURES, RankingFeatures, RankingInputs
+from course.features import RANKING_FEATURES, RankingFeatures
+from course.features.batch import RankingBatch
 from course.features.taxonomy import (
     BAGS,
     IMPRESSION_CODES,
@@ -45,71 +44,6 @@ def embedding_dim(cardinality: int) -> int:
     """
     check_whole("cardinality", cardinality, 1)
     return max(2, round(DIMS_PER_NAT * math.log(cardinality)))
-
-
-@dataclass(frozen=True)
-class RankingBatch:
-    """Inputs of n cards on r pages as tensors; index it by pages.
-
-    The fields are those of `course.features.RankingInputs`; numbers are as the network gets them,
-    normally shares in [0, 1). ``start`` (r + 1,) int64 says where each page's cards begin.
-    """
-
-    page: Tensor
-    watched: Tensor
-    searched: Tensor
-    query_codes: Tensor
-    query_numbers: Tensor
-    codes: Tensor
-    numbers: Tensor
-    start: Tensor
-
-    @classmethod
-    def of(
-        cls, inputs: RankingInputs, features: RankingFeatures, *, normalise: bool = True
-    ) -> RankingBatch:
-        """Tensors of inputs.
-
-        Parameters
-        ----------
-        normalise : map continuous features to their quantiles; False = feed them as they are
-        """
-        arrays = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-        if normalise:
-            for field, names in (("numbers", IMPRESSION_NUMBERS), ("query_numbers", QUERY_NUMBERS)):
-                arrays[field] = np.column_stack(
-                    [features.quantiles[name](arrays[field][:, i]) for i, name in enumerate(names)]
-                )
-        arrays["start"] = np.searchsorted(inputs.page, np.arange(inputs.pages + 1))
-        return cls(**{n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()})
-
-    def __len__(self) -> int:
-        """Number of cards."""
-        return len(self.page)
-
-    @property
-    def pages(self) -> int:
-        """Number of pages."""
-        return len(self.start) - 1
-
-    def rows(self, pages: Tensor) -> Tensor:
-        """The cards (m,) int64 of some pages (p,), page by page."""
-        first, count = self.start[pages], self.start[pages + 1] - self.start[pages]
-        offset = torch.repeat_interleave(
-            first - functional.pad(count.cumsum(0), (1, 0))[:-1], count
-        )
-        return torch.arange(len(offset)) + offset
-
-    def __getitem__(self, pages: Tensor) -> RankingBatch:
-        """The batch of some pages (p,) int64, with all their cards."""
-        rows, count = self.rows(pages), self.start[pages + 1] - self.start[pages]
-        return RankingBatch(
-            torch.repeat_interleave(torch.arange(len(pages)), count),
-            self.watched[pages], self.searched[pages],
-            self.query_codes[pages], self.query_numbers[pages],
-            self.codes[rows], self.numbers[rows],
-            functional.pad(count.cumsum(0), (1, 0)),
-        )  # fmt: skip
 
 
 class InputLayer(nn.Module):

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from course.errors import ConfigError
 from course.features import RankingFeatures, RankingInputs
+from course.features.batch import RankingBatch
 from course.features.taxonomy import QUERY_CODES
 from course.logs.tables import Logs
 from course.models.combination import Combination
 from course.models.multitask import MixtureOfExperts, Task
 from course.models.position_bias import ShallowTower
-from course.models.ranking import InputLayer, RankingBatch
+from course.models.ranking import InputLayer
 from course.recommender.pipeline import Recommender
 from course.recommender.sources import Source
 from course.simulator.names import DEVICES

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from course.features import NONE, RankingFeatures, RankingInputs
+from course.features.batch import RankingBatch
 from course.logs.tables import Logs
-from course.models.ranking import RankingBatch
 from course.recommender.pool import Pool, pooled
 from course.recommender.sources import Source
 from course.simulator.feed import Requests

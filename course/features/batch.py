@@ -1,0 +1,90 @@
+"""Cards on pages as tensors, as the ranking networks read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from course.errors import ConfigError
+from course.features.ranking import RankingFeatures, RankingInputs
+from course.features.taxonomy import IMPRESSION_NUMBERS, QUERY_NUMBERS
+
+
+@dataclass(frozen=True)
+class RankingBatch:
+    """Inputs of n cards on r pages as tensors; index it by pages.
+
+    The fields are those of `RankingInputs`. ``start`` (r + 1,) int64 says where each page's cards
+    begin.
+    """
+
+    page: Tensor
+    watched: Tensor
+    searched: Tensor
+    query_codes: Tensor
+    query_numbers: Tensor
+    codes: Tensor
+    numbers: Tensor
+    start: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        inputs: RankingInputs,
+        features: RankingFeatures | None = None,
+        *,
+        normalise: bool = True,
+    ) -> RankingBatch:
+        """Tensors of inputs.
+
+        Parameters
+        ----------
+        features : whose quantiles replace the numbers; None = the numbers as they are
+        normalise : False = the numbers as they are, too
+        """
+        arrays = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+        if features is not None and normalise:
+            for field, names in (("numbers", IMPRESSION_NUMBERS), ("query_numbers", QUERY_NUMBERS)):
+                arrays[field] = np.column_stack(
+                    [features.quantiles[name](arrays[field][:, i]) for i, name in enumerate(names)]
+                )
+        arrays["start"] = np.searchsorted(inputs.page, np.arange(inputs.pages + 1))
+        return cls(**{n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()})
+
+    def __len__(self) -> int:
+        """Number of cards."""
+        return len(self.page)
+
+    @property
+    def pages(self) -> int:
+        """Number of pages."""
+        return len(self.start) - 1
+
+    def number(self, name: str) -> np.ndarray:
+        """A number of the impressions (n,), such as "duration"."""
+        if name not in IMPRESSION_NUMBERS:
+            raise ConfigError(f"There is no number {name!r}", allowed=", ".join(IMPRESSION_NUMBERS))
+        return self.numbers[:, IMPRESSION_NUMBERS.index(name)].numpy()
+
+    def rows(self, pages: Tensor) -> Tensor:
+        """The cards (m,) int64 of some pages (p,), page by page."""
+        first, count = self.start[pages], self.start[pages + 1] - self.start[pages]
+        offset = torch.repeat_interleave(
+            first - functional.pad(count.cumsum(0), (1, 0))[:-1], count
+        )
+        return torch.arange(len(offset)) + offset
+
+    def __getitem__(self, pages: Tensor) -> RankingBatch:
+        """The batch of some pages (p,) int64, with all their cards."""
+        rows, count = self.rows(pages), self.start[pages + 1] - self.start[pages]
+        return RankingBatch(
+            torch.repeat_interleave(torch.arange(len(pages)), count),
+            self.watched[pages], self.searched[pages],
+            self.query_codes[pages], self.query_numbers[pages],
+            self.codes[rows], self.numbers[rows],
+            functional.pad(count.cumsum(0), (1, 0)),
+        )  # fmt: skip
