@@ -192,7 +192,7 @@ def multitask_speed(
 
 
 def shallow_speed(size: str = "small", impressions: int = BIASED, repeats: int = 3) -> float:
-    """Core-seconds of chapter 09's recipe for a shallow tower on so many impressions."""
+    """Core-seconds of chapter 10's recipe for a shallow tower on so many impressions."""
     task = BiasTask(simulate(size, seed=SEED), random_pages=100, test_pages=100)
     taken = core_seconds(lambda: fit_treatment(task, "shallow tower"), repeats)
     return taken * impressions / len(task.rows)

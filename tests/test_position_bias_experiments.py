@@ -1,4 +1,4 @@
-"""Experiments and figures of chapter 09: treatments in the world, and a log in a bottle."""
+"""Experiments and figures of chapter 10: treatments in the world, and a log in a bottle."""
 
 import numpy as np
 import pandas as pd

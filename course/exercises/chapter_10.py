@@ -1,183 +1,226 @@
-"""Exercises of chapter 10: joining two sources, judging by another log, an honest interval."""
+"""Exercises of chapter 10, position bias."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from course.exercises.exercise import Exercise, Mistake
-from course.simulator.experiment import clustered_error
+from course.simulator import laws
 
 
-def _list_cases(rng: np.random.Generator):
-    for _ in range(4):
-        videos = rng.permutation(60)
-        common = videos[:6]
-        a, b = (rng.permutation(np.r_[common, own]) for own in (videos[6:14], videos[14:20]))
-        watched = np.r_[a[1], b[2], videos[40:45]]
-        b = np.r_[b, [-1] * int(rng.integers(1, 4))]  # this source found fewer
-        yield (a, b, watched) if rng.random() < 0.5 else (b, a, watched)
-
-
-def _joined(a, b, watched, *, turns=True, once=True, gaps=False, seen=False):
-    if turns:
-        n = max(len(a), len(b))
-        lists = [list(x) + [-1] * (n - len(x)) for x in (a, b)]
-        both = [v for pair in zip(*lists, strict=True) for v in pair]
-    else:
-        both = [*a, *b]
-    out: list[int] = []
-    for video in map(int, both):
-        if (video < 0 and not gaps) or (video in watched and not seen):
-            continue
-        if once and video in out:
-            continue
-        out.append(video)
-    return np.array(out)
-
-
-def _log_cases(rng: np.random.Generator):
-    for _ in range(4):
-        n = int(rng.integers(200, 500))
-        logged = rng.uniform(0.05, 0.6, n)
-        new = np.clip(logged * rng.lognormal(-0.4, 0.8, n), 0.001, 0.95)
-        yield np.where(rng.random(n) < 0.3, rng.gamma(2.0, 3.0, n), 0.0), new, logged
-
-
-def _snips(reward, new, logged):
-    weight = new / logged
-    return float((weight * reward).sum() / weight.sum())
-
-
-def _paired_cases(rng: np.random.Generator):
+def _logit_cases(rng: np.random.Generator):
     for _ in range(3):
-        n = int(rng.integers(150, 300))
-        account = rng.integers(0, n // 4, n) * 7  # not every number is an account
-        liking = rng.gamma(1.0, 8.0, account.max() + 1)[account]
-        gain = rng.normal(1.0, 3.0, account.max() + 1)[account]
-        yield liking + rng.gamma(1, 4, n), liking + gain + rng.gamma(1, 4, n), account
+        n, positions, devices = 60, int(rng.integers(4, 9)), 3
+        table = -np.sort(rng.uniform(0, 2.5, (devices, positions + 1)), axis=1)
+        table[:, 0] = rng.normal(-1.0, 0.3, devices)  # "missing" is about the mean
+        yield (
+            rng.normal(-1, 1.5, n), table, rng.integers(0, positions + 1, n),
+            rng.integers(0, devices, n),
+        )  # fmt: skip
 
 
-def _paired(old, new, account):
-    difference = np.asarray(new) - np.asarray(old)
-    return float(difference.mean()), 1.96 * clustered_error(difference, account)
+def _clicks(main, table, position, device):
+    return expit(main + table[device, position])
 
 
-def _each_alone(old, new, account):
-    half = np.hypot(clustered_error(np.asarray(old), account),
-                    clustered_error(np.asarray(new), account))  # fmt: skip
-    return float(np.mean(new) - np.mean(old)), 1.96 * half
+def _shifted(main, table, position, device):
+    return expit(main + table[device, np.maximum(position - 1, 0)])
 
 
-def _as_if_independent(old, new, account):
-    difference = np.asarray(new) - np.asarray(old)
-    return float(difference.mean()), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+def _propensity_cases(rng: np.random.Generator):
+    for _ in range(4):
+        n, k = int(rng.integers(3_000, 6_000)), int(rng.integers(4, 9))
+        theta = laws.examination(np.arange(1, k + 1), rng.uniform(0.5, 1.3))
+        position = np.minimum(rng.geometric(0.3, n), k)
+        wanted = rng.uniform(0.1, 0.4) / position**0.3
+        yield rng.random(n) < wanted * theta[position - 1], position, theta
 
 
-def _account_means(old, new, account):
-    difference = np.asarray(new) - np.asarray(old)
-    means = np.array([difference[account == a].mean() for a in np.unique(account)])
-    return float(means.mean()), 1.96 * means.std(ddof=1) / np.sqrt(len(means))
+def _wanted_rate(clicked, position, theta):
+    return float(np.mean(clicked / theta[position - 1]))
+
+
+def _self_normalised(clicked, position, theta):
+    weight = 1 / theta[position - 1]
+    return float((clicked * weight).sum() / weight.sum())
+
+
+def _rates_evenly(clicked, position, theta):
+    places = np.unique(position)
+    return float(np.mean([clicked[position == k].mean() / theta[k - 1] for k in places]))
+
+
+def _step_cases(rng: np.random.Generator):
+    for _ in range(3):
+        n = 50
+        yield rng.uniform(0.05, 0.95, n), rng.uniform(0.02, 0.7, n)
+
+
+def _no_click(theta, gamma):
+    none = 1 - theta * gamma
+    return theta * (1 - gamma) / none, (1 - theta) * gamma / none
+
+
+def _curve_cases(rng: np.random.Generator):
+    for _ in range(4):
+        k = int(rng.integers(5, 11))
+        true = np.log(laws.examination(np.arange(1, k + 1), rng.uniform(0.5, 1.4)))
+        learned = rng.uniform(0.5, 1.8) * true + rng.normal(0, 0.1, k) + rng.normal(-1, 1)
+        yield learned, true + rng.normal()
+
+
+def _judge(learned, true):
+    slope = np.cov(learned, true)[0, 1] / np.var(true, ddof=1)
+    error = np.abs((learned - learned[0]) - (true - true[0])).max()
+    return float(slope), float(error)
 
 
 EXERCISES = (
     Exercise(
-        id="10-pool",
+        id="10-shallow-logit",
         chapter=10,
-        reference=_joined,
-        cases=_list_cases,
+        reference=_clicks,
+        cases=_logit_cases,
         mistakes=(
             Mistake(
-                lambda a, b, watched: _joined(a, b, watched, turns=False),
-                "One source stands before the other; take one from each in turns.",
+                lambda m, t, p, d: expit(m) * expit(t[d, p]),
+                "You multiply two probabilities; the shallow tower adds its logit before the "
+                "sigmoid.",
             ),
             Mistake(
-                lambda a, b, watched: _joined(a, b, watched, once=False),
-                "A video that both sources found stands there twice.",
+                lambda m, t, p, d: expit(m) + t[d, p],
+                "You add after the sigmoid; the sum goes into it.",
             ),
             Mistake(
-                lambda a, b, watched: _joined(a, b, watched, gaps=True),
-                "-1 means that a source found no more; it is no video.",
+                lambda m, t, p, d: m + t[d, p],
+                "Those are logits; a probability is asked for.",
             ),
             Mistake(
-                lambda a, b, watched: _joined(a, b, watched, seen=True),
-                "Some of these were watched lately.",
+                _shifted,
+                "You are one column off: column 0 is for missing, column 1 for position 1.",
             ),
             Mistake(
-                lambda a, b, watched: _joined(b, a, watched),
-                "The first list comes first in each turn.",
+                lambda m, t, p, d: expit(m - t[d, p]),
+                "You subtract the shallow logit; it is added.",
             ),
             Mistake(
-                lambda a, b, watched: np.sort(_joined(a, b, watched)),
-                "You sorted them by number; the order is that of the turns.",
+                lambda m, t, p, d: expit(m + t[d, 0]),
+                "You take the column of a missing position for every card.",
+            ),
+            Mistake(
+                lambda m, t, p, d: expit(m + t[0, p]),
+                "You take the same row for all devices.",
+            ),
+            Mistake(
+                lambda m, t, p, d: expit(m + np.where(p == 0, 0.0, t[d, p])),
+                "You leave the logit of a missing position out; it was learned, and stands in "
+                "column 0.",
             ),
         ),
     ),
     Exercise(
-        id="10-snips",
+        id="10-inverse-propensity",
         chapter=10,
-        reference=_snips,
-        cases=_log_cases,
+        reference=_wanted_rate,
+        cases=_propensity_cases,
         mistakes=(
             Mistake(
-                lambda reward, new, logged: float(np.mean(reward * new / logged)),
-                "That is IPS: divided by the number of pages, and not by the sum of the weights.",
+                lambda c, p, t: float(np.mean(c)),
+                "That is the click rate where the cards stood.",
             ),
             Mistake(
-                lambda reward, new, logged: _snips(reward, logged, new),
-                "Your weights stand upside down.",
+                _self_normalised,
+                "You divide by the sum of all weights, so cards far down count more; only clicks "
+                "are weighted, and the divisor is the number of cards.",
             ),
             Mistake(
-                lambda reward, new, logged: float(np.mean(reward)),
-                "That is what the old policy earned.",
+                _rates_evenly,
+                "You give each position the same weight; each card counts once.",
             ),
             Mistake(
-                lambda reward, new, logged: float((reward * new).sum() / new.sum()),
-                "You weigh with the new probability alone; what the old policy often showed is "
-                "in the log too often.",
+                lambda c, p, t: float(np.mean(c) / np.mean(t[p - 1])),
+                "You divide by the mean propensity: right only if what is wanted does not depend "
+                "on the position.",
             ),
             Mistake(
-                lambda reward, new, logged: float((reward / logged).sum() / (1 / logged).sum()),
-                "You weigh with the old probability alone: that is the value of a policy that "
-                "draws evenly.",
+                lambda c, p, t: float(np.sum(c / t[p - 1])),
+                "That is a sum; a rate is asked for, so divide by the number of cards.",
+            ),
+            Mistake(
+                lambda c, p, t: float(np.mean(1 / t[p[c] - 1])),
+                "You average over the clicked cards only; cards without a click count as 0.",
+            ),
+            Mistake(
+                lambda c, p, t: float(np.mean(c * t[p - 1])),
+                "You multiply with the propensity; a click far down must count more, not less.",
+            ),
+            Mistake(
+                lambda c, p, t: float(np.mean(c / t[np.minimum(p, len(t) - 1)])),
+                "You are one place off: theta[0] belongs to position 1.",
             ),
         ),
     ),
     Exercise(
-        id="10-paired",
+        id="10-e-step",
         chapter=10,
-        reference=_paired,
-        cases=_paired_cases,
-        tolerance=1e-4,  # 1.96 is a rounded number
+        reference=_no_click,
+        cases=_step_cases,
         mistakes=(
             Mistake(
-                _each_alone,
-                "You treat the two as strangers; both served the same requests, so take the "
-                "difference page by page.",
+                lambda t, g: (t, g),
+                "Those are the beliefs before; that there was no click makes both less likely.",
             ),
             Mistake(
-                _as_if_independent,
-                "Pages of one account hang together, and you count each as a new witness.",
+                lambda t, g: (t * (1 - g), (1 - t) * g),
+                "Those are probabilities of the pairs; divide by P(no click).",
             ),
             Mistake(
-                lambda old, new, account: (_paired(old, new, account)[0],
-                                           _paired(old, new, account)[1] / 1.96),
-                "That is the standard error; the interval reaches 1.96 of them to each side.",
+                lambda t, g: (
+                    t * (1 - g) / (t * (1 - g) + (1 - t) * g),
+                    (1 - t) * g / (t * (1 - g) + (1 - t) * g),
+                ),
+                "There is a third way to no click: neither looked at nor wanted.",
             ),
             Mistake(
-                lambda old, new, account: (-_paired(old, new, account)[0],
-                                           _paired(old, new, account)[1]),
-                "The sign is turned: new minus old.",
+                lambda t, g: _no_click(t, g)[::-1],
+                "The two are exchanged: first looked at, then wanted.",
             ),
             Mistake(
-                lambda old, new, account: (_paired(old, new, account)[0],
-                                           _paired(old, new, account)[1]
-                                           * np.sqrt(1 - 1 / len(np.unique(account)))),
-                "You left out the factor C / (C - 1).",
-            ),
-            Mistake(
-                _account_means,
-                "You average over accounts; the step is asked for per page.",
+                lambda t, g: (t * (1 - g) / (1 - t), (1 - t) * g / (1 - g)),
+                "P(no click) is 1 minus P(looked at and wanted).",
             ),
         ),
     ),
-)  # fmt: skip
+    Exercise(
+        id="10-judge",
+        chapter=10,
+        reference=_judge,
+        cases=_curve_cases,
+        mistakes=(
+            Mistake(
+                lambda a, b: (float(np.corrcoef(a, b)[0, 1]), _judge(a, b)[1]),
+                "The first number is a correlation, which any falling curve has; the slope of a "
+                "least-squares line is asked for.",
+            ),
+            Mistake(
+                lambda a, b: (_judge(b, a)[0], _judge(a, b)[1]),
+                "The slope is that of the truth over what was learned; turn the axes round.",
+            ),
+            Mistake(
+                lambda a, b: (_judge(a, b)[0], float(np.abs(a - b).max())),
+                "The level is a matter of convention: make both curves 0 at position 1 before "
+                "you compare them.",
+            ),
+            Mistake(
+                lambda a, b: (_judge(a, b)[0], float(np.abs((a - a[0]) - (b - b[0])).mean())),
+                "That is the mean error, or that of curves with mean 0; the largest is asked for, "
+                "with both curves 0 at position 1.",
+            ),
+            Mistake(
+                lambda a, b: (_judge(a, b)[0], float(((a - a[0]) - (b - b[0])).max())),
+                "An error counts in both directions: take the absolute value first.",
+            ),
+        ),
+    ),
+)

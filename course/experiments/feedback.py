@@ -1,4 +1,4 @@
-"""A system that learns from its own log: rounds of serve, log and retrain (chapter 11)."""
+"""A system that learns from its own log: rounds of serve, log and retrain (chapter 12)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def learner(
 
     Parameters
     ----------
-    shallow : explain the position by a shallow tower (chapter 09)
+    shallow : explain the position by a shallow tower (chapter 10)
     explore : share of the cards that is drawn by chance
     closed : the first stage learns from the log, too: it lets only those candidates through that
         were clicked most

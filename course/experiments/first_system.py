@@ -18,13 +18,13 @@ from course.simulator.policies import top
 from course.world import World
 
 EPOCHS = 1
-"""Of the ranker; chapter 10 takes two."""
+"""Of the ranker; chapter 11 takes two."""
 
 
 def train_system(world: World, seed: int = 0, progress=None) -> MultitaskRecommender:
     """Four candidate sources, one ranker of seven tasks with a shallow tower, weights by hand.
 
-    The system of chapter 10 with a shorter training.
+    The system of chapter 11 with a shorter training.
     """
     logs = world.logs()
     _, sources = fit_sources(logs, seed, progress=progress)

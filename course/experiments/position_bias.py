@@ -1,4 +1,4 @@
-"""Click models under the treatments of position bias, in front of live people (chapter 09)."""
+"""Click models under the treatments of position bias, in front of live people (chapter 10)."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def by_popularity(cards: pd.DataFrame, watches: np.ndarray, seed: int = 0) -> np
 
 
 def fit_with(task: BiasTask, size: bool, weight=None, seed: int = 0, progress=None) -> ClickModel:
-    """Train the shallow tower of chapter 09, with or without a cell for the thumbnail's size.
+    """Train the shallow tower of chapter 10, with or without a cell for the thumbnail's size.
 
     With it each cell of (position, device) becomes two, for small and for large: a "device" from
     0 to 5. At serving every thumbnail counts as small, which changes no order.

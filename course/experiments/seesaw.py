@@ -1,4 +1,4 @@
-"""One task up, another down: mixtures of experts and PLE on the seven tasks (chapter 11)."""
+"""One task up, another down: mixtures of experts and PLE on the seven tasks (chapter 12)."""
 
 from __future__ import annotations
 

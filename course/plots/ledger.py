@@ -23,8 +23,8 @@ LOOKS = {
 CHAPTERS = {
     "00": "start here", "01": "the simulator", "02": "matrix factorization",
     "03": "deep candidates", "04": "signals and depth", "05": "labels and context",
-    "06": "features", "07": "watch time", "08": "many objectives", "09": "position bias",
-    "10": "the whole system", "11": "feedback loops",
+    "06": "features", "07": "watch time", "08": "many objectives", "09": "mixtures of experts",
+    "10": "position bias", "11": "the whole system", "12": "feedback loops",
 }  # fmt: skip
 
 

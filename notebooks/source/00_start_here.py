@@ -252,7 +252,7 @@ plots.funnel_tradeoff(sizes, [20, 200, 2000])
 # %% [markdown]
 # ## 8. The system at the end of the course
 #
-# Chapter 10 puts together what the chapters before it build: four candidate sources, one of them a deep network (chapters 02 to 05), and one ranker that predicts the click, the watch time, the rating and more, and has learned what the position does to a click (06 to 09). We train it here, as a black box, and let it answer one request:
+# Chapter 11 puts together what the chapters before it build: four candidate sources, one of them a deep network (chapters 02 to 05), and one ranker that predicts the click, the watch time, the rating and more, and has learned what the position does to a click (06 to 09). We train it here, as a black box, and let it answer one request:
 
 # %%
 from course.experiments.first_system import answer, for_clicks, train_system
@@ -310,7 +310,7 @@ HTML(text)
 plots.system_loop()
 
 # %% [markdown]
-# *What to see:* the upper row is section 8's system. The box in the lower middle is P2's way out of a trap, *position bias*: what stands at the top is clicked more because it stands there. Chapter 01 shows the trap, chapter 09 the way out.
+# *What to see:* the upper row is section 8's system. The box in the lower middle is P2's way out of a trap, *position bias*: what stands at the top is clicked more because it stands there. Chapter 01 shows the trap, chapter 10 the way out.
 
 # %% [markdown]
 # ## Exercises

@@ -247,7 +247,7 @@ true_curves = np.array([world.truth.examination(places, d) for d in range(len(DE
 plots.by_device(curves, true_curves)
 
 # %% [markdown]
-# *What to see:* the points, found without any truth, lie close to the true lines, and each device has its own. Most misses are chance. A small one stays with endless data: a video stands higher for viewers whom it suits, and comparing a video with itself does not remove that. Chapter 09 does it properly.
+# *What to see:* the points, found without any truth, lie close to the true lines, and each device has its own. Most misses are chance. A small one stays with endless data: a video stands higher for viewers whom it suits, and comparing a video with itself does not remove that. Chapter 10 does it properly.
 
 # %% [markdown]
 # ## 9. Is it luck? Five worlds

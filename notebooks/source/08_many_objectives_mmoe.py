@@ -110,7 +110,7 @@ pd.DataFrame(
 ).round(2)
 
 # %% [markdown]
-# Error: squared error over the variance of the truth. (Clicks and dismissals depend on the position, too, which the model does not get: chapter 09.)
+# Error: squared error over the variance of the truth. (Clicks and dismissals depend on the position, too, which the model does not get: chapter 10.)
 #
 # ## 3. The paper's way: experts and gates
 #

@@ -1,49 +1,58 @@
 """Differently written right answers to the exercises of chapter 10."""
 
-from itertools import zip_longest
-
 import numpy as np
-import pandas as pd
+import torch
 
 
-def pool_by_zip(a, b, watched):
-    turns = [v for pair in zip_longest(a, b, fillvalue=-1) for v in pair]
-    kept = dict.fromkeys(int(v) for v in turns if v >= 0 and v not in set(watched.tolist()))
-    return list(kept)
+def logit_one_by_one(main, table, position, device):
+    rows = zip(main, position, device, strict=True)
+    return [1 / (1 + np.exp(-(z + table[d][p]))) for z, p, d in rows]
 
 
-def pool_by_pandas(a, b, watched):
-    frame = pd.DataFrame({
-        "video": np.r_[a, b],
-        "turn": np.r_[2 * np.arange(len(a)), 2 * np.arange(len(b)) + 1],
-    }).sort_values("turn")  # fmt: skip
-    frame = frame[(frame["video"] >= 0) & ~frame["video"].isin(watched)]
-    return frame["video"].drop_duplicates().to_numpy()
+def logit_in_odds(main, table, position, device):
+    odds = np.exp(main) * np.exp(table)[device, position]
+    return odds / (1 + odds)
 
 
-def snips_by_average(reward, new, logged):
-    return np.average(reward, weights=np.asarray(new) / np.asarray(logged))
+def rate_by_position(clicked, position, theta):
+    total = 0.0
+    for k, seen in enumerate(theta, start=1):
+        total += clicked[position == k].sum() / seen
+    return total / len(clicked)
 
 
-def paired_by_pandas(old, new, account):
-    difference = pd.Series(np.asarray(new) - np.asarray(old))
-    sums = (difference - difference.mean()).groupby(np.asarray(account)).sum()
-    c = len(sums)
-    return difference.mean(), 1.96 * np.sqrt((sums**2).sum() * c / (c - 1)) / len(difference)
+def rate_as_least_squares(clicked, position, theta):
+    """The constant that minimises the squared distance to clicked / theta."""
+    target = torch.as_tensor(clicked / np.take(theta, position - 1))
+    return target.double().mean().item()
 
 
-def paired_by_loop(old, new, account):
-    gain = [n - o for o, n in zip(old, new, strict=True)]
-    mean = sum(gain) / len(gain)
-    of = {}
-    for g, a in zip(gain, account, strict=True):
-        of[int(a)] = of.get(int(a), 0.0) + g - mean
-    squares = sum(s * s for s in of.values())
-    return mean, 1.96 * (squares * len(of) / (len(of) - 1)) ** 0.5 / len(gain)
+def step_by_counting_ways(theta, gamma):
+    ways = {
+        (e, r): np.where(e, theta, 1 - theta) * np.where(r, gamma, 1 - gamma)
+        for e in (0, 1)
+        for r in (0, 1)
+        if not (e and r)
+    }
+    total = sum(ways.values())
+    return ways[1, 0] / total, ways[0, 1] / total
+
+
+def step_by_bayes(theta, gamma):
+    return (theta - theta * gamma) / (1 - theta * gamma), (gamma - theta * gamma) / (
+        1 - theta * gamma
+    )
+
+
+def judged_by_polyfit(learned, true):
+    slope = np.polyfit(true, learned, 1)[0]
+    gap = (learned - true) - (learned[0] - true[0])
+    return slope, max(abs(gap))
 
 
 RIGHT = {
-    "10-pool": [pool_by_zip, pool_by_pandas],
-    "10-snips": [snips_by_average],
-    "10-paired": [paired_by_pandas, paired_by_loop],
+    "10-shallow-logit": [logit_one_by_one, logit_in_odds],
+    "10-inverse-propensity": [rate_by_position, rate_as_least_squares],
+    "10-e-step": [step_by_counting_ways, step_by_bayes],
+    "10-judge": [judged_by_polyfit],
 }

@@ -1,6 +1,6 @@
 # ---
 # course:
-#   number: "09"
+#   number: "10"
 #   title: Position bias
 #   question: How much of a click is the position, and what to do about it?
 #   paper: P2 section 4.3, Figs. 6 and 7, Table 2
@@ -8,7 +8,7 @@
 # ---
 
 # %% [markdown]
-# # 09 · Position bias
+# # 10 · Position bias
 #
 # **Promise.** After this chapter you can build P2's shallow tower, judge what it has learned, compare it live with five rivals, and say when it must fail.
 #
@@ -41,7 +41,7 @@ print(f"{len(task.rows):,} cards, {task.rows['clicked'].mean():.1%} clicked")
 
 # %%
 guess = predict(
-    "09-treatments",
+    "10-treatments",
     "Which treatment of position brings the most clicks when it ranks live pages?",
     ["position as one more input", "adversarial training", "shallow tower"],
 )
@@ -268,7 +268,7 @@ plots.logged_orders(orders, ("incumbency", "as it is", "relevance"), shown)
 
 # %%
 with pd.option_context("display.max_colwidth", None):
-    ledger = HTML(claims.table("09").drop(columns="detectable").to_html(index=False))
+    ledger = HTML(claims.table("10").drop(columns="detectable").to_html(index=False))
 ledger
 
 # %% [markdown]
@@ -286,7 +286,7 @@ def click_probability(main, table, position, device):
     return ...  # your code
 
 
-_ = check("09-shallow-logit", click_probability)
+_ = check("10-shallow-logit", click_probability)
 
 
 # %% tags=["solution"]
@@ -295,7 +295,7 @@ def click_probability(main, table, position, device):
     return 1 / (1 + np.exp(-logit))
 
 
-_ = check("09-shallow-logit", click_probability)
+_ = check("10-shallow-logit", click_probability)
 
 # %% [markdown]
 # **Exercise 2 · Had everything been seen** (difficulty 2, 8 minutes). Given `clicked` (n,) True or False, `position` (n,) from 1 and the propensities `theta` (k,) of positions 1 to k, estimate without bias the click rate that these cards would have if every card were looked at.
@@ -309,7 +309,7 @@ def rate_if_seen(clicked, position, theta):
     return ...  # your code
 
 
-_ = check("09-inverse-propensity", rate_if_seen)
+_ = check("10-inverse-propensity", rate_if_seen)
 
 
 # %% tags=["solution"]
@@ -318,7 +318,7 @@ def rate_if_seen(clicked, position, theta):
     return np.mean(clicked / seen)
 
 
-_ = check("09-inverse-propensity", rate_if_seen)
+_ = check("10-inverse-propensity", rate_if_seen)
 
 # %% [markdown]
 # **Exercise 3 · What does no click say?** (difficulty 2, 10 minutes). A card is looked at with probability `theta` and, independently, wanted with probability `gamma`; it is clicked if both. It was *not* clicked. Return a tuple of two arrays: the probability that it was looked at, and the probability that it was wanted.
@@ -332,7 +332,7 @@ def after_no_click(theta, gamma):
     return ...  # your code
 
 
-_ = check("09-e-step", after_no_click)
+_ = check("10-e-step", after_no_click)
 
 
 # %% tags=["solution"]
@@ -343,7 +343,7 @@ def after_no_click(theta, gamma):
     return looked_at, wanted_after_all
 
 
-_ = check("09-e-step", after_no_click)
+_ = check("10-e-step", after_no_click)
 
 # %% [markdown]
 # **Exercise 4 · Judge a learned bias** (difficulty 2, 8 minutes). Given a `learned` and a `true` curve (k,), in logits, return two numbers: the slope of the least-squares line of learned on true, and the largest absolute error when both curves are 0 at position 1.
@@ -357,7 +357,7 @@ def judge(learned, true):
     return ...  # your code
 
 
-_ = check("09-judge", judge)
+_ = check("10-judge", judge)
 
 
 # %% tags=["solution"]
@@ -367,7 +367,7 @@ def judge(learned, true):
     return slope, np.abs(error).max()
 
 
-_ = check("09-judge", judge)
+_ = check("10-judge", judge)
 
 # %% [markdown]
 # ## Summary
