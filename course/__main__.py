@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = sub.add_parser("test", help="install what is missing, then run all checks")
     which = one.add_mutually_exclusive_group()
-    which.add_argument("--unit", action="store_true", help="everything but the notebooks")
+    which.add_argument("--unit", action="store_true", help="neither notebooks nor browser")
     which.add_argument("--notebooks", action="store_true", help="only the notebooks")
     which.add_argument(
         "--colab", action="store_true", help="the solved notebooks with the packages that Colab has"
@@ -132,11 +132,11 @@ def _run(argv: list[str]) -> int:
 
 
 def _test(options: argparse.Namespace, extra: list[str]) -> int:
-    legs = ["lint", "format", "unit", "notebooks"]
+    legs = ["lint", "format", "unit", "browser", "notebooks"]
     if options.unit:
         legs = legs[:3]
     elif options.notebooks:
-        legs = legs[3:]
+        legs = legs[4:]
     elif options.colab:
         legs = ["solved"]
     if options.here:

@@ -214,11 +214,12 @@ def legs(calls):
 def test_test_runs_everything(calls, monkeypatch, capsys):
     monkeypatch.setattr(commands, "find_notebooks", lambda: [commands.NOTEBOOKS / "00_a.ipynb"])
     assert cli.main(["test"]) == 0
-    lint, form, unit, notebooks = legs(calls)
+    lint, form, unit, browser, notebooks = legs(calls)
     assert lint[:2] == ["ruff", "check"] and form[:3] == ["ruff", "format", "--check"]
-    assert unit == ["pytest", *commands.TWO_AT_A_TIME]
+    assert unit == ["pytest", "-m", "not browser", *commands.TWO_AT_A_TIME]
+    assert browser == ["pytest", "-m", "browser", *commands.TWO_AT_A_TIME]
     assert notebooks == ["pytest", *commands.NBVAL, str(Path("notebooks", "00_a.ipynb"))]
-    env = calls[3][1]["env"]
+    env = calls[4][1]["env"]
     assert env["PYTHONPATH"].split(os.pathsep)[0] == str(commands.NO_NETWORK)
     assert env["OMP_NUM_THREADS"] == "1"
     assert (
@@ -230,6 +231,7 @@ def test_test_runs_everything(calls, monkeypatch, capsys):
         "lint",
         "format",
         "unit",
+        "browser",
         "notebooks",
     ]
 
@@ -238,7 +240,7 @@ def test_parts_of_the_tests(calls, monkeypatch):
     monkeypatch.setattr(commands, "find_notebooks", lambda: [commands.NOTEBOOKS / "00_a.ipynb"])
     cli.main(["test", "--unit", "--", "-k", "word"])
     assert [leg[0] for leg in legs(calls)] == ["ruff", "ruff", "pytest"]
-    assert legs(calls)[2] == ["pytest", *commands.TWO_AT_A_TIME, "-k", "word"]
+    assert legs(calls)[2] == ["pytest", "-m", "not browser", *commands.TWO_AT_A_TIME, "-k", "word"]
     calls.clear()
     cli.main(["test", "--notebooks", "--", "notebooks/01_b.ipynb"])
     assert legs(calls) == [["pytest", *commands.NBVAL, "notebooks/01_b.ipynb"]]

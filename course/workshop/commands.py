@@ -69,8 +69,8 @@ def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> 
     python
         Interpreter of the environment.
     legs
-        Some of ``lint``, ``format``, ``unit``, ``notebooks``, and ``solved``, the solved ones of
-        the last.
+        Some of ``lint``, ``format``, ``unit``, ``browser`` (chapters in a real browser),
+        ``notebooks``, and ``solved``, the solved ones of the last.
     extra
         Further arguments for pytest.
     """
@@ -103,8 +103,9 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
         return [*run, "ruff", "check", "--quiet", "."], env
     if leg == "format":
         return [*run, "ruff", "format", "--check", "--quiet", "--output-format=concise", "."], env
-    if leg == "unit":
-        return [*run, "pytest", *TWO_AT_A_TIME, *extra], env
+    if leg in ("unit", "browser"):
+        which = "not browser" if leg == "unit" else "browser"
+        return [*run, "pytest", "-m", which, *TWO_AT_A_TIME, *extra], env
     if leg not in NOTEBOOK_LEGS:
         raise ValueError(f"there is no leg {leg!r}")
     # Refuses connections in pytest and, because kernels inherit it, in every notebook.
