@@ -279,3 +279,15 @@ def test_a_number_of_the_cards(town):
     assert np.array_equal(town.test.number("duration"), town.test_inputs.column("duration"))
     with pytest.raises(ConfigError, match="no number 'hue'"):
         town.test.number("hue")
+
+
+def test_the_evening_after_the_log(town):
+    users = [3, 50, 3]
+    situation, asked = town.asked(users)
+    assert situation.user.tolist() == users and (situation.daypart == 3).all()
+    np.testing.assert_array_equal(asked.candidates, town.asked(users)[1].candidates)
+    pages = town.pages(length_only, users)
+    length = town.logs.videos["duration_seconds"].to_numpy()
+    for page, offered in zip(pages, asked.candidates, strict=True):
+        assert set(page) <= set(offered) and len(set(page)) == asked.slate
+        assert length[page].min() >= np.sort(length[offered])[-asked.slate]

@@ -1,6 +1,6 @@
 """Features for ranking.
 
-Written in notebooks/source/06_ranking_features.py, and there only.
+Written in notebooks/source/interim.py, and there only.
 """
 
 import math
@@ -88,7 +88,7 @@ def tables_of(features, keys, size=dimensions, seed=0):
 
 
 def columns_of(known, names, powers):
-    """Columns of scaled numbers (n, 3 f) that enter: of those in `names`, with or without powers."""
+    """Columns of scaled numbers (n, 3 f) for those in `names`, with or without their powers."""
     of = [i for i, name in enumerate(known) if name in names]
     return [i + block * len(known) for block in range(3 if powers else 1) for i in of]
 
@@ -179,3 +179,48 @@ def fit_ranker(model, batch, clicked, weight, rate=0.003, passes=2, pages=200, *
 
     groups = [{"params": model.parameters(), "lr": rate}]
     return cg.fit(loss, groups, batch.pages, passes=passes, batch=pages, **options)
+
+
+def click_rate(log, rows, nights=0):
+    """Click rate on one day of each row's video (n,): 0 = up to last midnight, 1 = a night later."""
+    day, video = log["time"].to_numpy().astype(int), log["video_id"].to_numpy()
+    clicked, of = log["clicked"].to_numpy(), rows["video_id"].to_numpy()
+    at = rows["time"].to_numpy().astype(int) - 1 + nights
+    size = max(day.max(), at.max()) + 1, max(video.max(), of.max()) + 1
+    shown, clicks = np.zeros(size), np.zeros(size)
+    np.add.at(shown, (day, video), 1)
+    np.add.at(clicks, (day[clicked], video[clicked]), 1)
+    return (clicks[at, of] + 1) / (shown[at, of] + 20)
+
+
+def with_number(batch, name, values):
+    """The same cards with other values (n,) of one number."""
+    numbers = batch.numbers.clone()
+    numbers[:, IMPRESSION_NUMBERS.index(name)] = torch.as_tensor(values, dtype=torch.float32)
+    return replace(batch, numbers=numbers)
+
+
+def leak_check(feature, log, cut):
+    """Share of the cards up to `cut` whose feature(log, rows) changes without what comes then."""
+    rows = log[log["time"] <= cut]
+    rows = rows[rows["time"] >= np.floor(cut)]
+    whole, past = feature(log, rows), feature(log[log["time"] < cut], rows)
+    return 1 - np.isclose(whole, past).mean()
+
+
+def shuffled(batch, names, cards, pages):
+    """The same batch with features mixed: a card's in the order `cards`, a page's in `pages`."""
+    changed = {}
+    for field, known, order in (
+        ("codes", IMPRESSION_CODES, cards),
+        ("numbers", IMPRESSION_NUMBERS, cards),
+        ("query_codes", QUERY_CODES, pages),
+        ("query_numbers", QUERY_NUMBERS, pages),
+    ):
+        at = [i for i, name in enumerate(known) if name in names]
+        changed[field] = getattr(batch, field).clone()
+        changed[field][:, at] = getattr(batch, field)[order][:, at]
+    for name, field in zip(BAGS, ("watched", "searched"), strict=True):
+        if name in names:
+            changed[field] = getattr(batch, field)[pages]
+    return replace(batch, **changed)

@@ -23,6 +23,7 @@ from course.features.batch import RankingBatch
 from course.logs.schema import SCHEMA
 from course.logs.tables import Logs
 from course.metrics import weighted_per_user_loss
+from course.simulator.behaviour import Situation
 from course.simulator.experiment import OUTCOMES, draw_requests, live_requests, page_outcomes
 from course.simulator.feed import Policy, Requests, rank, respond
 from course.simulator.policies import offered, top
@@ -180,6 +181,20 @@ class NextDay:
         table["minutes_per_click"] = table["watch_minutes"] / table["clicks"]
         table = table[[*OUTCOMES, "length_minutes", "minutes_per_click"]]
         return table.rename_axis(columns=None)
+
+    def asked(self, users: Sequence[int]) -> tuple[Situation, Requests]:
+        """Home pages that accounts ask for on the evening after the log, on their usual device."""
+        engine, users = self.world.engine, np.asarray(users, np.int64)
+        day, device = self.world.config.days, engine.people.device_weights[users].argmax(axis=1)
+        engine.market.open(day)
+        situation = engine.behaviour.situation(users, np.full(len(users), day + 0.8), device)
+        rng = generator(engine.seed, "evening after the log")
+        number, no_query = -1 - np.arange(len(users)), np.full(len(users), -1)
+        return situation, engine.requests(situation, no_query, engine.memory, number, rng)
+
+    def pages(self, scorer: Scorer, users: Sequence[int]) -> np.ndarray:
+        """The pages (accounts, k) of some accounts by a ranker, on the evening after the log."""
+        return self.policy(scorer)(self.asked(users)[1])
 
 
 def length_only(batch: RankingBatch) -> np.ndarray:
