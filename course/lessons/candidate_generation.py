@@ -40,14 +40,14 @@ class NextVideo(nn.Module):
                 self.output.weight[:, -1] = 0 if counts is None else torch.log1p(counts)
 
     def forward(self, bags):
-        """User vectors (b, dim + 1) of bags (b, L); their last number is 1."""
+        """User vectors (B, dim + 1) of bags (B, H); their last number is 1."""
         n = (bags != self.videos).sum(dim=1, keepdim=True)
         x = torch.cat([self.norm(self.watched(bags)), torch.log1p(n)], dim=1)
         return functional.pad(self.last(self.tower(x)), (0, 1), value=1.0)
 
 
 def as_bags(watched, videos):
-    """Bags (n, L) int64 of ids (n, L); `videos` stands for nothing and for what is not known."""
+    """Bags (n, H) int64 of ids (n, H); `videos` stands for nothing and for what is not known."""
     ids = torch.from_numpy(np.asarray(watched, np.int64))
     return torch.where((ids < 0) | (ids >= videos), videos, ids)
 
@@ -101,7 +101,7 @@ def two_rates(model, rate=0.01, tower_rate=0.0025):
 
 
 def full_softmax(user, videos, label):
-    """Mean of -log P(label | u) over all videos; user (b, d), videos (V, d), label (b,)."""
+    """Mean of -log P(label | x) over all videos; user (B, d), videos (V, d), label (B,)."""
     return functional.cross_entropy(user @ videos.T, label)
 
 
@@ -178,7 +178,7 @@ class Tree(nn.Module):
         self.vectors = nn.Parameter(torch.zeros(len(size), dim + 1))
 
     def forward(self, user, videos, label):
-        """Mean of -log P(label | u), the sum of the two choices."""
+        """Mean of -log P(label | x), the sum of the two choices."""
         own = self.members[self.cluster[label]]
         inside = functional.embedding(own.clamp(min=0), videos)
         scores = torch.bmm(inside, user[:, :, None])[:, :, 0].masked_fill(own < 0, -torch.inf)

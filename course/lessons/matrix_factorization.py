@@ -28,7 +28,7 @@ def popularity(logs, days=np.inf):
 
 
 def best_vectors(near, r, shared, alpha, now=None):
-    """Best vectors (b, f), given what each watched: near (b, L, f), r (b, L), shared (f, f)."""
+    """Best vectors (B, d), given what each watched: near (B, H, d), r (B, H), shared (d, d)."""
     extra = alpha * r  # what a watch counts beyond an empty cell; 0 where padded
     left = shared + (near * extra[:, :, None]).mT @ near
     right = ((extra + (r > 0))[:, None] @ near)[:, 0]
@@ -36,7 +36,7 @@ def best_vectors(near, r, shared, alpha, now=None):
 
 
 def packs(table, cells=12_000):
-    """Packs of filled rows of a table: rows (b,), columns (b, L), values (b, L), padded by 0."""
+    """Packs of filled rows of a table: rows (B,), columns (B, H), values (B, H), padded by 0."""
     lengths = np.diff(table.indptr)
     order, found = np.argsort(lengths, kind="stable"), []
     order = order[lengths[order] > 0]
@@ -52,7 +52,7 @@ def packs(table, cells=12_000):
 
 
 def take_turns(of_users, of_videos, x, y, regularisation, alpha, iterations, solve=best_vectors):
-    """Yield the tables x (users, f), y (videos, f) after each iteration of least squares."""
+    """Yield the tables x (users, d), y (videos, d) after each iteration of least squares."""
     x, y = x.clone(), y.clone()
     for _ in range(iterations):
         for packed, goal, fixed in ((of_users, x, y), (of_videos, y, x)):
@@ -65,7 +65,7 @@ def take_turns(of_users, of_videos, x, y, regularisation, alpha, iterations, sol
 
 
 def start(table, factors, seed=0):
-    """Where ALS begins: zeros (users, f), and small random numbers (videos, f), float32."""
+    """Where ALS begins: zeros (users, d), and small random numbers (videos, d), float32."""
     random = torch.Generator().manual_seed(seed)
     kind = {"dtype": torch.float32}
     small = 0.1 / factors**0.5 * torch.randn(table.shape[1], factors, generator=random, **kind)
@@ -80,13 +80,13 @@ def dot(x, y):
 
 
 def better_vectors(near, r, shared, alpha, now, steps=3):
-    """Vectors (b, f) nearer to the best ones than `now`, by conjugate gradients."""
+    """Vectors (B, d) nearer to the best ones than `now`, by conjugate gradients."""
     extra = alpha * r
 
-    def scores(vectors):  # (b, f) -> (b, L)
+    def scores(vectors):  # (B, d) -> (B, H)
         return torch.bmm(vectors[:, None], near.mT)[:, 0]
 
-    def spread(weights):  # (b, L) -> (b, f)
+    def spread(weights):  # (B, H) -> (B, d)
         return torch.bmm(weights[:, None], near)[:, 0]
 
     left = spread(extra + (r > 0) - extra * scores(now)) - now @ shared
@@ -101,7 +101,7 @@ def better_vectors(near, r, shared, alpha, now, steps=3):
 
 
 def als(table, factors=64, regularisation=10.0, alpha=3.0, iterations=15, seed=0, **options):
-    """Vectors of users (users, f) and videos (videos, f) by alternating least squares, float32."""
+    """Vectors of users (users, d) and videos (videos, d) by alternating least squares, float32."""
     sides = packs(table), packs(table.T.tocsr())
     settings = regularisation, alpha, iterations
     options = {"solve": better_vectors, **options}
@@ -110,7 +110,7 @@ def als(table, factors=64, regularisation=10.0, alpha=3.0, iterations=15, seed=0
 
 
 def neighbours(vectors, row, k=5):
-    """The k rows of a table (n, f) whose directions are nearest to that of one row, best first."""
+    """The k rows of a table (n, d) whose directions are nearest to that of one row, best first."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     return np.argsort(-(unit @ unit[row]), kind="stable")[1 : k + 1]
 
@@ -139,7 +139,7 @@ class SoftmaxFactorization(nn.Module):
         self.bias = nn.Parameter(torch.zeros(videos))
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        """Scores of accounts (B,) for all videos, for the same k (k,), or for own ones (B, k)."""
         rows = slice(None) if video is None else video
         x, y = self.user[user], self.video[rows]
         products = x @ y.T if y.ndim == 2 else (x[:, None] * y).sum(dim=2)
@@ -147,7 +147,7 @@ class SoftmaxFactorization(nn.Module):
 
 
 def few_scores(model, user, video, negatives, random):
-    """Scores (b, 1 + negatives): first the watched video's, then those of videos drawn evenly."""
+    """Scores (B, 1 + negatives): first the watched video's, then those of videos drawn evenly."""
     others = torch.randint(len(model.bias), (negatives,), generator=random)
     hit = others == video[:, None]  # drawn by accident: it is no negative
     wrong = model(user, others).masked_fill(hit, -torch.inf)
@@ -201,7 +201,7 @@ class MLPCombiner(SoftmaxFactorization):
             self.second, self.last = nn.Linear(64, 32), nn.Linear(32, 1)
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        """Scores of accounts (B,) for all videos, for the same k (k,), or for own ones (B, k)."""
         rows = slice(None) if video is None else video
         vectors, bias = self.video[rows], self.bias[rows]
         first = self.from_user(self.user[user])[:, None] + self.from_video(vectors)

@@ -11,10 +11,11 @@
 # %% [markdown]
 # # 02 · Matrix factorization
 #
-# **Promise.** You will fill the empty cells of *who watched what* with two tables of vectors, twice: once in closed form and once by a training loop that you write. And you will know what such vectors can learn, and what they cannot.
+# **Promise.** You will guess who will watch what, from a vector for each account and one for each video. You find these vectors twice, first by solving equations and then by a training loop that you write. And you will know what such vectors can learn, and what they cannot.
 #
 # * **Papers.** The system that Covington et al. 2016 (P1, section 3) replaced was a matrix factorization. The method is from Hu et al. 2008; Rendle et al. 2020 ask whether a network should take the place of the dot product.
 # * **You should know.** Chapters 00 and 01; what a dot product and a derivative are; a little PyTorch.
+# * **Symbols.** Each has one meaning through the whole course: [notebooks/NOTATION.md](NOTATION.md).
 # * **Your time** about 100 minutes; **the machine's** about {{seconds}} seconds.
 
 # %%
@@ -42,7 +43,9 @@ game = NextWatch(world.logs())
 train = game.train  # what happened before day 42
 
 # %% [markdown]
-# The world, a *town*, is a simulated YouTube of 2,500 accounts and 2,000 videos, whose log runs over 45 days. We keep the last three days for testing. Three of its accounts will stay with us through the course. They were found by what they did:
+# The world is a *town*, which means 2,500 accounts, 2,000 videos and a log of 45 days. Where we need many worlds, we take *villages* of 400 accounts, 400 videos and 30 days. (In both, unlike in chapters 00 and 01, people's time is limited.)
+#
+# We keep the last three days of the log for testing; the moment at which they begin is called the *cut*. Three accounts will stay with us through the course. They were found by what they did:
 
 # %%
 players = cast(train)
@@ -86,10 +89,10 @@ pd.Series({k: shared[p].sum() / by_chance[p].sum() for k, p in kinds.items()}).r
 # %% [markdown]
 # So the table has structure. Videos of one language share many more viewers than chance would give, and those of one topic share more still. A model that finds such groups by itself can guess which empty cells will be filled next.
 #
-# **The game.** An *event* is the first time that an account watches a video, on one of the last three days; videos that were uploaded in these days are left out, since nobody could have learned about them. A method scores every video for the account at that moment; the videos that it has not watched yet are ranked. Let $r$ be the rank of the video that was truly watched. We report two numbers:
+# **The game.** Somebody is about to watch a video that is new to them, after the cut. Which one? Each such first watch is an *event*. (Videos uploaded after the cut are left out, since nobody could have learned about them.) A method gives every video a score for this account at this moment. We sort the videos that the account has not watched yet by their scores, and look up the *rank* of the one that was truly watched; the best rank is 1. Two numbers sum up all events:
 #
-# * **MRR**, the mean of $1/r$, which asks whether the video stood near the very top;
-# * **recall@100**, the share of events with $r \le 100$, which asks whether it would have been among the hundred candidates that a first stage hands on.
+# * **MRR**, the mean of 1/rank, asks whether the video stood near the very top;
+# * **recall@100**, the share of events with a rank of at most 100, asks whether it would have been among the hundred candidates that a first stage hands on.
 #
 # Every method of this chapter is a function of `moments` (who asks, and when) that returns a row of scores for each. The simplest methods count.
 
@@ -119,7 +122,7 @@ found["oracle"] = game.offline(oracle(world, game), game.sample(600))
 pd.DataFrame(found).T.round(3)
 
 # %% [markdown]
-# The first row is the floor. The last is the ceiling: an oracle that knows everybody's true interests and how easily each video is found at that moment. It does not know which cards the page showed, nor who was in the middle of a series, so it is a high mark rather than a proven limit (and it is slow, so it was asked 600 events only). In between stand two counts, over all 42 days and over the last two.
+# The first row is the floor. The last is a ceiling, by an oracle that knows everybody's true interests and how easily each video is found at that moment. It does not know which cards the page showed, nor who was in the middle of a series, so it is a high mark rather than a proven limit. (It is also slow, and was asked 600 events only.) In between stand two counts, over all 42 days and over the last two.
 
 # %%
 guess = predict(
@@ -132,40 +135,42 @@ guess
 # %% [markdown]
 # ## 2. Two tables of vectors
 #
-# Give every account $u$ a vector $x_u$ and every video $i$ a vector $y_i$, each of $f$ numbers (*factors*), and let the score be their dot product $x_u^\top y_i$. Accounts that like the same things will get similar vectors, if we choose them well. What is *well*?
+# Give every account $u$ a vector $x_u$ and every video $i$ a vector $y_i$, each of $d$ numbers (*factors*), and let the score be their dot product $x_u^\top y_i$. Accounts that like the same things will get similar vectors, if we choose them well. What is *well*?
 #
-# **The naive way** is to ask for $x_u^\top y_i = 1$ wherever the account watched the video, and to ignore the empty cells, since we know nothing about them. Think about it for a moment before you go on: which vectors solve this perfectly?
+# **The naive way** is to ask for $x_u^\top y_i = 1$ wherever the account watched the video, and to ignore the empty cells, since we know nothing about them. Think for a moment. Which vectors solve this perfectly?
 #
 # All equal ones do. If every vector is $(1, 0, 0, \dots)$, each filled cell gets its 1, and each empty cell, too. Nothing has been learned. The empty cells have to count.
 #
-# **Confidence.** An empty cell is weak evidence: nearly always the two never met. A watch is stronger. So aim at $p_{ui} = 1$ in the filled cells and 0 in the empty ones, and weigh each cell by a *confidence* $c_{ui} = 1 + \alpha\, r_{ui}$, where $r_{ui}$ says how often $u$ watched $i$ (Hu, Koren, Volinsky 2008; we count first watches, so it is 0 or 1):
+# **Confidence.** An empty cell says little, since nearly always the two never met. A watch says more. Let $r_{ui}$ be how often $u$ watched $i$ (we count first watches, so it is 0 or 1). We aim at 1 where $r_{ui} > 0$ and at 0 elsewhere, which is written $[r_{ui} > 0]$, and give each cell a *confidence* $c_{ui} = 1 + \alpha\, r_{ui}$ as its weight (Hu, Koren, Volinsky 2008):
 #
-# $$\min_{x, y} \; \sum_{u,i} c_{ui}\,(p_{ui} - x_u^\top y_i)^2 + \lambda \Big(\sum_u |x_u|^2 + \sum_i |y_i|^2\Big).$$
+# $$\min_{x, y} \; \sum_{u,i} c_{ui}\,\big([r_{ui} > 0] - x_u^\top y_i\big)^2 + \lambda \Big(\sum_u |x_u|^2 + \sum_i |y_i|^2\Big).$$
 #
 # The last term, with its weight $\lambda$ (the *regularisation*), keeps the vectors short, so that an account with two watches does not get an extreme one.
 #
-# **Taking turns.** Both tables at once are hard to find. But hold all $y_i$ fixed, and each $x_u$ is the answer of a weighted least-squares problem of its own. Its derivative is zero where
+# **Taking turns.** Both tables at once are hard to find. But suppose that all $y_i$ are given. Then the sum above falls apart into one small sum of squares for each account, and the best $x_u$ is where its derivative is zero:
 #
-# $$\Big(\sum_i c_{ui}\, y_i y_i^\top + \lambda I\Big)\, x_u = \sum_i c_{ui}\, p_{ui}\, y_i .$$
+# $$\Big(\sum_i c_{ui}\, y_i y_i^\top + \lambda I\Big)\, x_u = \sum_i c_{ui}\, [r_{ui} > 0]\, y_i .$$
 #
-# The sum on the left runs over all videos. Split the confidence into its 1 and its $\alpha r_{ui}$, and it becomes $\sum_i y_i y_i^\top$, which is the same for everybody, plus $\alpha \sum_i r_{ui}\, y_i y_i^\top$, which needs only the videos that this account watched. That is what makes it affordable to count the empty cells, too.
+# These are $d$ linear equations with $d$ unknowns. The trouble is that the sum on the left runs over all videos, for every account anew. Split the confidence into its 1 and its $\alpha r_{ui}$. Then the sum becomes $\sum_i y_i y_i^\top$, which is the same for everybody, plus $\alpha \sum_i r_{ui}\, y_i y_i^\top$, which needs only the videos that this account watched. That is what makes it affordable to count the empty cells, too.
 #
-# > **Exercise 1 · The best vectors** (building, 20 minutes). You get the vectors of what $b$ accounts watched, as `near` ($b$, $L$, $f$); how often, as `r` ($b$, $L$), where a 0 marks a place that is only padding; and `shared` ($f$, $f$), which is $\sum_i y_i y_i^\top + \lambda I$. Return the best vectors ($b$, $f$). Four lines are enough. (`now`, the vectors as they are, will be of use later; the best answer does not depend on it.)
+# **Many accounts at once.** A machine is fast when it does the same for many accounts together, and then their lists of videos must stand in one rectangle. But one account has watched three videos and another three hundred. So short lists are filled up with *padding*, places that hold no watch and must not count.
 #
-# <details><summary>Hint 1</summary>The left side is <code>shared</code> plus a sum over the L places, each an outer product weighted by alpha times r. A batched matrix product does that sum for all accounts: (b, f, L) times (b, L, f).</details>
+# > **Exercise 1 · The best vectors** (building, 20 minutes). You get the vectors of what $B$ accounts watched, in $H$ places each, as `near` ($B$, $H$, $d$); how often, as `r` ($B$, $H$), where a 0 marks a place that is only padding; and `shared` ($d$, $d$), which is $\sum_i y_i y_i^\top + \lambda I$. Return the best vectors ($B$, $d$). Four lines are enough. (`now`, the vectors as they are, will be of use later; the best answer does not depend on it.)
+#
+# <details><summary>Hint 1</summary>The left side is <code>shared</code> plus a sum over the H places, each an outer product weighted by alpha times r. A batched matrix product does that sum for all accounts: (B, d, H) times (B, H, d).</details>
 # <details><summary>Hint 2</summary>The right side sums the vectors of the places that are filled, each with its full confidence, 1 plus alpha times r. A padded place must add nothing.</details>
-# <details><summary>Hint 3</summary><code>torch.linalg.solve(A, b)</code> solves A x = b for a whole batch of matrices (b, f, f) and right sides (b, f).</details>
+# <details><summary>Hint 3</summary><code>torch.linalg.solve</code> takes a whole batch of matrices (B, d, d) and of right sides (B, d), and returns the vectors (B, d) that each matrix turns into its right side.</details>
 
 
 # %% tags=["exercise"]
 def best_vectors(near, r, shared, alpha, now=None):
-    """Best vectors (b, f), given what each watched: near (b, L, f), r (b, L), shared (f, f)."""
+    """Best vectors (B, d), given what each watched: near (B, H, d), r (B, H), shared (d, d)."""
     ...  # your code
 
 
 # %% tags=["solution", "export"]
 def best_vectors(near, r, shared, alpha, now=None):
-    """Best vectors (b, f), given what each watched: near (b, L, f), r (b, L), shared (f, f)."""
+    """Best vectors (B, d), given what each watched: near (B, H, d), r (B, H), shared (d, d)."""
     extra = alpha * r  # what a watch counts beyond an empty cell; 0 where padded
     left = shared + (near * extra[:, :, None]).mT @ near
     right = ((extra + (r > 0))[:, None] @ near)[:, 0]
@@ -176,12 +181,12 @@ def best_vectors(near, r, shared, alpha, now=None):
 best_vectors = answer("02-best-vectors", best_vectors)
 
 # %% [markdown]
-# What remains is bookkeeping. Accounts have watched different numbers of videos, and a batch needs one length, so we sort the rows by length and cut them into packs of neighbours; then there is little padding.
+# **Packs.** One rectangle for everybody would be as wide as the longest list, and most of it would be padding. So we sort the accounts by the length of their lists and cut them into *packs* of neighbours, each only as wide as its own longest list.
 
 
 # %% tags=["export"]
 def packs(table, cells=12_000):
-    """Packs of filled rows of a table: rows (b,), columns (b, L), values (b, L), padded by 0."""
+    """Packs of filled rows of a table: rows (B,), columns (B, H), values (B, H), padded by 0."""
     lengths = np.diff(table.indptr)
     order, found = np.argsort(lengths, kind="stable"), []
     order = order[lengths[order] > 0]
@@ -196,8 +201,13 @@ def packs(table, cells=12_000):
     return found
 
 
+# %%
+places = [values.numel() for *_, values in packs(table)]
+one = np.count_nonzero(np.diff(table.indptr)) * np.diff(table.indptr).max()
+print(f"{table.nnz:,} watches, {sum(places):,} places in {len(places)} packs, {one:,} in one rectangle")
+
 # %% [markdown]
-# One half step solves for all accounts, the next, with these fixed, for all videos, and so on. This is *alternating least squares* (ALS).
+# Now take turns. One half step finds the vectors of all accounts while those of the videos stay; the next does the reverse, and so on. This is *alternating least squares* (ALS).
 #
 # > **Exercise 2 · Taking turns** (building, 15 minutes). Write the loop. It renews vectors by `solve`, a function like yours (hand over `goal[rows]`, the vectors as they are, as its last argument). `of_users` and `of_videos` are packs of the table and of its transpose. Start from the given `x` (zeros) and `y` (small random numbers); work on copies of them. Each iteration first renews all of `x`, then all of `y`. Yield `x, y` after each iteration, so that we can watch.
 #
@@ -207,13 +217,13 @@ def packs(table, cells=12_000):
 
 # %% tags=["exercise"]
 def take_turns(of_users, of_videos, x, y, regularisation, alpha, iterations, solve=best_vectors):
-    """Yield the tables x (users, f), y (videos, f) after each iteration of least squares."""
+    """Yield the tables x (users, d), y (videos, d) after each iteration of least squares."""
     ...  # your code
 
 
 # %% tags=["solution", "export"]
 def take_turns(of_users, of_videos, x, y, regularisation, alpha, iterations, solve=best_vectors):
-    """Yield the tables x (users, f), y (videos, f) after each iteration of least squares."""
+    """Yield the tables x (users, d), y (videos, d) after each iteration of least squares."""
     x, y = x.clone(), y.clone()
     for _ in range(iterations):
         for packed, goal, fixed in ((of_users, x, y), (of_videos, y, x)):
@@ -234,7 +244,7 @@ take_turns = answer("02-take-turns", take_turns)
 
 # %% tags=["export"]
 def start(table, factors, seed=0):
-    """Where ALS begins: zeros (users, f), and small random numbers (videos, f), float32."""
+    """Where ALS begins: zeros (users, d), and small random numbers (videos, d), float32."""
     random = torch.Generator().manual_seed(seed)
     kind = {"dtype": torch.float32}
     small = 0.1 / factors**0.5 * torch.randn(table.shape[1], factors, generator=random, **kind)
@@ -261,18 +271,20 @@ pd.DataFrame(rows, index=pd.RangeIndex(1, 7, name="iteration")).round(3)
 # %% [markdown]
 # The sum falls at every step, as it must. Most of what the guesses gain, they gain in the first iterations.
 #
-# **A cheaper step.** Solving a system of $f$ equations for every account costs about $f^3$. But from one iteration to the next a vector moves little, so it is enough to *improve* it: three steps of conjugate gradients, which need only products with the matrix and never build it (Takács and others 2011). You can read the function below as a black box: vectors go in, better vectors come out.
+# **A cheaper step.** Solving $d$ equations for every account costs about $d^3$ multiplications, again in each iteration. But from one iteration to the next a vector moves little, so a few good steps from where it stands will do.
+#
+# Picture the sum of squares of one account as a bowl, whose lowest point is the best vector. In a long, narrow bowl, walking straight downhill goes to and fro between the walls. *Conjugate gradients* (Takács and others 2011) choose each direction so that it undoes nothing of what the steps before have won, and walk to the lowest point along it. After $d$ steps one would be at the bottom; we take three. A step only multiplies the matrix with a vector, so the matrix itself is never built. You may also read the function as a black box, into which vectors go and out of which better ones come.
 
 
 # %% tags=["export"]
 def better_vectors(near, r, shared, alpha, now, steps=3):
-    """Vectors (b, f) nearer to the best ones than `now`, by conjugate gradients."""
+    """Vectors (B, d) nearer to the best ones than `now`, by conjugate gradients."""
     extra = alpha * r
 
-    def scores(vectors):  # (b, f) -> (b, L)
+    def scores(vectors):  # (B, d) -> (B, H)
         return torch.bmm(vectors[:, None], near.mT)[:, 0]
 
-    def spread(weights):  # (b, L) -> (b, f)
+    def spread(weights):  # (B, H) -> (B, d)
         return torch.bmm(weights[:, None], near)[:, 0]
 
     left = spread(extra + (r > 0) - extra * scores(now)) - now @ shared
@@ -287,7 +299,7 @@ def better_vectors(near, r, shared, alpha, now, steps=3):
 
 
 def als(table, factors=64, regularisation=10.0, alpha=3.0, iterations=15, seed=0, **options):
-    """Vectors of users (users, f) and videos (videos, f) by alternating least squares, float32."""
+    """Vectors of users (users, d) and videos (videos, d) by alternating least squares, float32."""
     sides = packs(table), packs(table.T.tocsr())
     settings = regularisation, alpha, iterations
     options = {"solve": better_vectors, **options}
@@ -322,14 +334,14 @@ guess.beside(
 )
 
 # %% [markdown]
-# *What to see:* compare the vectors with the count of the same 42 days first, then with the count of two days, which knows nothing about the viewer except the language. Section 4 asks why. First, let us look at what the vectors have found.
+# *What to see:* compare the vectors with the count of the same 42 days first, then with the count of two days, which knows nothing about the viewer except the language. Section 4 asks why.
 #
-# **Neighbours.** Two videos are neighbours if their vectors point in the same direction (the cosine of their angle is near 1). Nobody told the model topics, formats or channels.
+# **Neighbours.** First, what have the vectors found? Nobody told the model topics, formats or channels. Two videos are *neighbours* if their vectors point in nearly the same direction (the cosine of the angle between them is near 1).
 
 
 # %% tags=["export"]
 def neighbours(vectors, row, k=5):
-    """The k rows of a table (n, f) whose directions are nearest to that of one row, best first."""
+    """The k rows of a table (n, d) whose directions are nearest to that of one row, best first."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     return np.argsort(-(unit @ unit[row]), kind="stable")[1 : k + 1]
 
@@ -346,7 +358,7 @@ players.pages(world, lambda users: game.pages(methods["matrix factorization"], u
 # %% [markdown]
 # The heavy viewer gets a page of their topic. The newcomer has no vector at all: zero scores everywhere, so the page is an accident of the order of the videos. And the shared account gets one page for two people, since it has one vector.
 #
-# **What the settings do.** In a small world we can afford to try many. Each point below is a factorization. One line says how well it fits the watches that it was trained on, the other how well it guesses the days after.
+# **What the settings do.** How many factors does one need, and how much regularisation? In a village we can afford to try many. Each point below is a factorization. One line says how well it fits the watches that it was trained on, the other how well it guesses the days after.
 
 # %%
 from course.metrics import hit_rate, ranks
@@ -370,8 +382,18 @@ def past_and_future(regularisation):
     return pd.DataFrame(rows)
 
 
+def one_scale(fig):
+    """All panels from 0 to 1, and the legend below them, where it hides nothing."""
+    handles, labels = fig.axes[-1].get_legend_handles_labels()
+    fig.axes[-1].get_legend().remove()
+    fig.legend(handles, labels, loc="outside lower center", ncols=2)
+    for ax in fig.axes:
+        ax.set_ylim(0, 1.05)
+    return fig
+
+
 def settings_curve(regularisation):
-    return plots.lines(past_and_future(regularisation), "factors", "recall@20", log=True)
+    return one_scale(plots.lines(past_and_future(regularisation), "factors", "recall@20", log=True))
 
 
 sliders(settings_curve, regularisation=Choice([0.1, 1.0, 10.0, 30.0, 100.0], 10.0))
@@ -381,14 +403,16 @@ sliders(settings_curve, regularisation=Choice([0.1, 1.0, 10.0, 30.0, 100.0], 10.
 
 # %%
 three = pd.concat([past_and_future(regularisation) for regularisation in (0.1, 10.0, 100.0)])
-plots.lines(three, "factors", "recall@20", panel="setting", log=True)
+one_scale(plots.lines(three, "factors", "recall@20", panel="setting", log=True))
 
 # %% [markdown]
-# *What to see:* with hardly any regularisation, more factors fit the past to perfection while the future gets worse: the vectors learn chance by heart. With strong regularisation more factors change nothing, because all but a few are pressed to zero. Whoever looked at the fit alone would choose many factors and no regularisation.
+# *What to see:* with hardly any regularisation (left), many factors fit the past perfectly and guess the future worse than a few do. With very much of it (right), more factors change nothing.
+#
+# Whoever looked at the fit alone would choose many factors and no regularisation, and would have learned chance by heart.
 #
 # ## 3. Three ways to fool yourself
 #
-# Before we compare further, make sure that the numbers mean what they say. Three mistakes make an evaluation lie; we measure the first two.
+# Before we compare further, make sure that the numbers mean what they say. Here are three mistakes that make an evaluation lie. We measure the first two.
 #
 # * **Ties.** An account without a watch scores 0 everywhere. Whoever computes a rank as *1 + how many are better* gives such an account rank 1, every time.
 # * **Masks.** The highest scores of a factorization belong to what the account has watched already. Nobody needs these again, so they must not compete.
@@ -439,11 +463,11 @@ pd.Series({way: np.mean(1 / np.array(rank)) for way, rank in ways.items()}, name
 #
 # ## 4. Vectors without a clock
 #
-# Why does a count of two days beat vectors that know the taste of every account? Here is a guess: a vector blends 42 days, and cannot know that a video was in fashion three weeks ago and no longer is. A guess wants to be tested. If the missing clock is the reason, then two things should help: **forgetting** all but the last week, although that throws away most of the data, and **adding a clock** by hand,
+# Why does a count of two days beat vectors that know something of the taste of every account? Here is a guess. A vector blends 42 days, and cannot know that a video was in fashion three weeks ago and no longer is. If the missing clock is the reason, then two things should help. One is **forgetting** all but the last week, although that throws away most of the data. The other is **adding a clock** by hand to the score $s_{ui}$ of video $i$ for account $u$,
 #
 # $$s_{ui} = x_u^\top y_i + w \log(1 + n_i),$$
 #
-# where $n_i$ counts the watches of the last two days in the language of the account.
+# where $n_i$ counts the watches of video $i$ in the last two days, in the language of the account, and $w$ is the weight of the clock.
 
 # %%
 from dataclasses import replace
@@ -480,7 +504,7 @@ fig
 # %% [markdown]
 # *What to see:* forgetting helps, and in this world the sum of taste and fashion beats either of the two. (We keep the weight $w = 0.5$, a choice made on this world; the ledger tries it in worlds that had no say in it.)
 #
-# That a clock helps does not yet prove that the *lack* of one was the trouble. The proof needs a world without the cause. The simulator has such a dial: with `freshness=0` no video goes out of fashion. (A clock still knows one thing there: yesterday's video has had one day to be counted.) If the guess is right, the count of two days must lose its lead.
+# That a clock helps does not yet prove that the *lack* of one was the trouble. The proof needs a world without the cause. The simulator has such a dial: with `freshness=0` no video goes out of fashion. If the guess is right, the count of two days must lose its lead there. (It need not lose all of it, since even there a video of yesterday has had one day to be counted and not 42.)
 
 # %%
 def leads(seed, freshness):
@@ -504,16 +528,18 @@ plots.worlds(pd.DataFrame(rows), "lead", panel="rival", label="lead of two days 
              alt="Lead of the recent count, six villages with and without fashions")
 
 # %% [markdown]
-# *What to see:* each dot is a world. Compare the two rows: how much of each lead is left without fashions? What is left over the vectors needs another explanation. One suspect is the size of a village, where there is little to learn vectors from; the ledger repeats the test in towns. P1's answer to the missing clock is to give the model itself a sense of time, in chapter 04.
+# *What to see:* each dot is a village. Compare the two rows: how much of each lead is left without fashions?
+#
+# Whatever is left over the vectors needs another explanation. One suspect is the size of a village, where there is little to learn vectors from; the ledger repeats the test in towns. P1's answer to the missing clock is to give the model itself a sense of time, in chapter 04.
 
 # %% [markdown]
 # ## 5. The same two tables, trained by softmax
 #
-# P1 asks another question of the same vectors: *which* of all videos is watched? Give each video one more number, a *bias* $b_i$ for how popular it is, and turn the scores of an account into probabilities,
+# Least squares looked at each cell by itself. P1 asks another question of the same vectors: *which* of all videos is watched? Give each video one more number, a *bias* $b_i$ for how popular it is, and turn the scores of an account into probabilities,
 #
 # $$P(i \mid u) = \frac{e^{x_u^\top y_i + b_i}}{\sum_j e^{x_u^\top y_j + b_j}}.$$
 #
-# Now every watch is an example: of all videos, this one was the right class. The loss is the mean of $-\log P(i \mid u)$ over the watches, plus a small penalty $\delta\,|x_u|^2$. There is no closed form this time, so we walk downhill, a few hundred watches at a time.
+# Now every watch is an example, in which this one video was the right answer among all. The loss is the mean of $-\log P(i \mid u)$ over the watches, plus a small penalty $\lambda\,|x_u|^2$. No equations give the best vectors this time, so we walk downhill, a few hundred watches at a time.
 
 
 # %% tags=["export"]
@@ -528,7 +554,7 @@ class SoftmaxFactorization(nn.Module):
         self.bias = nn.Parameter(torch.zeros(videos))
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        """Scores of accounts (B,) for all videos, for the same k (k,), or for own ones (B, k)."""
         rows = slice(None) if video is None else video
         x, y = self.user[user], self.video[rows]
         products = x @ y.T if y.ndim == 2 else (x[:, None] * y).sum(dim=2)
@@ -542,16 +568,16 @@ class SoftmaxFactorization(nn.Module):
 # 2. compute the loss of a batch;
 # 3. forget the old gradients, compute the new ones (`backward`), and let the optimizer take a step.
 #
-# > **Exercise 4 · The loop** (building, 25 minutes). Train `model` on the watches `user`, `video` (int64, both (n,)) with Adam at the learning rate `rate`, for so many `passes` over the data, in batches of 512. The loss of a batch is the mean cross-entropy of `model(user)` and `video`, plus `decay` times the mean of $|x_u|^2$ over the batch. Draw the order of each pass with a generator seeded by `seed`. Return the list of the losses, one for each step. Where `negatives` is a number, compare the watched video not with all, but with so many videos drawn evenly, the same for the whole batch: use `few_scores`, which is given.
+# > **Exercise 4 · The loop** (building, 25 minutes). Train `model` on the watches `user`, `video` (int64, both (n,)) with Adam at the learning rate `rate`, for so many `passes` over the data, in batches of 512. The loss of a batch is the mean cross-entropy of `model(user)` and `video`, plus `decay` (our $\lambda$) times the mean of $|x_u|^2$ over the batch. Draw the order of each pass with a generator seeded by `seed`. Return the list of the losses, one for each step. Where `negatives` is a number, compare the watched video not with all, but with so many videos drawn evenly, the same for the whole batch: use `few_scores`, which is given.
 #
 # <details><summary>Hint 1</summary><code>torch.randperm(n, generator=random).split(512)</code> gives the row numbers of each batch.</details>
-# <details><summary>Hint 2</summary><code>functional.cross_entropy(scores, label)</code> takes scores (b, classes) and the number of the right class (b,). With <code>few_scores</code> the right class is always number 0.</details>
+# <details><summary>Hint 2</summary><code>functional.cross_entropy(scores, label)</code> takes scores (B, classes) and the number of the right class (B,). With <code>few_scores</code> the right class is always number 0.</details>
 # <details><summary>Hint 3</summary>A step has three lines: the optimizer's <code>zero_grad</code>, the loss's <code>backward</code>, the optimizer's <code>step</code>, in this order.</details>
 
 
 # %% tags=["export"]
 def few_scores(model, user, video, negatives, random):
-    """Scores (b, 1 + negatives): first the watched video's, then those of videos drawn evenly."""
+    """Scores (B, 1 + negatives): first the watched video's, then those of videos drawn evenly."""
     others = torch.randint(len(model.bias), (negatives,), generator=random)
     hit = others == video[:, None]  # drawn by accident: it is no negative
     wrong = model(user, others).masked_fill(hit, -torch.inf)
@@ -589,7 +615,7 @@ def fit_pairs(model, user, video, passes=3, rate=0.01, decay=0.01, negatives=Non
 fit_pairs = answer("02-fit-pairs", fit_pairs)
 
 # %% [markdown]
-# Three passes over the watches, and the loss on the way down:
+# Here is the loss of each step, over three passes. A model that holds all videos for equally likely has the loss $\log V$ with $V$ videos, which is where it begins. (Natural logarithms are counted in *nats*.)
 
 
 # %% tags=["export"]
@@ -624,15 +650,15 @@ fig
 pd.DataFrame(found).T.loc[["matrix factorization", "softmax factorization"]].round(3)
 
 # %% [markdown]
-# The table shows how far another loss and another way to make it small lead. Both models give each account one fixed vector; chapter 03 tries a vector that is computed.
+# Another loss, made small in another way, leads about as far. What both models share is that each account has one fixed vector; chapter 03 tries a vector that is computed.
 #
 # ## 6. Should a network replace the dot product?
 #
-# A dot product is a very simple way to combine two vectors. A network that takes both, laid end to end, can come near any way of combining them if it is wide enough, the dot product among them. Whether it learns that from our data is the question.
+# A dot product is a very simple way to combine two vectors. Why not let a network find a better one? If we lay the two vectors end to end and send them through layers that are wide enough, the network can come near any way of combining them, the dot product among them. Whether it learns such a way from our data is the question.
 #
 # > **Exercise 5 · A network on two vectors** (building, 15 minutes). Write `forward` of the *MLP combiner*: a layer on each of the two vectors (a layer on both laid end to end is the sum of one layer for each), ReLU, a second layer, ReLU, and a last one that gives one number; then add the bias of the video. Like the model above it scores all videos, the same k videos for everybody, or each account's own.
 #
-# <details><summary>Hint</summary><code>self.from_user(...)</code> is (b, 64) and needs a place for the videos: <code>[:, None]</code>. <code>self.from_video(...)</code> is (k, 64) or (b, k, 64). Their sum is what the first ReLU gets.</details>
+# <details><summary>Hint</summary><code>self.from_user(...)</code> is (B, 64) and needs a place for the videos: <code>[:, None]</code>. <code>self.from_video(...)</code> is (k, 64) or (B, k, 64). Their sum is what the first ReLU gets.</details>
 
 
 # %% tags=["exercise"]
@@ -647,7 +673,7 @@ class MLPCombiner(SoftmaxFactorization):
             self.second, self.last = nn.Linear(64, 32), nn.Linear(32, 1)
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        """Scores of accounts (B,) for all videos, for the same k (k,), or for own ones (B, k)."""
         ...  # your code
 
 
@@ -663,7 +689,7 @@ class MLPCombiner(SoftmaxFactorization):
             self.second, self.last = nn.Linear(64, 32), nn.Linear(32, 1)
 
     def forward(self, user, video=None):
-        """Scores of accounts (b,) for all videos, for the same k (k,), or for own ones (b, k)."""
+        """Scores of accounts (B,) for all videos, for the same k (k,), or for own ones (B, k)."""
         rows = slice(None) if video is None else video
         vectors, bias = self.video[rows], self.bias[rows]
         first = self.from_user(self.user[user])[:, None] + self.from_video(vectors)
@@ -704,7 +730,9 @@ mean, half = plots.interval(difference)
 print(f"dot product minus network, MRR: {mean:+.4f} ± {half:.4f} over {len(difference)} worlds")
 
 # %% [markdown]
-# The comparison is made within each world, so the differences between worlds drop out. Whatever the contest says, one argument is about cost: among millions of videos, those with the largest dot products can be found without looking at all of them (chapter 03). A network would have to be run for every one.
+# The comparison is made within each world, so the differences between worlds drop out.
+#
+# Whatever the contest says, there is also the cost. Among millions of videos, those with the largest dot products can be found without looking at all of them (chapter 03). A network would have to be run for every one.
 #
 # ## 7. Do the vectors know the taste?
 #
@@ -745,7 +773,7 @@ ax.legend(title="")
 fig
 
 # %% [markdown]
-# *What to see:* the longer the history, the better the vectors know the taste; yet they stay far from knowing it. The recent count, which guesses so well, knows next to nothing about it.
+# *What to see:* the vectors know the taste of those best who have watched most, and even there they are far from knowing it well. The recent count, which guesses so well, knows next to nothing about it.
 #
 # **The switch.** If it is individual taste that the vectors have learned, then they must be worth nothing more than a count in a world where all people like the same. The dial for this is `own_taste`.
 
@@ -803,10 +831,10 @@ scored
 # ## Summary
 #
 # 1. Two tables of vectors, multiplied, can fill an empty table, if its empty cells count a little and its filled ones much.
-# 2. Least squares solves for one side at a time, in closed form; a softmax over all videos needs a loop, and gets about as far.
+# 2. Least squares finds the vectors of one side at a time by solving equations; a softmax over all videos needs a loop, and gets about as far.
 # 3. The vectors find topics and tastes that nobody told them; in worlds with one taste for all, that gain shrinks or goes.
 # 4. They have no clock. Where videos go out of fashion, a count of two days beats them; where they do not, it loses most of its lead. Forgetting helps; whether the sum of taste and fashion beats fashion alone, the ledger's worlds do not decide.
-# 5. Ties that are won and masks that are forgotten change a result beyond recognition.
+# 5. Whoever lets the target win its ties, or forgets to hide what was watched already, measures something else.
 #
 # **Limits.** P1's predecessor was trained with a ranking loss, which we did not try. All sizes of effects are those of this world, in which fashion is strong and histories are short.
 #

@@ -11,10 +11,11 @@
 # %% [markdown]
 # # 03 · The deep candidate generator
 #
-# **Promise.** You will write the network of P1's Figure 3 and a loop that trains it well, teach it to choose among all videos while it looks at a few, and serve its answers without comparing every video.
+# **Promise.** You will write the network of P1's Figure 3 and a loop that trains it well. You will teach it to choose among all videos while each step looks at a few only, and serve its answers without comparing every video.
 #
 # * **Papers.** Covington et al. 2016 (P1), sections 3.1 and 3.2, Figure 3. Yi et al. 2019 for the correction of sampled negatives.
 # * **You should know.** Chapters 00 to 02; what a gradient is; a little PyTorch.
+# * **Symbols.** Each has one meaning through the whole course: [notebooks/NOTATION.md](NOTATION.md).
 # * **Your time** about 120 minutes; **the machine's** about {{seconds}} seconds.
 
 # %%
@@ -59,13 +60,13 @@ row = np.append(before[before >= 0], event["video_id"])
 shelves(world, {"watched, and then watched next": row})
 
 # %% [markdown]
-# P1 makes this the whole task. Every video is a *class*. What is known of the viewer at this moment, the history and the situation, is turned into a vector $u$, and the probability that video $i$ is watched next is a softmax over all classes:
+# P1 makes this the whole task, to guess the next video. Every video is a *class*, one of the possible answers. What is known of the viewer at this moment, the history and the situation, is turned into a vector $x$. Each video has a vector $y_i$, and the probability that video $i$ is watched next is a softmax over all classes:
 #
-# $$P(i \mid u)=\frac{e^{u\cdot v_i}}{\sum_j e^{u\cdot v_j}}.$$
+# $$P(i \mid x)=\frac{e^{x\cdot y_i}}{\sum_j e^{x\cdot y_j}}.$$
 #
-# Chapter 02 had the same formula, with one fixed vector for each account. The difference is small to write and large in effect: here $u$ is *computed*, from what is known right now. A new account gets a sensible vector after its first watch, and an old one gets a new vector with every watch.
+# Chapter 02 had the same formula, with one fixed vector $x_u$ for each account. Here $x$ is *computed*, from what is known right now. So a new account has a vector of its own after its first watch, and an old one gets a new vector with every watch.
 #
-# **What a first stage is for.** The generator does not make the page. It hands a few hundred videos to a ranker, which sorts them (chapter 06). So the number that counts here is recall at hundreds: how often is the right video among those handed on? We keep an eye on MRR, too, because it says how well the top is ordered. The floors are counts in the language of the viewer:
+# **What a first stage is for.** The generator does not make the page. It hands a few hundred videos to a ranker, which sorts them (chapter 06). So what counts here is how often the right video is among the hundreds that are handed on, which is recall at 100 or 300. We keep an eye on MRR, too, because it says how well the top is ordered. The rivals to beat are counts in the language of the viewer:
 
 # %%
 language = game.train.users["language"].cat.codes.to_numpy()
@@ -107,19 +108,19 @@ boxes = {
     "n": (4.6, 2.6, "how many there are"),
     "more": (7.3, 2.6, "searches, age, ... (chapter 04)"),
     "tower": (4.4, 3.7, "ReLU layers, each half as wide as the one below"),
-    "u": (4.4, 4.7, "user vector u"),
-    "v": (7.6, 4.7, "output table: v for each video"),
+    "x": (4.4, 4.7, "user vector x"),
+    "y": (7.6, 4.7, "output table: y for each video"),
     "train": (2.6, 5.8, "training: softmax over videos"),
-    "serve": (6.4, 5.8, "serving: nearest neighbours of u"),
+    "serve": (6.4, 5.8, "serving: nearest neighbours of x"),
 }
 arrows = [("ids", "table"), ("table", "mean"), ("mean", "tower"), ("n", "tower"), ("more", "tower"),
-          ("tower", "u"), ("u", "train"), ("v", "train"), ("u", "serve"), ("v", "serve")]
-plots.diagram(boxes, arrows, size=(8.8, 6.4), fills={"u": "#fde7d3", "v": "#fde7d3"})
+          ("tower", "x"), ("x", "train"), ("y", "train"), ("x", "serve"), ("y", "serve")]
+plots.diagram(boxes, arrows, size=(8.8, 6.4), fills={"x": "#fde7d3", "y": "#fde7d3"})
 
 # %% [markdown]
-# Histories have different lengths, and a layer wants a fixed number of inputs. P1's answer is to *average*: every watched video has a vector in the input table, and the bag of the last 50 becomes the mean of its vectors. There are two tables: one for videos as something that was watched, and one, at the top, for videos as something to be chosen.
+# Histories have different lengths, and a layer wants a fixed number of inputs. P1's answer is to *average*. Every watched video has a vector in the input table, and a *bag* of the last 50 watches, whose order is forgotten, becomes the mean of its vectors. A second table, at the top, has the vectors of videos as something to be chosen.
 #
-# Four things below are ours and not P1's: the mean is normalised to an even scale (`LayerNorm`), the number of watches is an input, a linear map follows the last ReLU layer, and each video has a bias for its popularity. The bias needs no place of its own: $u$ ends in a 1, and the last number of $v_i$ is the bias, so the dot product adds it.
+# Four things below are ours and not P1's. The mean is brought to an even scale (`LayerNorm`). The number of watches is an input. A linear map follows the last ReLU layer, so that $x$ can hold negative numbers. And each video has a bias $b_i$ for its popularity. The bias needs no place of its own, because $x$ ends in a 1 and $y_i$ in $b_i$, so the dot product adds it.
 
 
 # %% tags=["export"]
@@ -133,7 +134,7 @@ def tower(inputs, widths):
 
 
 # %% [markdown]
-# > **Exercise 1 · The forward pass** (building, 15 minutes). `bags` is (b, 50), rows of the input table, and `self.videos` where there is nothing; `self.watched` averages them, without the empty places. Put the mean, normalised by `self.norm`, and $\log(1+n)$ side by side, where $n$ is the number of watches in the bag; send both through `self.tower` and then `self.last`; and append the 1 that goes with the bias. The result is (b, dim + 1).
+# > **Exercise 1 · The forward pass** (building, 15 minutes). `bags` is ($B$, 50), rows of the input table, and `self.videos` where there is nothing; `self.watched` averages them, without the empty places. Put the mean, normalised by `self.norm`, and $\log(1+n)$ side by side, where $n$ is the number of watches in the bag; send both through `self.tower` and then `self.last`; and append the 1 that goes with the bias. The result is ($B$, dim + 1).
 #
 # <details><summary>Hint 1</summary>A comparison with <code>self.videos</code> and a sum over the bag give n; <code>keepdim=True</code> keeps it a column.</details>
 # <details><summary>Hint 2</summary><code>functional.pad(x, (0, 1), value=1.0)</code> appends a 1 to every row.</details>
@@ -159,7 +160,7 @@ class NextVideo(nn.Module):
                 self.output.weight[:, -1] = 0 if counts is None else torch.log1p(counts)
 
     def forward(self, bags):
-        """User vectors (b, dim + 1) of bags (b, L); their last number is 1."""
+        """User vectors (B, dim + 1) of bags (B, H); their last number is 1."""
         ...  # your code
 
 
@@ -183,7 +184,7 @@ class NextVideo(nn.Module):
                 self.output.weight[:, -1] = 0 if counts is None else torch.log1p(counts)
 
     def forward(self, bags):
-        """User vectors (b, dim + 1) of bags (b, L); their last number is 1."""
+        """User vectors (B, dim + 1) of bags (B, H); their last number is 1."""
         n = (bags != self.videos).sum(dim=1, keepdim=True)
         x = torch.cat([self.norm(self.watched(bags)), torch.log1p(n)], dim=1)
         return functional.pad(self.last(self.tower(x)), (0, 1), value=1.0)
@@ -198,7 +199,7 @@ NextVideo = answer("03-forward", NextVideo)
 
 # %% tags=["export"]
 def as_bags(watched, videos):
-    """Bags (n, L) int64 of ids (n, L); `videos` stands for nothing and for what is not known."""
+    """Bags (n, H) int64 of ids (n, H); `videos` stands for nothing and for what is not known."""
     ids = torch.from_numpy(np.asarray(watched, np.int64))
     return torch.where((ids < 0) | (ids >= videos), videos, ids)
 
@@ -222,6 +223,17 @@ counts = torch.bincount(label, minlength=game.videos)
 print(f"{len(label):,} examples: what was watched, and the 50 watches before it")
 
 # %% [markdown]
+# How much is in these bags?
+
+# %%
+n = (bags != game.videos).sum(dim=1).numpy()
+words = f"{(n == 0).mean():.0%} of the bags are empty, {(n == 50).mean():.0%} full; half hold at most {np.median(n):.0f}"
+fig, ax = plots.figure(height=2.8, alt=f"How many watches a bag holds: {words}")
+sns.histplot(x=n, bins=np.arange(-0.5, 51), ax=ax)
+ax.set(xlabel="watches in the bag", ylabel="examples", title=words)
+fig
+
+# %% [markdown]
 # ## 3. A loop that works
 #
 # The network is the smaller half of the work. Take the loop of chapter 02 without its penalty, leave the tables as PyTorch starts them, use one learning rate, and train for two passes:
@@ -243,16 +255,16 @@ result |= {name: value for name, value in found.items()}
 pd.DataFrame(result).T.round(3)
 
 # %% [markdown]
-# That is a disappointment: behind a count of the last week. Is the *idea* bad? We do not know, because nothing says that this training is any good. Four ingredients make the difference, and papers seldom tell of them:
+# That is a disappointment, since it stays behind a count of the last week. Is the *idea* bad? We cannot know before the training is good. So let us add four ingredients, of which papers seldom tell, and ask afterwards which of them mattered:
 #
 # * **A small start.** PyTorch draws embeddings from a normal distribution with standard deviation 1; we start ten times smaller. Two reasons come to mind, and we have tested neither: long vectors make wild scores before anything is learned, and a step of fixed size hardly turns a long vector.
 # * **A start at the counts.** If the bias of a video begins at the logarithm of its count, the model begins as popularity, and has to learn only what is personal.
 # * **Two rates.** A row of the input table is used in few batches, the tower in all of them. We give the tables a larger learning rate than the tower.
 # * **Warm-up and decay.** Adam's first steps are large, while it knows nothing yet; so the rate rises slowly. At the end it falls nearly to zero, so that the model settles.
 #
-# > **Exercise 2 · The learning rate over time** (warm-up, 8 minutes). Return what the learning rate is multiplied with at a `step` (0, 1, ...) out of so many `steps`. During the first `warm_up` share of the steps it rises in a straight line, from one part at step 0 to all of it; then it follows half a cosine, $\frac12(1+\cos \pi t)$, where $t$ runs from 0 towards 1 over the steps that are left.
+# > **Exercise 2 · The learning rate over time** (warm-up, 8 minutes). Return what the learning rate is multiplied with at a `step` (0, 1, ...) out of so many `steps`. During the first `warm_up` share of the steps it rises in a straight line, from one part at step 0 to all of it; then it follows half a cosine, $\frac12(1+\cos(\pi \cdot \text{way}))$, where the *way* runs from 0 towards 1 over the steps that are left.
 #
-# <details><summary>Hint</summary>The rise takes warm_up times steps. Before its end, count the steps so far (this one, too) in parts of it; after it, t says how far the step is on its way from there to the end.</details>
+# <details><summary>Hint</summary>The rise takes warm_up times steps. Before its end, count the steps so far (this one, too) in parts of it; after it, the way says how far the step is on from there to the end.</details>
 
 
 # %% tags=["exercise"]
@@ -308,7 +320,7 @@ def two_rates(model, rate=0.01, tower_rate=0.0025):
 
 
 def full_softmax(user, videos, label):
-    """Mean of -log P(label | u) over all videos; user (b, d), videos (V, d), label (b,)."""
+    """Mean of -log P(label | x) over all videos; user (B, d), videos (V, d), label (B,)."""
     return functional.cross_entropy(user @ videos.T, label)
 
 
@@ -343,9 +355,11 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="higher is better")
 
 # %% [markdown]
-# *What to see:* how far each row lies behind the first, in both panels. From now on the networks of this course are trained by this loop. Where the ledger compares two of them, both are tuned on worlds that the comparison does not use; the short trainings on this page use the rates above.
+# *What to see:* how far each row lies behind the first, in both panels.
 #
-# **What does a computed vector buy?** Now the chapter's own question. The stored contest has the factorization of chapter 02, with its fixed vectors, beside the network with and without a hidden layer. Two further rows give the *trained* network old histories: bags that end at the cut, and bags that end a week before it.
+# From now on the networks of this course are trained by this loop. Where the ledger compares two of them, both are tuned on worlds that the comparison does not use; the short trainings on this page use the rates above.
+#
+# **What does a computed vector buy?** This is what sets the network apart from chapter 02. The stored contest has the factorization of chapter 02, with its fixed vectors, beside the network with and without a hidden layer. Two further rows give the *trained* network old histories: bags that end at the cut, and bags that end a week before it.
 
 # %%
 stored = ledger.results("generator")
@@ -381,27 +395,35 @@ fig.axes[0].set_yscale("log")
 fig
 
 # %% [markdown]
-# *What to see:* at a million classes one step on all videos takes seconds, a step on a thousand of them a fraction of a tenth. P1 reports a factor above 100. Note the middle line: sampling alone is not enough, because Adam still touches every row of the tables at every step. Only when the update is *sparse*, too, does the catalogue nearly cease to matter. And note the left end: for a catalogue as small as ours, none of this pays.
+# *What to see:* at a million classes one step on all videos takes seconds, a step on a thousand of them a fraction of a tenth. P1 reports a factor above 100.
+#
+# Note the middle line: sampling alone is not enough, because Adam still touches every row of the tables at every step. Only when the update is *sparse*, too, does the catalogue nearly cease to matter. And note the left end: for a catalogue as small as ours, none of this pays.
 #
 # ## 5. A few videos, and what they do to the answer
 #
-# So compare the watched video with a *sample* $S$ of others. The obvious loss is the softmax over the label and the sample,
+# So compare the watched video $i$, the *label*, with a *sample* $S$ of others only. The obvious loss is the softmax over the label and the sample,
 #
-# $$L = -s_y+\log\Big(e^{s_y}+\sum_{j\in S}e^{s_j}\Big), \qquad s_j = u\cdot v_j .$$
+# $$L = -s_i+\log\Big(e^{s_i}+\sum_{j\in S}e^{s_j}\Big), \qquad s_j = x\cdot y_j .$$
 #
-# Popular videos are the harder rivals, so let each video $j$ enter the sample on its own, with a chance $E_j$ that grows with its count. What does a model learn that makes this loss small? It learns the right answer to *its* question, which is: here are a few videos, the sample and the label, in no order; which of them is the label? Write this down by Bayes' rule. The set $C$ with label $j$ arises if $j$ is watched, all others in $C$ are drawn, and nothing else is:
+# Popular videos are the harder rivals. So let each video $j$ enter the sample on its own, with a chance $Q_j$ that grows with its count.
 #
-# $$P(\text{label}=j \mid C) \;\propto\; P(j\mid u)\prod_{k\in C,\,k\neq j}E_k\prod_{k\notin C}(1-E_k) \;\propto\; \frac{P(j\mid u)}{E_j},$$
+# What does a model learn from this loss? It learns to answer the question that the loss asks, and that is which of these few videos, shown in no order, is the label. Suppose there are two, which this viewer is equally likely to watch. One is popular and in every sample, the other rare and hardly ever drawn. Then the rare one is most likely here because it is the label. For this question it is right to prefer the rare, and so the model will.
 #
-# since the product over *all* of $C$ is the same for each $j$, as is the one over what is not in $C$, and both drop out. So the best scores for this loss are $s_j = \log P(j\mid u)-\log E_j$ plus a constant: the model learns the probability *divided by* the chance to be drawn, and popular videos come out far too low. The remedy stands in the formula. If we want $u\cdot v_j$ to become $\log P(j \mid u)$, then the scores in the loss must be
+# Bayes' rule says by how much. For the set $C$ to arise with label $j$, the video $j$ must be watched, all others in $C$ must be drawn, and nothing else may be:
 #
-# $$s_j=u\cdot v_j-\log E_j ,$$
+# $$P(\text{label}=j \mid C) \;\propto\; P(j\mid x)\prod_{i\in C,\,i\neq j}Q_i\prod_{i\notin C}(1-Q_i) \;\propto\; \frac{P(j\mid x)}{Q_j}.$$
+#
+# The last step divides by the product of $Q_i$ over *all* of $C$ and by the one over what is not in $C$, which are the same for each $j$. So the best scores for this loss are $s_j = \log P(j\mid x)-\log Q_j$ plus a constant. The model learns the probability *divided by* the chance to be drawn, and popular videos come out far too low.
+#
+# The remedy stands in the formula. If we want $x\cdot y_j$ to become $\log P(j \mid x)$, then the scores in the loss must be
+#
+# $$s_j=x\cdot y_j-\log Q_j ,$$
 #
 # for the label as for the sample. This is the **logQ correction**. It belongs to training alone; what is served are the plain products.
 #
-# > **Exercise 3 · The sampled softmax** (building, 20 minutes). Return the mean loss of a batch. `user` (b, d) and `videos` (V, d) are vectors, `label` (b,) and `sample` (S,) are rows of `videos`; the sample is the same for the whole batch. If `log_chance` (V,) is given, subtract it from the scores of labels and sample. Where a video of the sample is the label of a row, it must not count as a rival there.
+# > **Exercise 3 · The sampled softmax** (building, 20 minutes). Return the mean loss of a batch. `user` ($B$, $d$) and `videos` ($V$, $d$) are vectors, `label` ($B$,) and `sample` are rows of `videos`; the sample is the same for the whole batch. If `log_chance` (V,) is given, subtract it from the scores of labels and sample. Where a video of the sample is the label of a row, it must not count as a rival there.
 #
-# <details><summary>Hint 1</summary>The label's score is a row-wise product; the sample's scores are one matrix product (b, S).</details>
+# <details><summary>Hint 1</summary>The label's score is a row-wise product; the sample's scores are one matrix product, a row for each label and a column for each video of the sample.</details>
 # <details><summary>Hint 2</summary><code>masked_fill(label[:, None] == sample, -torch.inf)</code> takes out the accidental hits: the exponential of minus infinity is 0.</details>
 # <details><summary>Hint 3</summary>With the label's score in column 0, it is an ordinary cross-entropy with class 0.</details>
 
@@ -427,9 +449,9 @@ def sampled_softmax(user, videos, label, sample, log_chance=None):
 sampled_softmax = answer("03-sampled-softmax", sampled_softmax)
 
 # %% [markdown]
-# What is missing is the drawing itself, and its law. Video $j$ enters the sample with the chance $E_j = 1-e^{-m q_j}$, as if about $m$ videos were drawn one after the other from the law $q$ and repeats thrown away. The number $m$ is chosen so that the sample has the size that we want on average.
+# What is missing is the drawing itself. Let $q_j$ be the chance that a single draw hits video $j$; we call $q$ the *law of drawing*. If about $n$ videos are drawn one after the other, and repeats thrown away, then video $j$ is in the sample with the chance $Q_j = 1-e^{-n q_j}$. The number $n$ of draws is chosen so that the sample has the size that we want on average.
 #
-# A popular variant draws nothing: the labels of the *other rows* of the batch serve as the sample (*in-batch negatives*). They are free, they follow popularity, and their chance is $1-(1-q_j)^{b-1}$.
+# A popular variant draws nothing. The labels of the *other rows* of the batch serve as the sample (*in-batch negatives*). They are free, they follow popularity, and in a batch of $B$ rows the chance is $Q_j = 1-(1-q_j)^{B-1}$.
 
 
 # %% tags=["export"]
@@ -470,21 +492,21 @@ def in_batch(q, correct=True):
 
 
 # %% [markdown]
-# **Does the correction do what it promises?** Look at the gradient. For the bias of a video it has two parts: each label *pulls* its video up, and the loss *pushes* each video down by the probability that it gives it. The pull is the same in all these losses. So take random vectors for 300 videos, compute the exact push of the full softmax, and compare it with the mean push of 2,000 samples of about 60 videos. (The labels are drawn from the model's own probabilities, since Bayes' rule speaks of a model that is right.)
+# **Does the correction do what it promises?** Look at the gradient of the loss for the bias of a video. It has two parts. Each label *pulls* its own video up, in all these losses alike. And the loss *pushes* every video down, by the probability that the model gives to it. So it is the push that tells the losses apart.
+#
+# We take random vectors for 300 videos, compute the exact push of the full softmax, and compare it with the mean push of 2,000 samples of about 60 videos. (The labels are drawn from the model's own probabilities, since Bayes' rule speaks of a model that is right.)
 
 # %%
 torch.manual_seed(0)
 popular = torch.arange(300, 0, -1.0)
 chance = chances(law(popular), 60)
-u, v = functional.pad(torch.randn(256, 8), (0, 1), value=1.0), (0.2 * torch.randn(300, 9)).requires_grad_()
-
-
-probability = torch.softmax(u @ v.detach().T, dim=1)
+x, y = functional.pad(torch.randn(256, 8), (0, 1), value=1.0), (0.2 * torch.randn(300, 9)).requires_grad_()
+probability = torch.softmax(x @ y.detach().T, dim=1)
 
 
 def push(loss):
     some = torch.multinomial(probability, 1)[:, 0]
-    return torch.autograd.grad(loss(u, v, some), v)[0][:, -1] + some.bincount(minlength=300) / 256
+    return torch.autograd.grad(loss(x, y, some), y)[0][:, -1] + some.bincount(minlength=300) / 256
 
 
 exact, pushes = probability.mean(dim=0), {}
@@ -506,7 +528,7 @@ plots.adopt(grid.figure, alt="Mean push of samples against the exact push, a dot
             "videos. Not corrected: popular videos lie far above the diagonal. Corrected: all lie near it.")
 
 # %% [markdown]
-# *What to see:* each dot is a video, larger if it is drawn more often. Without the correction what is drawn often is pushed down too hard, and no averaging will mend that. With it the dots lie along the diagonal.
+# *What to see:* each dot is a video, larger if it is drawn more often. Without the correction (left) what is drawn often is pushed down too hard, even on average over many samples; with it the dots lie along the diagonal.
 #
 # ## 6. What the correction is worth
 #
@@ -526,7 +548,9 @@ for measure, of in (("first", slice(0, 20)), ("last", slice(-20, None))):
 quality.round(3)
 
 # %% [markdown]
-# Compare the second row with the others. Its loss fell as that of the third did; nothing in it says that something is wrong. *Where* does the model go wrong? Sort the videos by how often they were watched in training and cut them into ten groups with a tenth of all watches each. Which share of the next watches does each model expect in each group?
+# Compare the second row with the others. Its loss fell as that of the third did; nothing in it says that something is wrong. *Where* does the model go wrong?
+#
+# Sort the videos by how often they were watched in training, and cut them into ten groups with a tenth of all watches each. (So groups 6 to 10 are the few videos that together got half of all watches.) Which share of the next watches does each model expect in each group?
 
 # %%
 group = popularity_groups(counts.numpy())
@@ -548,7 +572,7 @@ guess.beside(f"{word}: it expects {a:.0%} of the next watches in the popular gro
              f"model that saw all videos {b:.0%}.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the corrected sample follows the full softmax closely. Without the correction the model moves its expectation from the popular to the rare: it was told again and again that popular videos are the wrong answer. Groups 6 to 10 are the few videos that together got half of all watches.
+# *What to see:* the corrected sample follows the full softmax closely. Without the correction the model moves its expectation from the popular to the rare: it was told again and again that popular videos are the wrong answer.
 #
 # **How many does one need?** Each setting below trains a network without hidden layers for about a second.
 
@@ -586,11 +610,12 @@ sliders(negatives_curve, negatives=Choice([10, 30, 100, 300, 600, 1000], 300),
 # %%
 settings = [(10, True), (100, True), (300, True), (1000, True), (300, False), (1000, False)]
 pd.DataFrame(
-    [{"negatives": n, "corrected": c, "MRR": quick(n, c)[0]} for n, c in settings]
+    [{"negatives": n, "share of all videos": n / game.videos, "corrected": c, "MRR": quick(n, c)[0]}
+     for n, c in settings]
 ).round(3)
 
 # %% [markdown]
-# *What to see:* read the corrected rows from the top, and see where more negatives cease to help. Then compare the pairs at 300 and at 1,000. Without the correction many negatives do less harm than few, since half of all classes are drawn at each step then; with a tiny share of millions that way out is closed.
+# *What to see:* read the corrected rows from the top, and see where more negatives cease to help. Then compare the pairs at 300 and at 1,000, with an eye on the share of all videos that is drawn at each step; among millions nobody draws such a share.
 #
 # **Other laws, other worlds.** These results are stored. Each law of drawing, with and without the correction, a dot for each world, as a difference from the full softmax in the same world:
 
@@ -606,11 +631,13 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="minus full softmax", zero=True)
 
 # %% [markdown]
-# *What to see:* compare each law with and without the correction. For uniform drawing the pair must agree, because $\log E_j$ is the same for all videos there, and a constant drops out of a softmax. That is the switch that takes the cause away.
+# *What to see:* compare each law with and without the correction. For uniform drawing the pair must agree, because $\log Q_j$ is the same for all videos there, and a constant drops out of a softmax.
+#
+# That is the switch that takes the cause away.
 #
 # ## 7. A tree instead of a sample
 #
-# There is an older way to avoid the sum over all videos. Choose in two steps: first a *cluster* of videos, then a video inside it. With about $\sqrt V$ clusters of $\sqrt V$ videos each, a step compares $2\sqrt V$ scores instead of $V$. P1 tried such a *hierarchical softmax* and could not reach the quality of sampling. Its guess at the reason: a cluster lumps together videos that have nothing to do with each other.
+# There is an older way to avoid the sum over all videos, which is to choose in two steps, first a *cluster* of videos and then a video inside it. With about $\sqrt V$ clusters of $\sqrt V$ videos each, a step compares $2\sqrt V$ scores instead of $V$. P1 tried such a *hierarchical softmax* and could not reach the quality of sampling. It guesses that this is because a cluster lumps together videos that have nothing to do with each other.
 
 
 # %% tags=["export"]
@@ -632,7 +659,7 @@ class Tree(nn.Module):
         self.vectors = nn.Parameter(torch.zeros(len(size), dim + 1))
 
     def forward(self, user, videos, label):
-        """Mean of -log P(label | u), the sum of the two choices."""
+        """Mean of -log P(label | x), the sum of the two choices."""
         own = self.members[self.cluster[label]]
         inside = functional.embedding(own.clamp(min=0), videos)
         scores = torch.bmm(inside, user[:, :, None])[:, :, 0].masked_fill(own < 0, -torch.inf)
@@ -663,11 +690,13 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="minus full softmax", zero=True)
 
 # %% [markdown]
-# *What to see:* compare the two trees with each other first, then each with the samples. In our world topic labels have no errors, and taste is about topics, so a tree of topics has clusters that hold what belongs together; P1 had no such labels. A tree has another handicap, which no quality shows: a product of two softmaxes is no dot product, so the search of section 9 cannot serve it directly.
+# *What to see:* compare the two trees with each other first, then each with the samples. In our world topic labels have no errors, and taste is about topics, so a tree of topics has clusters that hold what belongs together; P1 had no such labels.
+#
+# A tree has another handicap, which these measures do not show. The probability that it gives is a product of two softmaxes and no softmax of dot products, so the search of section 9 cannot serve it directly.
 #
 # ## 8. Mean, sum or maximum?
 #
-# P1 says that averaging the bag did best among several ways (sum, component-wise maximum). Our network hides such a difference: it normalises what comes out of the bag, and after that a sum and a mean are the same. So the stored contest takes the normalisation out, lets each way find its own learning rate and its own starting scale, and shows beside it what the normalisation is worth.
+# Why average the vectors of a bag, and not add them up, or take the largest value of each component? P1 says that averaging did best among these ways. Our network would hide such a difference, since it normalises what comes out of the bag, and after that a sum and a mean are the same. So the stored contest takes the normalisation out, lets each way find its own learning rate and its own starting scale, and shows beside it what the normalisation is worth.
 
 # %%
 bags_of = ledger.results("bags")
@@ -682,17 +711,19 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="minus the plain mean", zero=True)
 
 # %% [markdown]
-# ## 9. Serving: the nearest neighbours of $u$
+# *What to see:* the plain mean is the line at 0. Compare the sum and the maximum with it first, then see in the two lower rows what the normalisation does to each.
 #
-# A request needs the few hundred videos with the largest $u\cdot v_i$. Comparing with all of them is fine for thousands and too slow for millions. The idea of an *inverted file*: sort the videos into cells beforehand, and look only into the few cells that are nearest to $u$.
+# ## 9. Serving: the nearest neighbours of $x$
 #
-# There is a catch. "Near" is about distances, and we want large *products*. A long vector has large products with many $u$ without being near to any. Here lengths differ a lot, because popular videos have large biases. The way out is one more number. Let $M$ be the length of the longest vector, and append to each
+# A request needs the few hundred videos with the largest $x\cdot y_i$. Comparing with all of them is fine for thousands and too slow for millions. An *inverted file* (IVF) sorts the videos into cells beforehand, and looks only into the few cells that are nearest to $x$.
 #
-# $$a_i=\big(v_i,\sqrt{M^2-|v_i|^2}\big), \qquad a_u = (u, 0).$$
+# There is a catch. "Near" is about distances, and we want large *products*. A long vector has large products with many $x$ without being near to any. Here lengths differ a lot, because popular videos have large biases. The way out is one more number, which a plus shall mark. Let $M$ be the length of the longest vector, and append to each
 #
-# Now all $a_i$ are equally long, no product has changed, and $|a_u-a_i|^2=|u|^2+M^2-2\,u\cdot v_i$: the nearest ones *are* those with the largest products.
+# $$y_i^+=\big(y_i,\sqrt{M^2-|y_i|^2}\big), \qquad x^+ = (x, 0).$$
 #
-# > **Exercise 4 · Search by cells** (building, 20 minutes). `centres` (c, d) are the middles of the cells and `cell` (V,) says in which cell each video lies; `places` (V, d) are the vectors of equal length, and `user` (d,) one user vector, with its 0 appended already. Look only into the `nprobe` cells whose centres are nearest to `user`, and return the ids of the `k` videos with the largest products there, best first.
+# Now all $y_i^+$ are equally long, and no product has changed. And since $|x^+-y_i^+|^2=|x|^2+M^2-2\,x\cdot y_i$, the nearest ones *are* those with the largest products.
+#
+# > **Exercise 4 · Search by cells** (building, 20 minutes). `centres` (cells, $d$) are the middles of the cells and `cell` ($V$,) says in which cell each video lies; `places` ($V$, $d$) are the vectors of equal length, and `user` ($d$,) one user vector, with its 0 appended already. Look only into the `nprobe` cells whose centres are nearest to `user`, and return the ids of the `k` videos with the largest products there, best first.
 #
 # <details><summary>Hint</summary>Sort the squared distances to the centres; <code>np.isin</code> finds the videos of the chosen cells; then sort their products.</details>
 
@@ -732,14 +763,14 @@ kmeans = KMeans(43, n_init=1, random_state=0).fit(places)  # about the root of t
 exact, _ = Index(vectors).search(users, 100)
 rows = []
 for nprobe in (1, 2, 4, 8, 16, 43):
-    ours = [search_cells(np.append(u, 0), places, kmeans.cluster_centers_, kmeans.labels_, nprobe, 100)
-            for u in users]
+    ours = [search_cells(np.append(x, 0), places, kmeans.cluster_centers_, kmeans.labels_, nprobe, 100)
+            for x in users]
     hit = np.mean([len(np.intersect1d(a, b)) / 100 for a, b in zip(ours, exact)])
     rows.append({"cells searched": nprobe, "share of cells": nprobe / 43, "found of the exact 100": hit})
 pd.DataFrame(rows).round(2)
 
 # %% [markdown]
-# A fifth of the cells holds nearly everything. The library *faiss* does the same and much more, much faster; `course.retrieval.Index` hands the work to it.
+# A fifth of the cells holds nearly everything. The library *faiss* does the same, only much faster, and `course.retrieval.Index` hands the work to it.
 #
 # **Do viewers notice what is missed?** That matters for large catalogues, so the stored results come from three worlds with 200,000 videos, some 110,000 of them watched and learned (by a linear model with 32 factors). For 1,000 live requests they take the 200 best videos from each kind of search and ask the truth for the clicks on two pages: the first ten as they come, and the ten that a perfect ranker would choose from the 200.
 
@@ -760,7 +791,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="exact search = 1")
 
 # %% [markdown]
-# *What to see:* on vectors of equal length, IVF with 16 cells and HNSW (which walks along links between neighbours) find nearly all, and the pages are worth the same: P1's live results did not depend much on the kind of search, nor do ours, *if* the search works. On raw vectors HNSW finds a small part. Clicks fall by less than recall does, because what is missed is replaced by videos nearly as good; a good ranker behind the search loses more than the first ten do.
+# *What to see:* on vectors of equal length, IVF with 16 cells and HNSW (which walks along links between neighbours) find nearly all, and the pages are worth the same: P1's live results did not depend much on the kind of search, nor do ours, *if* the search works.
+#
+# On raw vectors HNSW finds a small part. Clicks fall by less than recall does, because what is missed is replaced by videos nearly as good; a good ranker behind the search loses more than the first ten do.
 
 # %%
 def probes(nprobe):
@@ -799,13 +832,13 @@ for nprobe in (1, 4, 32):
 players.neighbours(world, lambda video: neighbours(vectors[:, :-1], video))
 
 # %% [markdown]
-# And our three accounts, at the evening of the cut:
+# And our three accounts, on the evening at which the test begins:
 
 # %%
 players.pages(world, lambda users: game.pages(scorer(best), users))
 
 # %% [markdown]
-# The heavy viewer's page follows the last 50 watches. The newcomer, who had an accident of a page in chapter 02, now gets what an empty bag stands for: what people watch who have not watched anything yet. The shared account still gets one page; whoever made more of the last 50 watches weighs more in it.
+# The heavy viewer's page follows the last 50 watches. The newcomer's page was an accident in chapter 02. Now it shows what an empty bag stands for, which is what people watch who have not watched anything yet. The shared account still gets one page; whoever made more of the last 50 watches weighs more in it.
 #
 # ## What the ledger says
 
