@@ -1,6 +1,6 @@
 """Features for ranking.
 
-Written in notebooks/source/interim.py, and there only.
+Written in notebooks/source/06_ranking_features.py, and there only.
 """
 
 import math
@@ -20,53 +20,6 @@ from course.features.taxonomy import (
     SPACE,
 )
 from course.lessons import candidate_generation as cg
-
-
-def quantile_knots(x, k=100):
-    """At most k values that stand for x (n,), rising, and the share of x below each."""
-    x = np.sort(x)
-    knots = np.unique(x[np.linspace(0, len(x) - 1, k).round().astype(int)])
-    return knots, np.searchsorted(x, knots) / len(x)
-
-
-def share_below(x, knots, shares):
-    """Share of the training data below each x: straight lines between knots (P1, 4.1.2)."""
-    return np.where(x > knots[-1], 1.0, np.interp(x, knots, shares))
-
-
-def with_powers(share):
-    """Shares (n, f) in [0, 1], their squares, and their roots, side by side: (n, 3 f)."""
-    return np.concatenate([share, share**2, np.sqrt(share)], axis=1)
-
-
-class Scales:
-    """Brings the numbers of cards to one scale, fitted on raw training cards (P1, 4.1.2)."""
-
-    def __init__(self, train, kind="centred quantiles", sample=200_000):
-        self.kind, self.knots, self.shift, self.size = kind, {}, {}, {}
-        for field in ("numbers", "query_numbers"):
-            x = getattr(train, field).numpy()
-            x = x[np.random.default_rng(0).permutation(len(x))[:sample]]
-            self.knots[field] = [quantile_knots(column) for column in x.T]
-            x = self._powers(field, x)
-            centred = kind in ("standardised", "centred quantiles")
-            self.shift[field] = x.mean(axis=0) if centred else np.zeros(x.shape[1])
-            self.size[field] = np.maximum(x.std(axis=0), 1e-6) if centred else np.ones(x.shape[1])
-
-    def _powers(self, field, x):
-        if "quantiles" not in self.kind:
-            return x
-        pairs = zip(x.T, self.knots[field], strict=True)
-        return with_powers(np.stack([share_below(c, *knots) for c, knots in pairs], axis=1))
-
-    def __call__(self, batch):
-        """The same cards with scaled numbers (n, 3 f) and query_numbers (r, 3 g)."""
-        scaled = {}
-        for field in self.knots:
-            x = self._powers(field, getattr(batch, field).numpy())
-            x = (x - self.shift[field]) / self.size[field]
-            scaled[field] = torch.from_numpy(x.astype(np.float32))
-        return replace(batch, **scaled)
 
 
 def dimensions(values):
@@ -94,7 +47,7 @@ def columns_of(known, names, powers):
 
 
 def mean_of(table, bags):
-    """Mean vectors (r, d) of bags (r, L) in a table that others share, without the padding."""
+    """Mean vectors (r, d) of bags (r, H) in a table that others share, without the padding."""
     options = {"mode": "mean", "padding_idx": table.padding_idx}
     return functional.embedding_bag(bags, table.weight, **options)
 
@@ -151,6 +104,53 @@ class FirstLinear(nn.Module):
         return functional.linear(card, of_card) + shared[batch.page]
 
 
+def quantile_knots(x, k=100):
+    """At most k values that stand for x (n,), rising, and the share of x below each."""
+    x = np.sort(x)
+    knots = np.unique(x[np.linspace(0, len(x) - 1, k).round().astype(int)])
+    return knots, np.searchsorted(x, knots) / len(x)
+
+
+def share_below(x, knots, shares):
+    """Share of the training data below each x: straight lines between knots (P1, 4.1.2)."""
+    return np.where(x > knots[-1], 1.0, np.interp(x, knots, shares))
+
+
+def with_powers(share):
+    """Shares (n, f) in [0, 1], their squares, and their roots, side by side: (n, 3 f)."""
+    return np.concatenate([share, share**2, np.sqrt(share)], axis=1)
+
+
+class Scales:
+    """Brings the numbers of cards to one scale, fitted on raw training cards (P1, 4.1.2)."""
+
+    def __init__(self, train, kind="centred quantiles", sample=200_000):
+        self.kind, self.knots, self.shift, self.size = kind, {}, {}, {}
+        for field in ("numbers", "query_numbers"):
+            x = getattr(train, field).numpy()
+            x = x[np.random.default_rng(0).permutation(len(x))[:sample]]
+            self.knots[field] = [quantile_knots(column) for column in x.T]
+            x = self._powers(field, x)
+            centred = kind in ("standardised", "centred quantiles")
+            self.shift[field] = x.mean(axis=0) if centred else np.zeros(x.shape[1])
+            self.size[field] = np.maximum(x.std(axis=0), 1e-6) if centred else np.ones(x.shape[1])
+
+    def _powers(self, field, x):
+        if "quantiles" not in self.kind:
+            return x
+        pairs = zip(x.T, self.knots[field], strict=True)
+        return with_powers(np.stack([share_below(c, *knots) for c, knots in pairs], axis=1))
+
+    def __call__(self, batch):
+        """The same cards with scaled numbers (n, 3 f) and query_numbers (r, 3 g)."""
+        scaled = {}
+        for field in self.knots:
+            x = self._powers(field, getattr(batch, field).numpy())
+            x = (x - self.shift[field]) / self.size[field]
+            scaled[field] = torch.from_numpy(x.astype(np.float32))
+        return replace(batch, **scaled)
+
+
 class PlainRanker(nn.Module):
     """FirstLinear, ReLU layers, one number for each card (n,); chapter 07 builds the real one."""
 
@@ -168,7 +168,7 @@ class PlainRanker(nn.Module):
         return (x if self.last is None else self.last(self.tower(x.relu())))[:, 0]
 
 
-def fit_ranker(model, batch, clicked, weight, rate=0.003, passes=2, pages=200, **options):
+def fit_ranker(model, batch, clicked, weight, rate=0.003, passes=2, pages=100, **options):
     """Train on whole pages of a scaled batch by weighted logistic loss; the loss of each step."""
     positive = torch.where(clicked, weight, 0.0)
 
@@ -182,10 +182,10 @@ def fit_ranker(model, batch, clicked, weight, rate=0.003, passes=2, pages=200, *
 
 
 def click_rate(log, rows, nights=0):
-    """Click rate on one day of each row's video (n,): 0 = up to last midnight, 1 = a night later."""
-    day, video = log["time"].to_numpy().astype(int), log["video_id"].to_numpy()
+    """Click rate of each row's video on one day (n,): 0 = on the day before, 1 = a night later."""
+    day, video = log["time"].to_numpy().astype(int) + 1, log["video_id"].to_numpy()
     clicked, of = log["clicked"].to_numpy(), rows["video_id"].to_numpy()
-    at = rows["time"].to_numpy().astype(int) - 1 + nights
+    at = rows["time"].to_numpy().astype(int) + nights
     size = max(day.max(), at.max()) + 1, max(video.max(), of.max()) + 1
     shown, clicks = np.zeros(size), np.zeros(size)
     np.add.at(shown, (day, video), 1)
@@ -201,9 +201,8 @@ def with_number(batch, name, values):
 
 
 def leak_check(feature, log, cut):
-    """Share of the cards up to `cut` whose feature(log, rows) changes without what comes then."""
-    rows = log[log["time"] <= cut]
-    rows = rows[rows["time"] >= np.floor(cut)]
+    """Share of the cards of a day up to `cut` whose feature changes without what comes then."""
+    rows = log[(log["time"] >= np.floor(cut)) & (log["time"] <= cut)]
     whole, past = feature(log, rows), feature(log[log["time"] < cut], rows)
     return 1 - np.isclose(whole, past).mean()
 
