@@ -275,6 +275,15 @@ def test_scores_on_live_pages_are_worth_what_an_ab_test_says(town):
         pages.outcomes(np.full(pages.shape, np.nan))
 
 
+def test_the_truth_of_live_candidates_ranks_like_the_oracle(town):
+    pages = LivePages(town.world, town.features, n=300, seed=3)
+    truth = pages.truth()
+    assert len(truth) == len(pages.batch) and np.isfinite(truth.to_numpy()).all()
+    said = ab_test(town.world, {"x": town.world.oracle("click")}, n=300, seed=3).table
+    said = said.set_index("metric")["expected"]["clicks"]
+    assert pages.outcomes(truth["click"])["clicks"] == pytest.approx(said, rel=1e-6)
+
+
 def test_a_number_of_the_cards(town):
     assert np.array_equal(town.test.number("duration"), town.test_inputs.column("duration"))
     with pytest.raises(ConfigError, match="no number 'hue'"):

@@ -265,7 +265,7 @@ class LivePages:
         seed: int = 0,
         surface: str = "home",
     ):
-        self.engine = world.engine
+        self.world, self.engine = world, world.engine
         self.situation, self.asked = live_requests(world.engine, n, seed, surface)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
@@ -276,6 +276,25 @@ class LivePages:
         pages = top(scores, self.asked.candidates, self.asked.slate)
         found = page_outcomes(self.respond(pages))
         return {name: float(found[name][1].mean()) for name in OUTCOMES}
+
+    def truth(self) -> pd.DataFrame:
+        """What is to be expected of each candidate (r * c rows) that is looked at first.
+
+        A column for each of `course.tasks.seven_tasks.TASKS`: what a perfect ranker would predict.
+        """
+        truth, at = self.world.truth, self.situation
+        asked = at.user[:, None], self.asked.candidates, at.time[:, None], at.device[:, None]
+        seconds = self.batch.number("duration").reshape(self.shape)
+        columns = {
+            "click": truth.click_probability(*asked),
+            "watch time": truth.watch_seconds(*asked) / seconds,
+            "completion": truth.completion_probability(*asked),
+            "like": truth.probability("like", *asked),
+            "dismissal": truth.probability("dismiss", *asked),
+            "share": truth.probability("share", *asked),
+            "rating": truth.rating(*asked),
+        }
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
 
     def respond(self, videos: np.ndarray):
         """What the people do with videos (r, k) that stand on the page in this order."""
