@@ -16,7 +16,7 @@ from course.lessons.ranking_features import FirstLinear
 
 
 def lost_time(scores, clicked, seconds):
-    """P1's weighted, per-user loss, 0 to 1, of pages (B, k), pooled over all pairs (section 4.3)."""
+    """P1's weighted, per-user loss, 0 to 1, of pages (B, k): all pairs pooled (section 4.3)."""
     time = (clicked[:, :, None] & ~clicked[:, None, :]) * seconds[:, :, None]
     wrong = np.heaviside(scores[:, None, :] - scores[:, :, None], 0.5)
     return (wrong * time).sum() / time.sum()
@@ -55,7 +55,7 @@ def best_constant(clicked, weight):
     return float(torch.log(weight[clicked].sum() / (~clicked).sum()))
 
 
-def train_ranker(ranker, batch, clicked, weight, rate=0.01, passes=3, seed=0,
+def train_ranker(ranker, batch, clicked, weight, rate=0.01, passes=4, decay=1e-4, seed=0,
                  loss=weighted_logistic, pages=200, **options):  # fmt: skip
     """Fit logits to the cards (n,) of a scaled batch, pages at a time; the loss of each step."""
 
@@ -63,7 +63,9 @@ def train_ranker(ranker, batch, clicked, weight, rate=0.01, passes=3, seed=0,
         rows = batch.rows(chosen)
         return loss(ranker(batch[chosen]), clicked[rows], weight[rows])
 
-    groups = [{"params": ranker.parameters(), "lr": rate}]
+    tables = [*ranker.first.inputs.parameters()]
+    rest = [p for p in ranker.parameters() if all(p is not table for table in tables)]
+    groups = [{"params": tables, "lr": rate, "weight_decay": decay}, {"params": rest, "lr": rate}]
     options = {"passes": passes, "batch": pages, "seed": seed, **options}
     return cg.fit(page_loss, groups, batch.pages, **options)
 
