@@ -196,6 +196,8 @@ def render(chapter: Chapter, role: str, seconds: int | None = None) -> NotebookN
         label = f"{chapter.name}/{kind}/{numbers[kind]}"
         cell.id = hashlib.sha256(label.encode()).hexdigest()[:12]
         cell.source = cell.source.replace(SECONDS_TOKEN, "?" if seconds is None else str(seconds))
+        if role == SOLUTION:  # it lies one folder further down
+            cell.source = cell.source.replace("](NOTATION.md)", "](../NOTATION.md)")
         if cell.source.strip() == SETUP_TOKEN:
             cell.source = SETUP_CELL.rstrip()
             cell.metadata["tags"] = [SETUP]

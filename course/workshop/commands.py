@@ -132,7 +132,9 @@ def find_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
 
 
 def copy_notebooks(target: Path, source: Path = NOTEBOOKS) -> list[Path]:
-    """Copy the readers' notebooks to a folder of one's own; never overwrite.
+    """Copy the readers' notebooks, and the page of symbols, to a folder of one's own.
+
+    Nothing is overwritten.
 
     Returns
     -------
@@ -141,7 +143,7 @@ def copy_notebooks(target: Path, source: Path = NOTEBOOKS) -> list[Path]:
     """
     made = []
     target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.glob("*.ipynb")):
+    for path in [*sorted(source.glob("*.ipynb")), *source.glob("NOTATION.md")]:
         copy = target / path.name
         if copy.exists():
             say(f"kept     {copy} (it was there already)")
