@@ -8,7 +8,6 @@ import torch
 
 from course import off_policy
 from course.errors import CourseError, LogError
-from course.experiments.duration import xauc
 from course.metrics import (
     hit_rate,
     mean_reciprocal_rank,
@@ -45,7 +44,6 @@ CONTESTS = {
     "weighted loss": (lambda s: weighted_per_user_loss(s, CLICKED, 60 * CLICKED, PAGE), ROW),
     "page": (lambda s: top(s, np.tile(np.arange(9), (N, 1)), 3), SCORES),
     "page as a whole": (lambda s: diversified(s, np.zeros(s.shape, int), 3), SCORES),
-    "XAUC": (lambda s: xauc(s, np.arange(N)), ROW),
     "IPS": (lambda w: off_policy.ips(ROW, w), 1 + ROW),
     "SNIPS": (lambda w: off_policy.snips(ROW, w), 1 + ROW),
     "direct": (off_policy.direct, ROW),
@@ -90,7 +88,6 @@ PAIRS = {
     "best constant": (best_constant, CLICKED, ROW),
     "click table": (lambda p, d, c: click_table(p, d, c, 3), 1 + WHOLE, WHOLE, CLICKED),
     "weighted loss": (weighted_per_user_loss, ROW, CLICKED, 60.0 * CLICKED, PAGE),
-    "XAUC": (xauc, ROW, np.arange(N)),
     "IPS": (off_policy.ips, ROW, ROW),
     "SNIPS": (off_policy.snips, ROW, ROW),
     "doubly robust": (off_policy.doubly_robust, ROW, ROW, ROW, ROW),

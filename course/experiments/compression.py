@@ -12,8 +12,13 @@ from torch.nn import functional
 
 from course.errors import ConfigError
 from course.experiments.feedback import MEDIUM
-from course.experiments.ranking import RankerPolicy, RankingTask, fit_pages, fit_ranker
-from course.experiments.watch_time import multiplications
+from course.experiments.ranking import (
+    RankerPolicy,
+    RankingTask,
+    fit_pages,
+    fit_ranker,
+    multiplications,
+)
 from course.features.batch import RankingBatch
 from course.models.watch_time import WatchTimeRanker
 from course.training import check_whole

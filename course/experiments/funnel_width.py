@@ -18,7 +18,7 @@ import pandas as pd
 from course.checks import no_nan
 from course.errors import ConfigError
 from course.experiments.live_pages import factors, weights
-from course.experiments.watch_time import multiplications as multiplications
+from course.experiments.ranking import multiplications as multiplications
 from course.experiments.whole_system import System
 from course.features.batch import RankingBatch
 from course.models.combination import Combination

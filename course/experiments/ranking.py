@@ -136,6 +136,11 @@ def fit_ranker(
     return model
 
 
+def multiplications(model: nn.Module) -> int:
+    """Multiplications for the score of one card, without those of looking embeddings up."""
+    return sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
+
+
 def _own_weights(weight, n: int) -> Tensor:
     weight = np.asarray(weight, np.float32)
     if weight.shape != (n,):
