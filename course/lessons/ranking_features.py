@@ -47,7 +47,7 @@ def columns_of(known, names, powers):
 
 
 def mean_of(table, bags):
-    """Mean vectors (r, d) of bags (r, H) in a table that others share, without the padding."""
+    """Mean vectors (pages, d) of bags (pages, H) in a table that others share, without the padding."""
     options = {"mode": "mean", "padding_idx": table.padding_idx}
     return functional.embedding_bag(bags, table.weight, **options)
 
@@ -73,7 +73,7 @@ class InputLayer(nn.Module):
         return [self.tables[key](codes[:, i]) for i, key in used]
 
     def parts(self, batch):
-        """What belongs to the cards (n, card_width), and what to the pages (r, the rest)."""
+        """What belongs to the cards (n, card_width), and what to the pages (pages, the rest)."""
         card = self.look_up(IMPRESSION_CODES, batch.codes)
         page = self.look_up(QUERY_CODES, batch.query_codes)
         for name, bags in zip(BAGS, (batch.watched, batch.searched), strict=True):
@@ -142,7 +142,7 @@ class Scales:
         return with_powers(np.stack([share_below(c, *knots) for c, knots in pairs], axis=1))
 
     def __call__(self, batch):
-        """The same cards with scaled numbers (n, 3 f) and query_numbers (r, 3 g)."""
+        """The same cards with scaled numbers (n, 3 f) and query_numbers (pages, 3 g)."""
         scaled = {}
         for field in self.knots:
             x = self._powers(field, getattr(batch, field).numpy())
