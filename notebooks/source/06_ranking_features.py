@@ -391,7 +391,8 @@ class Scales:
 # %%
 scales = Scales(task.train)
 train, test = scales(task.train), scales(task.test)
-print(f"raw {task.train.numbers.std(dim=0)[:3].tolist()}, scaled {train.numbers.std(dim=0)[:3].tolist()}")
+spread = [batch.numbers[:, :3].std(dim=0).numpy().round(1) for batch in (task.train, train)]
+print(f"standard deviations of duration, age, previous impressions: raw {spread[0]}, scaled {spread[1]}")
 
 # %% [markdown]
 # Does it matter? Take one feature, the exponential of a normal number times its *skew*. The chance of a click shall rise evenly with the rank of the feature. A logistic regression learns it by plain gradient descent, with the same rate everywhere.
@@ -787,16 +788,22 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="with minus without", zero
 #
 # P1 tells the ranker which source nominated a card, and with what score. The score comes from another model, here from the network of chapter 03. It is a number like any other, with two catches. You know one of them by now: a generator that was trained on the whole log has seen the very watches that the ranker is to learn, so its score *leaks*. We train a generator each night, on the days before it, and score each card with the one that was there at the time.
 #
-# The second catch is age. Train a generator once, leave it alone, and let it score the cards of the fresh day. How good is its order, and how many of the cards does it know at all? (Stored results, a band for the worlds.)
+# The second catch is age. Train a generator once, leave it alone, and let it score the cards of the fresh day. How good is its order, and how many of the cards does it know at all? (Stored results, a line for each world.)
 
 # %%
 nominated = ledger.results("ranking_nomination")
-ages = (0, 1, 2, 4, 7)
-rows = [{"who": "the score alone", "days since the training": age, "panel": title, "value": factor * v}
-        for age in ages for title, column, factor in (("true loss (%)", "watch, true", 1),
-                                                      ("cards that it knows (%)", "known", 100))
-        for v in nominated[f"score alone/{age} days old/{column}"]]
-plots.lines(pd.DataFrame(rows), "days since the training", panel="panel", label="mean of the worlds")
+ages, said = (0, 1, 2, 4, 7), []
+fig, axes = plots.figure(2, height=3.3)
+for ax, (title, column, factor) in zip(axes, (("true loss of the score alone", "watch, true", 1),
+                                              ("cards that it knows", "known", 100))):
+    curves = pd.DataFrame({age: factor * nominated[f"score alone/{age} days old/{column}"] for age in ages}).T
+    ax.plot(curves.index, curves, "o-", color=plots.colour("deep candidates"))
+    ax.set(title=title, xlabel="days since the training", ylabel="%", ylim=(0, 105))
+    said.append(f"{title} from {curves.mean(axis=1)[0]:.0f} % to {curves.mean(axis=1)[7]:.0f} %")
+axes[0].axhline(50, color=plots.colour("random"), linestyle="--")
+axes[0].text(7, 47, "random", ha="right", va="top")
+fig.alt = "From the night of the training to a week later: " + ", ".join(said)
+fig
 
 # %% [markdown]
 # *What to see:* the score of last night orders the cards far better than chance (50 %). With each day that it ages it knows fewer of them, and after a week its order is worse than chance.
@@ -891,11 +898,13 @@ fig
 # **The moment.** One bar deserves a second look. Which topics suit a device and a part of the day is worth a lot in the truth (the bar *moment* on the right). No feature says it: the ranker is told the device, the part of the day and the topic, each for itself, and has to find out by itself how they go together. Does it? Here is the rise of the loss when the moment is mixed, over the number of passes, with the last week to learn from, and with the whole log.
 
 # %%
+best = stored["moment/4 passes/loss"]
 rows = [{"who": who, "passes": int(c.split("/")[1].split()[0]), "panel": panel, "value": v}
-        for panel, column in (("importance of the moment (points)", "importance"), ("true loss (%)", "loss"))
+        for panel, column, minus in (("importance of the moment", "importance", 0),
+                                     ("true loss minus that of a week, 4 passes", "loss", best))
         for who, kind in (("the last week", "moment"), ("the whole log", "moment, whole log"))
-        for c in stored if c.startswith(kind + "/") and c.endswith(column) for v in stored[c]]
-plots.lines(pd.DataFrame(rows), "passes", panel="panel", log=True, label="mean of the worlds")
+        for c in stored if c.startswith(kind + "/") and c.endswith(column) for v in stored[c] - minus]
+plots.lines(pd.DataFrame(rows), "passes", panel="panel", label="points, mean of the worlds")
 
 # %% [markdown]
 # *What to see:* the more passes, the more of the moment is found. With a week to learn from the price is high, since after so many passes the network knows its cards by heart; with the whole log the loss stays low.
