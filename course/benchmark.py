@@ -18,21 +18,24 @@ from functools import partial
 import numpy as np
 import torch
 
-from course.experiments import multitask, request_speed
+from course.experiments import request_speed
 from course.experiments.position_bias import BiasTask, fit_treatment
 from course.experiments.ranking import fit_pages
-from course.experiments.seven_tasks import SevenTasks
 from course.experiments.worlds import DIAL_DAYS, dial_world
 from course.features import BAG_LENGTH, RankingFeatures
 from course.features.batch import RankingBatch
 from course.lessons import candidate_generation as cg
+from course.lessons import many_objectives as mo
 from course.lessons import matrix_factorization as mf
+from course.lessons.mixtures_of_experts import RankingMixture
+from course.lessons.ranking_features import InputLayer, Scales
 from course.logs.tables import from_record
 from course.models.watch_time import WatchTimeRanker, click_weights, weighted_logistic_loss
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import respond
 from course.tasks.next_watch import NextWatch
+from course.tasks.seven_tasks import SevenTasks
 from course.workshop.book import Book
 from course.world import simulate
 
@@ -180,12 +183,16 @@ def multitask_speed(
     dict with ``shared bottom`` and ``eight experts``, equal in multiplications, in seconds for
     ``impressions``, and their ``ratio``
     """
-    data = SevenTasks(simulate(size, seed=SEED), test_pages=100)
+    data = SevenTasks(simulate(size, seed=SEED), 100)
+    scaled, start = Scales(data.train)(data.train), mo.best_constants(data.labels)
     scale = impressions / len(data.labels)
     taken: dict[str, list[float]] = {"shared bottom": [], "eight experts": []}
     for _ in range(repeats):
         for name, seconds in taken.items():
-            once = partial(multitask.contest, data, [name], epochs=2)
+            inputs = InputLayer(data.features)
+            model = (mo.SharedBottom(inputs, start) if name == "shared bottom"
+                     else RankingMixture(inputs, start, 8, 16, 49, "shared"))  # fmt: skip
+            once = partial(mo.train_tasks, model, scaled, data.labels)
             seconds.append(core_seconds(once, 1))
     out = {name: scale * statistics.median(seconds) for name, seconds in taken.items()}
     return out | {"ratio": out["eight experts"] / out["shared bottom"]}

@@ -5,19 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from course import ab_test, simulate
-from course.errors import ConfigError
-from course.experiments import live_pages, seven_tasks
-from course.experiments.live_pages import (
-    LivePages,
-    MultitaskPolicy,
-    at_equal,
-    curve,
-    factors,
-    weights,
-)
+from course import simulate
+from course.experiments import seven_tasks
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, SevenTasks, measure, train
-from course.models.combination import Combination
 from course.models.multitask import MixtureOfExperts, SharedBottom
 from course.tasks import seven_tasks as task
 
@@ -36,11 +26,6 @@ def ranker(data):
                                 context=CONTEXT_WIDTH, seed=seed)  # fmt: skip
 
     return train(data, make, epochs=4, learning_rate=1e-2)
-
-
-@pytest.fixture(scope="module")
-def pages(data):
-    return LivePages(data.world, data.features, n=150, seed=2)
 
 
 def test_labels_are_known_where_they_can_be(data):
@@ -126,45 +111,11 @@ def test_crosses_are_products_of_numbers_and_context(data):
     assert cell == batch.numbers[3, 2] * context[3, 7]
 
 
-def test_outcomes_are_those_of_the_live_experiment(data, ranker, pages):
-    """Sorting known candidates gives what ab_test expects of the same policy."""
-    rule = Combination(weights(1.0, 2.0))
-    live = ab_test(data.world, {"it": MultitaskPolicy(data.features, ranker, rule)}, n=150, seed=2)
-    expected = live.table.set_index("metric")["expected"]
-    mine = pages.outcomes(rule.score(pages.factors(ranker.predict(pages.batch, pages.context))))
-    for metric in ("clicks", "watch_minutes", "satisfied", "dismissals"):
-        assert mine[metric] == pytest.approx(expected[metric], rel=1e-4)
-
-
-def test_the_truth_is_the_ceiling_and_its_curve_trades(pages):
-    truth = pages.truth_as_predictions()
-    found = curve(pages, truth, (0.0, 2.0, 8.0))
-    chance = pages.outcomes(np.random.default_rng(0).random(pages.shape))
-    assert found["watch_minutes"][0] > 1.2 * chance["watch_minutes"]
-    assert found["watch_minutes"][0] > found["watch_minutes"][2]
-    assert (np.diff(found["stars"]) > 0).all() and found["stars"][0] < 5
-
-
 def test_correlation_of_the_truths(data):
     found = seven_tasks.relation(data)
     assert found.shape == (7, 7) and np.allclose(np.diag(found), 1.0)
     assert found[1, 2] > 0.8  # watched share and completion come from one law
     assert found[0, 4] < 0.2  # what is wanted is not dismissed
-
-
-def test_factors_are_positive_and_a_dismissal_counts_against(data, ranker, pages):
-    made = factors(ranker.predict(pages.batch, pages.context), pages.seconds.ravel())
-    assert "dismissal" not in made and all((v > 0).all() for v in made.values())
-    with pytest.raises(ConfigError, match="unknown task 'dismissal'"):
-        Combination({"dismissal": 1.0}).score(made)
-
-
-def test_reading_a_curve_at_an_equal_level():
-    line = {"stars": np.array([2.0, 3.0, 4.0]), "watch_minutes": np.array([10.0, 9.0, 5.0])}
-    assert at_equal(line, "stars", 3.5, "watch_minutes") == pytest.approx(7.0)
-    assert at_equal(line, "watch_minutes", 9.5, "stars") == pytest.approx(2.5)
-    assert np.isnan(at_equal(line, "stars", 4.5, "watch_minutes"))
-    assert live_pages.RATING_WEIGHTS[0] == 0.0
 
 
 def test_the_task_is_that_of_the_first_edition(data):

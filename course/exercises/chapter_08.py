@@ -1,210 +1,200 @@
-"""Exercises of chapter 08, many objectives and MMoE."""
+"""Exercises of chapter 08, many objectives."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch.nn import functional
 
-from course.exercises.exercise import Exercise, Mistake
+from course.exercises.exercise import Exercise, Mistake, Tolerance
+from course.lessons import many_objectives as lesson
+
+TASKS = len(lesson.TASKS)
 
 
 def _loss_cases(rng: np.random.Generator):
-    for _ in range(3):
-        n = int(rng.integers(40, 80))
-        y = (rng.random((n, 3)) < 0.4).astype(float)
-        y[rng.random(n) < 0.6, 1] = np.nan
-        y[rng.random(n) < 0.85, 2] = np.nan
-        y[0], y[1] = 0.0, 1.0  # every task has labels of both kinds
-        yield rng.normal(0, 1.5, (n, 3)), y
+    for empty in (False, True):
+        random = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        outputs = torch.randn(9, TASKS, generator=random)
+        labels = (torch.rand(9, TASKS, generator=random) < 0.5).float()
+        numbers = torch.rand(9, TASKS, generator=random) * 4 + 1
+        labels = torch.where(lesson.YES_NO, labels, numbers)
+        labels[torch.rand(9, TASKS, generator=random) < 0.5] = torch.nan
+        labels[0] = torch.where(torch.isnan(labels[0]), 1.0, labels[0])  # each is known somewhere
+        if empty:
+            labels[:, 6] = torch.nan
+        yield outputs, labels
 
 
-def _entropy(logits, y):
-    return np.logaddexp(0, logits) - y * logits
+def _losses(fill=False, over_all=False, total=False, square_all=False, yes_no_all=False):
+    """The losses of the tasks with a part done wrong."""
+
+    def losses(outputs, labels):
+        known = ~torch.isnan(labels) if not fill else torch.ones_like(labels, dtype=torch.bool)
+        outcome = torch.nan_to_num(labels)
+        entropy = functional.binary_cross_entropy_with_logits(outputs, outcome, reduction="none")
+        yes_no = torch.ones_like(lesson.YES_NO) if yes_no_all else lesson.YES_NO
+        yes_no = torch.zeros_like(yes_no) if square_all else yes_no
+        each = torch.where(yes_no, entropy, (outputs - outcome) ** 2) * known
+        n = torch.full((TASKS,), len(labels)) if over_all else known.sum(dim=0).clamp(min=1)
+        return each.sum(dim=0) if total else each.sum(dim=0) / n
+
+    return losses
 
 
-def _masked(logits, y):
-    return float(np.nanmean(_entropy(logits, y), axis=0).sum())
+class _Inputs(torch.nn.Module):
+    """A stand-in for an InputLayer: a batch is a table (n, 5) already, on as many pages."""
+
+    width = 5
+
+    def parts(self, batch):
+        return batch.cards, batch.pages_of
 
 
-def _zeros_for_unknown(logits, y):
-    return float(_entropy(logits, np.nan_to_num(y)).mean(axis=0).sum())
+class _Batch:
+    """Cards (n, 3) and what belongs to their pages (n, 2)."""
+
+    def __init__(self, cards, pages_of):
+        self.cards, self.pages_of, self.page = cards, pages_of, torch.arange(len(cards))
 
 
-def _by_all_rows(logits, y):
-    return float(np.nansum(_entropy(logits, y)) / len(y))
+def _network_cases(rng: np.random.Generator):
+    for layers in (1, 2):
+        tasks, *widths = rng.integers(3, 20, size=1 + layers).tolist()
+        bias = torch.from_numpy(rng.normal(size=tasks).astype(np.float32))
+        yield _Inputs(), bias, tuple(widths)
 
 
-def _one_mean(logits, y):
-    return float(np.nanmean(_entropy(logits, y)))
+def _of_network(model):
+    """Outputs of a fixed batch at fixed weights, and the gradient of the first layer."""
+    random = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for _, values in sorted(model.named_parameters()):
+            values.copy_(torch.randn(values.shape, generator=random))
+    cards = torch.randn(6, 3, generator=random)
+    outputs = model(_Batch(cards, torch.randn(6, 2, generator=random)))
+    if outputs is None:
+        return None
+    (gradient,) = torch.autograd.grad(outputs.square().mean(), model.first.linear.weight)
+    return outputs.detach(), gradient
 
 
-def _complete_rows(logits, y):
-    known = ~np.isnan(y).any(axis=1)
-    return float(_entropy(logits[known], y[known]).mean(axis=0).sum())
+def _network(forward):
+    """The network with another ``forward``."""
+    return type(
+        "SharedBottom", (lesson.SharedBottom,), {"forward": forward, "__module__": __name__}
+    )
 
 
-def _gate_cases(rng: np.random.Generator):
-    for _ in range(3):
-        tasks, experts = int(rng.integers(2, 6)), int(rng.integers(3, 7))
-        gates = rng.dirichlet(np.ones(experts), tasks)
-        keep = rng.random((tasks, experts)) > 0.4
-        keep[0] = False  # once all experts are dropped
-        keep[1, :2] = True, False
-        yield gates, keep
+def _cosine_cases(rng: np.random.Generator):
+    for seed in rng.integers(2**31, size=2).tolist():
+        random = torch.Generator().manual_seed(seed)
+        weight = torch.randn(4, 3, generator=random, requires_grad=True)
+        x = torch.randn(7, 3, generator=random)
+        ways = torch.randn(3, 4, generator=random)
+        losses = ((x @ weight.T).relu() @ ways.T).square().mean(dim=0)
+        yield torch.cat([losses, 0.3 * losses[1:2] - losses[:1]]), weight  # the last one fights
 
 
-def _dropped(gates, keep):
-    left = gates * keep
-    total = left.sum(axis=1, keepdims=True)
-    return np.where(total > 0, left / np.where(total > 0, total, 1.0), gates)
+def _cosines(unit=True, retain=True, of_each=False, absolute=False):
+    """The cosines with a part done wrong."""
+
+    def cosines(losses, weight):
+        pulls = [torch.autograd.grad(one, weight, retain_graph=True)[0].flatten() for one in losses]
+        table = torch.stack(pulls)
+        if of_each:
+            table = torch.stack([functional.normalize(p.view_as(weight), dim=1).flatten()
+                                 for p in table])  # fmt: skip
+        table = functional.normalize(table, dim=1) if unit else table
+        out = table @ table.T
+        return out.abs() if absolute else out
+
+    return cosines
 
 
-def _softly(gates, keep):
-    weight = np.exp(gates * keep)
-    return weight / weight.sum(axis=1, keepdims=True)
-
-
-def _scaled(gates, keep):
-    share = keep.mean(axis=1, keepdims=True)
-    return np.where(share > 0, gates * keep / np.where(share > 0, share, 1), gates)
-
-
-def _zero_rows(gates, keep):
-    left = gates * keep
-    return left / np.maximum(left.sum(axis=1, keepdims=True), 1e-12)
-
-
-def _count_cases(rng: np.random.Generator):
-    for _ in range(4):
-        inputs, shared = (int(v) for v in rng.integers(20, 200, 2))
-        experts, width, tasks, tower = (int(v) for v in rng.integers(2, 20, 4))
-        yield inputs, shared, experts, width, tasks, tower
-
-
-def _parts(d, s, e, h, k, t):
-    return {
-        "shared": d * s,
-        "experts": e * s * h,
-        "gates": k * e * s,
-        "mixing": k * e * h,
-        "towers": k * (h * t + t),
-    }
-
-
-def _count(inputs, shared, experts, width, tasks, tower):
-    return sum(_parts(inputs, shared, experts, width, tasks, tower).values())
-
-
-def _without(name):
-    return lambda *sizes: _count(*sizes) - _parts(*sizes)[name]
-
-
-def _one_gate(d, s, e, h, k, t):
-    return _count(d, s, e, h, k, t) - (k - 1) * (e * s + e * h)
-
-
-def _experts_on_input(d, s, e, h, k, t):
-    return _count(d, s, e, h, k, t) - e * s * h + e * d * h
-
-
-def _one_tower(d, s, e, h, k, t):
-    return _count(d, s, e, h, k, t) - (k - 1) * (h * t + t)
-
-
-def _page_cases(rng: np.random.Generator):
-    for _ in range(4):
-        n = int(rng.integers(8, 15))
-        yield (
-            rng.uniform(0.01, 0.3, n),
-            rng.uniform(20, 900, n),
-            rng.beta(1, 6, n),
-            np.array([1.0, rng.uniform(0.3, 1.0), rng.uniform(2.0, 12.0)]),
-        )
-
-
-def _scores(click, seconds, dismissal, weights):
-    return weights[0] * np.log(click) + weights[1] * np.log(seconds) + weights[2] * np.log(
-        1 - dismissal
-    )  # fmt: skip
-
-
-def _order(score):
-    return np.argsort(-score)
+def _combine_cases(rng: np.random.Generator):
+    for _ in range(2):
+        factors = {name: rng.uniform(0.05, 3, size=6) for name in ("click", "watch time", "rating")}
+        yield factors, {"click": 1.0, "rating": float(rng.uniform(0.5, 4))}
 
 
 EXERCISES = (
     Exercise(
         id="08-masked-loss",
         chapter=8,
-        reference=_masked,
+        reference=lesson.task_losses,
         cases=_loss_cases,
+        tolerance=Tolerance(1e-4, 1e-5),
         mistakes=(
-            Mistake(_zeros_for_unknown, "You count what is not known as a label of 0: a video that "
-                    "nobody was asked about is not one that nobody liked."),
-            Mistake(_by_all_rows, "You divide by the number of rows; a task's mean runs over its "
-                    "own known labels."),
-            Mistake(_one_mean, "That is one mean over all known labels; it is the sum of the "
-                    "tasks' means that is asked for."),
-            Mistake(_complete_rows, "You use the rows in which every label is known; each task "
-                    "has its own known rows."),
-            Mistake(lambda z, y: _masked(z, y) / y.shape[1],
-                    "That is the mean over the tasks; the sum is asked for."),
+            Mistake(_losses(fill=True), "You counted what is not known as 0; leave it out."),
+            Mistake(
+                _losses(over_all=True),
+                "You divided by the number of cards; divide by how many labels the task has.",
+            ),
+            Mistake(_losses(total=True), "That is the sum over the known labels, not the mean."),
+            Mistake(_losses(square_all=True), "Yes or no is learned by the cross-entropy."),
+            Mistake(_losses(yes_no_all=True), "Numbers are learned by the squared error."),
         ),
     ),
     Exercise(
-        id="08-gate-dropout",
+        id="08-forward",
         chapter=8,
-        reference=_dropped,
-        cases=_gate_cases,
+        reference=lesson.SharedBottom,
+        cases=_network_cases,
+        read=_of_network,
+        tolerance=Tolerance(1e-3, 1e-4),
         mistakes=(
-            Mistake(lambda g, k: g * k, "The rows no longer sum to one."),
-            Mistake(_zero_rows, "A gate from which all experts would be dropped becomes all "
-                    "zero; it should stay as it was."),
-            Mistake(_softly, "A softmax over the remaining probabilities flattens the gate, and "
-                    "gives dropped experts a share; divide by the sum instead."),
-            Mistake(_scaled, "You divide by the share of experts that are left, as in ordinary "
-                    "drop-out; here each row should sum to exactly one."),
-            Mistake(lambda g, k: _dropped(g, ~np.asarray(k)),
-                    "You dropped the experts that should be kept."),
+            Mistake(
+                _network(lambda self, batch: self.towers(self.above(self.first(batch)))),
+                "Your first layer has no ReLU.",
+            ),
+            Mistake(
+                _network(
+                    lambda self, batch: self.towers(self.above(self.first(batch).relu())).sigmoid()
+                ),
+                "The towers give logits; no sigmoid here, the loss has one.",
+            ),
         ),
     ),
     Exercise(
-        id="08-count",
+        id="08-cosines",
         chapter=8,
-        reference=_count,
-        cases=_count_cases,
+        reference=lesson.cosines,
+        cases=_cosine_cases,
+        tolerance=Tolerance(1e-3, 1e-4),
         mistakes=(
-            Mistake(_without("gates"), "The gates are missing: each task has a linear layer from "
-                    "the shared layer to one logit for each expert."),
-            Mistake(_without("mixing"), "The mixing is missing: each task multiplies every "
-                    "expert's output with a probability."),
-            Mistake(lambda *s: _count(*s) - _parts(*s)["gates"] - _parts(*s)["mixing"],
-                    "Gates and mixing are missing; a comparison at equal cost counts them."),
-            Mistake(_one_gate, "That is one gate for all tasks; here each task has its own."),
-            Mistake(_experts_on_input, "Your experts read the input; here they stand on the "
-                    "shared layer."),
-            Mistake(_one_tower, "That is one tower; each task has its own."),
-            Mistake(_without("towers"), "The towers are missing."),
+            Mistake(
+                _cosines(unit=False), "Those are products; divide each gradient by its length."
+            ),
+            Mistake(
+                _cosines(of_each=True),
+                "You made each row of the gradient one long; flatten it first.",
+            ),
+            Mistake(_cosines(absolute=True), "A cosine may be negative, and that is the point."),
         ),
     ),
     Exercise(
         id="08-combine",
         chapter=8,
-        reference=lambda *given: _order(_scores(*given)),
-        cases=_page_cases,
+        reference=lesson.combine,
+        cases=_combine_cases,
         mistakes=(
-            Mistake(lambda c, s, d, w: _order(w[0] * c + w[1] * s + w[2] * (1 - d)),
-                    "That is a weighted sum; the seconds decide alone."),
-            Mistake(lambda c, s, d, w: _order(w[0] * c * w[1] * s * w[2] * (1 - d)),
-                    "Your weights change no order; they are exponents."),
-            Mistake(lambda c, s, d, w: _order(
-                w[0] * np.log(c) + w[1] * np.log(s) + w[2] * np.log(d)),
-                    "A likely dismissal should count against a video: use 1 minus it."),
-            Mistake(lambda c, s, d, w: _order(
-                w[0] * np.log(c) + w[1] * np.log(s) - w[2] * np.log(d)),
-                    "Not being dismissed has the probability 1 - d; its logarithm is not -log(d)."),
-            Mistake(lambda *given: np.argsort(_scores(*given)), "The worst video comes first."),
-            Mistake(lambda *given: _scores(*given),
-                    "Those are scores; the order of the videos is asked for, best first."),
+            Mistake(
+                lambda factors, weights: sum(w * factors[name] for name, w in weights.items()),
+                "That is a weighted sum of the predictions; take their logarithms.",
+            ),
+            Mistake(
+                lambda factors, weights: np.prod(
+                    [factors[name] ** w for name, w in weights.items()], axis=0
+                ),
+                "That is the product, which sorts the same; the logarithm of it is asked for.",
+            ),
+            Mistake(
+                lambda factors, weights: sum(
+                    weights.get(name, 1.0) * np.log(p) for name, p in factors.items()
+                ),
+                "What has no weight does not count.",
+            ),
         ),
     ),
-)  # fmt: skip
+)

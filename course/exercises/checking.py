@@ -288,7 +288,8 @@ def copy_input(value: Any) -> Any:
     if isinstance(value, np.random.Generator) or hasattr(value, "state_dict"):
         return copy.deepcopy(value)
     if hasattr(value, "detach") and hasattr(value, "clone"):
-        return value.detach().clone().requires_grad_(value.requires_grad)
+        # A copy would not belong to the graph of what was computed from it.
+        return value if value.requires_grad else value.detach().clone()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):  # Requests, Logs
         return dataclasses.replace(value, **copy_input(vars(value)))
     if type(value).__module__.split(".")[0] in ("pandas", "scipy") and hasattr(value, "copy"):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
 import numpy as np
-import torch
 
 from course.experiments import polarisation
 from course.experiments.gates import effective_experts, overlap
@@ -338,23 +337,3 @@ def polarisation_trial(seed: int) -> dict[str, float]:
         for name, setting in polarisation.SETTINGS.items()
     }
     return polarisation.summary(found)
-
-
-def layout_trial(seed: int) -> dict[str, float]:
-    """What must hold of P2's equations and of where the experts stand, on random numbers."""
-    inputs, x = 185, torch.randn(256, 185, generator=torch.Generator().manual_seed(seed))
-    model = MixtureOfExperts(inputs, TASKS, 8, (16,), 48, seed=seed).eval()
-    on_input = MixtureOfExperts(inputs, TASKS, 8, (16,), 0, seed=seed)
-    one = MixtureOfExperts(inputs, TASKS, 1, (16,), 48, seed=seed)
-    bottom = SharedBottom(inputs, TASKS, (48, 16), seed=seed)
-    bottom.towers.load_state_dict(one.towers.state_dict())
-    with torch.no_grad():
-        bottom.layers[0].load_state_dict(one.shared.state_dict())
-        bottom.layers[1].weight.copy_(one.layers[0].weight[0].T)
-        bottom.layers[1].bias.copy_(one.layers[0].bias[0, 0])
-        return {
-            "gate sums off by": float((model.gates(x).sum(dim=2) - 1).abs().max()),
-            "one expert off by": float((one(x) - bottom(x)).abs().max()),
-            "on the input over on a shared layer": on_input.multiplications()
-            / model.multiplications(),
-        }

@@ -23,7 +23,8 @@ def _whisker(values: pd.Series) -> tuple[float, float]:
     return float(mean - half), float(mean + half)
 
 
-def _in_words(values: pd.Series) -> str:
+def in_words(values: pd.Series) -> str:
+    """Mean and 95 % interval over worlds, as in "0.12 ± 0.03"."""
     mean, half = interval(np.asarray(values, float))
     return f"{mean:.3g}" + (f" ± {half:.2g}" if np.isfinite(half) and half > 0 else "")
 
@@ -77,7 +78,7 @@ def worlds(
             ax.axvline(0, color=MUTED, linewidth=1.0, zorder=1)
         ax.set(xlabel=label or value, ylabel="")
         ax.set_title(title, pad=24 if references else None)  # above the words at the dashed lines
-        said = (f"{name} {_in_words(of[value])}" for name, of in part.groupby(who, sort=False))
+        said = (f"{name} {in_words(of[value])}" for name, of in part.groupby(who, sort=False))
         words.append(f"{title}: " * bool(title) + ", ".join(said))
     fig.alt = f"{alt or label or value}. " + "; ".join(words) + "."
     return fig
@@ -117,7 +118,7 @@ def lines(
         ax.set(title=title, xlabel=x, ylabel=label or value)
         for name, of in part.groupby(who, sort=False):
             ends = of[of[x] == of[x].min()], of[of[x] == of[x].max()]
-            first, last = (_in_words(end[value]) for end in ends)
+            first, last = (in_words(end[value]) for end in ends)
             words.append(f"{title}: " * bool(title) + f"{name} from {first} to {last}")
     axes[0][-1].legend(title="")
     span = f"{x} from {data[x].min():g} to {data[x].max():g}"

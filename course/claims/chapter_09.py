@@ -1,4 +1,4 @@
-"""Claims of chapter 08: many tasks on one network, gates, and the combination function."""
+"""Claims of chapter 09, mixtures of experts; their trials are those of the first edition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pandas as pd
 
 from course.claims import Claim, Contrast, Trial, column, difference, percent
 from course.experiments import multitask, multitask_passes, two_tasks
-from course.experiments.live_pages import RATING_WEIGHTS
 from course.plots import paper_multitask as paper
 
 TRIALS = (
@@ -17,7 +16,6 @@ TRIALS = (
     Trial("multitask_context", multitask.context_trial, minutes=2.0, further=True),
     Trial("multitask_passes", multitask_passes.trial, minutes=1.6, further=True),
     Trial("polarisation", multitask.polarisation_trial, minutes=1.8),
-    Trial("multitask_layout", multitask.layout_trial, minutes=0.01, cheap=True),
 )
 
 
@@ -76,21 +74,6 @@ def _apart(name: str, state: str = "trained", corner: str = ""):
     return value
 
 
-def _live(name: str, metric: str, t: pd.DataFrame) -> np.ndarray:
-    return np.stack([t[f"{name}/live/{metric}/{w:g}"] for w in RATING_WEIGHTS], axis=1)
-
-
-def _best_inside(name: str, metric: str):
-    """Best weight of the rating inside the sweep over the better of its two ends, per cent."""
-
-    def value(t: pd.DataFrame) -> pd.Series:
-        found = _live(name, metric, t)
-        ends = np.maximum(found[:, 0], found[:, -1])
-        return pd.Series(100 * (found[:, 1:-1].max(axis=1) / ends - 1), t.index)
-
-    return value
-
-
 def _harm(setting: str):
     """Mean loss of polarised runs minus that of the others; NaN where there is no such run."""
 
@@ -110,7 +93,7 @@ COUNTED = "shared bottom, gates counted"
 CLAIMS = (
     Claim(
         id="R-1",
-        chapter="08",
+        chapter="09",
         title="Directions with cosine p give labels whose correlation is far below p (Ma et al. "
         "2018)",
         paper="Figure 2: .075 at p = .5, .31 at .9, .66 at .98 (digitised)",
@@ -128,25 +111,8 @@ CLAIMS = (
         "fits; the row says that such constants exist and that the rest of the chapter uses them.",
     ),
     Claim(
-        id="P2-F2",
-        chapter="08",
-        title="The layout: gates sum to one, one expert is a shared bottom, experts on a shared "
-        "layer are cheaper",
-        paper="equations of section 4.2, Figure 2",
-        trial="multitask_layout",
-        built="layout of our own network",
-        contrasts=(
-            Contrast("largest distance of a gate's sum from 1", column("gate sums off by"),
-                     low=-1.0, high=1e-5, headline=True),
-            Contrast("largest difference of one expert from a shared bottom",
-                     column("one expert off by"), low=-1.0, high=1e-5, headline=True),
-            Contrast("multiplications, experts on the input over experts on a shared layer",
-                     column("on the input over on a shared layer"), low=1.2, headline=True),
-        ),
-    ),
-    Claim(
         id="P2-C5",
-        chapter="08",
+        chapter="09",
         title="Low correlation of the tasks hurts a shared bottom; gates for each task help (Ma et "
         "al. 2018)",
         paper="loss, shared bottom minus MMoE: .13 at p = 1, .17 at p = .5; one gate minus MMoE: "
@@ -175,7 +141,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C5b",
-        chapter="08",
+        chapter="09",
         title="Gates pay where tasks need different things of the input, not where their labels "
         "disagree",
         paper="speaks of task correlation; does not separate the two",
@@ -204,7 +170,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-T1",
-        chapter="08",
+        chapter="09",
         title="At equal multiplications MMoE beats the shared bottom, more in satisfaction; more "
         "experts are better",
         paper="live, against the small shared bottom: large shared bottom +0.1 / +1.89 %, four "
@@ -243,7 +209,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-T1b",
-        chapter="08",
+        chapter="09",
         title="A gate for each task pays where tasks conflict and their rules depend on what the "
         "gate can see",
         paper="given as the reason for MMoE (section 4.2); not tested apart",
@@ -286,7 +252,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-T1c",
-        chapter="08",
+        chapter="09",
         title="The gain of that mixture does not hang on the pass at which training stops",
         paper="not in the paper; a control for the row above",
         trial="multitask_passes",
@@ -315,7 +281,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C6",
-        chapter="08",
+        chapter="09",
         title="Gates that read the input are no better than gates on the shared layer, and cost "
         "more",
         paper="no substantial difference live",
@@ -333,7 +299,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-F5",
-        chapter="08",
+        chapter="09",
         title="Engagement tasks spread over many experts and share them; satisfaction tasks "
         "concentrate on few",
         paper="effective experts about 5.3 against 3.4; overlap .67 within engagement, .41 within "
@@ -354,7 +320,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-F5b",
-        chapter="08",
+        chapter="09",
         title="What is common to the gates of one group comes from the conflict of the groups",
         paper="not in the paper; a control for Figure 5",
         trial="multitask_context",
@@ -369,7 +335,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C7",
-        chapter="08",
+        chapter="09",
         title="Gates polarise in a part of the runs; 10 % drop-out of experts cures it",
         paper="20 % of the runs on many machines; none with drop-out; polarised gates harm",
         trial="polarisation",
@@ -397,36 +363,5 @@ CLAIMS = (
         ),
         note="Polarised: a gate uses fewer than 1.5 effective experts of 8. The threshold is ours "
         "and moves the share.",
-    ),
-    Claim(
-        id="P2-C2",
-        chapter="08",
-        title="What engages is not what satisfies: ranking by engagement alone lowers satisfaction",
-        paper="stated as the reason for several objectives",
-        trial="multitask",
-        contrasts=(
-            Contrast("live stars, rating weight 2 over 0 (%), shared bottom",
-                     percent(f"{BOTTOM}/live/stars/2", f"{BOTTOM}/live/stars/0"), low=0.0),
-            Contrast("live minutes, rating weight 12 over 0 (%), shared bottom",
-                     percent(f"{BOTTOM}/live/watch_minutes/12",
-                             f"{BOTTOM}/live/watch_minutes/0"), high=0.0),
-            Contrast("the same for a ranker that knows the truth",
-                     percent("oracle/live/watch_minutes/12",
-                             "oracle/live/watch_minutes/0"), high=0.0),
-        ),
-    ),
-    Claim(
-        id="P2-C3",
-        chapter="08",
-        title="The best weights of the multiplication lie inside: neither engagement alone nor "
-        "rating alone",
-        paper="weights tuned by hand for both kinds of metrics",
-        trial="multitask",
-        contrasts=(
-            Contrast("satisfied watches per page, best inner weight over the better end (%), "
-                     "shared bottom", _best_inside(BOTTOM, "satisfied"), low=0.0),
-            Contrast("the same, eight experts", _best_inside(M8, "satisfied"), low=0.0),
-            Contrast("the same, knowing the truth", _best_inside("oracle", "satisfied"), low=0.0),
-        ),
     ),
 )  # fmt: skip
