@@ -901,7 +901,7 @@ fig
 best = stored["moment/4 passes/loss"]
 rows = [{"who": who, "passes": int(c.split("/")[1].split()[0]), "panel": panel, "value": v}
         for panel, column, minus in (("importance of the moment", "importance", 0),
-                                     ("true loss minus that of a week, 4 passes", "loss", best))
+                                     ("true loss (a week, 4 passes = 0)", "loss", best))
         for who, kind in (("the last week", "moment"), ("the whole log", "moment, whole log"))
         for c in stored if c.startswith(kind + "/") and c.endswith(column) for v in stored[c] - minus]
 plots.lines(pd.DataFrame(rows), "passes", panel="panel", label="points, mean of the worlds")
