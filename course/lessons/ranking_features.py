@@ -47,7 +47,7 @@ def columns_of(known, names, powers):
 
 
 def mean_of(table, bags):
-    """Mean vectors (pages, d) of bags (pages, H) in a table that others share, without the padding."""
+    """Means (pages, d) of bags (pages, H) in a table that others share, without the padding."""
     options = {"mode": "mean", "padding_idx": table.padding_idx}
     return functional.embedding_bag(bags, table.weight, **options)
 
