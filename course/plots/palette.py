@@ -134,6 +134,7 @@ SAME_AS: dict[str, str] = {
     "none": "no treatment",
     "input, missing": "position as input",
     "click rate": "observed",
+    "shared layer": "shared bottom",
 }
 
 #: Colours for names that are not in the list (and the cycle for plain `ax.plot` calls).

@@ -490,6 +490,7 @@ def with_experts(number):
     fig = painted(torch.cat([shares, blank]), titles, f"{number} experts leave an error of {left:.3f}")
     ax = fig.axes[2]
     ax.clear()
+    ax.set_aspect("auto")
     ax.plot(COUNTS, of_count.values(), "-o", color="grey", markersize=3, label="other planes, longer")
     ax.plot(number, left, "*", color="black", markersize=13, label="this one")
     ax.set(yscale="log", title="error left", xlabel="experts")
@@ -653,8 +654,8 @@ def gain(name, corner=""):
 corners = {"": "at odds, turning", "context only/": "agreeing, turning",
            "conflict only/": "at odds, not turning", "neither/": "neither"}  # fmt: skip
 rows = [
-    {"who": title, "panel": names[name], "value": value}
-    for name in ("experts on the input", "film")
+    {"who": title, "panel": label, "value": value}
+    for name, label in (("experts on the input", "MMoE, on the input"), ("film", "FiLM"))
     for corner, title in corners.items()
     for value in gain(name, corner)
 ]
@@ -772,7 +773,7 @@ ax.set(xlabel="expert that is switched off", title="captured that is lost")
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* each column is an expert. Some are needed by one group of tasks and hardly missed by the other.
+# *What to see:* each column is an expert. Shares, the rarest "yes", stand on two of them, which like and rating need as well; the click can do without any single one.
 #
 # ## 9. Gates that fall silent
 #
