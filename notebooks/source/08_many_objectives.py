@@ -58,7 +58,11 @@ data
 known = (~torch.isnan(data.labels)).sum(dim=0)
 mean = torch.nanmean(data.labels, dim=0)
 pd.DataFrame(
-    {"group": ["engagement"] * 3 + ["satisfaction"] * 4, "labels": known, "mean": mean.numpy().round(3)},
+    {
+        "group": ["engagement"] * 3 + ["satisfaction"] * 4,
+        "labels": known,
+        "mean": mean.numpy().round(3),
+    },
     index=pd.Index(TASKS, name="task"),
 )
 
@@ -173,6 +177,7 @@ def best_constants(labels):
 # %% [markdown]
 # > **Exercise 2 · The forward pass** (difficulty 1, 8 minutes). Write `forward`: the first layer on the batch, ReLU, the layers above it (`self.above`, there may be none), the towers.
 
+
 # %% tags=["exercise"]
 class SharedBottom(nn.Module):
     """Shared layers of these widths on an InputLayer, and a tower for each task (P2, Fig. 2a)."""
@@ -256,6 +261,7 @@ def predict_tasks(model, batch):
 #
 # We judge predictions by the truth instead of lucky labels. **Captured** is the share of what there is to know about a task: 0 for the mean of everybody, 1 for the truth. Now the same network twice, once with the gaps left open and once filled with zeros:
 
+
 # %%
 def fitted(labels=data.labels, widths=(82,), passes=2, **options):
     """A shared bottom, trained on these labels, and what it captures."""
@@ -311,6 +317,7 @@ plots.worlds(gains, label="captured, together minus alone", zero=True)
 # > <details><summary>Hint 1</summary>torch.autograd.grad(loss, weight, retain_graph=True) gives a tuple with the gradient of one loss.</details>
 # > <details><summary>Hint 2</summary>Flatten each gradient, divide it by its length, and multiply the table of all of them with its own transpose.</details>
 
+
 # %% tags=["exercise"]
 def cosines(losses, weight):
     """Cosines (tasks, tasks) between the gradients of losses (tasks,) on a weight."""
@@ -331,6 +338,7 @@ cosines = answer("08-cosines", cosines)
 # %% [markdown]
 # We train once more and ask at every tenth step, always on the same 2,000 pages, so that what changes is the network and not the luck of the batch:
 
+
 # %%
 def tug_of_war(widths=(82,), every=10, passes=1):
     """Cosines of the tasks' gradients on the shared layer, step by step (points, tasks, tasks)."""
@@ -348,7 +356,12 @@ def tug_of_war(widths=(82,), every=10, passes=1):
 
 
 pulls = tug_of_war()
-pairs = [("watch time", "completion"), ("like", "rating"), ("click", "completion"), ("click", "rating")]
+pairs = [
+    ("watch time", "completion"),
+    ("like", "rating"),
+    ("click", "completion"),
+    ("click", "rating"),
+]
 curves = pd.DataFrame({f"{a}, {b}": pulls[:, TASKS.index(a), TASKS.index(b)] for a, b in pairs})
 curves.index = 10 * (curves.index + 1)
 curves = curves.rename_axis("step").reset_index().melt("step", var_name="who")
@@ -379,6 +392,7 @@ plots.lines(pd.DataFrame(rows), "weight of the rating", panel="panel", label="ca
 # *What to see:* in both panels a larger weight sinks the click, and in the narrow layer it sinks it far deeper. The stars gain next to nothing beyond the weight that we chose, and lose again at the largest.
 #
 # The slider trains the narrow network for one pass at a weight of your choice:
+
 
 # %%
 def narrow(rating):
@@ -417,6 +431,7 @@ for rating in (-2.5, -1.5, 0.5):
 # Why not add them? In a sum, a video that nobody clicks can buy its place with a large number elsewhere, say its length. In a product, doubling one prediction is worth as much at any level of the others, and a near zero in one of them sinks the card. With the weights 1 and 1 for click and watch time it is the expected watch time of chapter 07.
 #
 # > **Exercise 4 · Combine** (warm-up, 5 minutes). `factors` maps names to arrays of numbers above 0, `weights` maps some of the names to numbers. Return the weighted sum of logarithms.
+
 
 # %% tags=["exercise"]
 def combine(factors, weights):
@@ -511,13 +526,16 @@ plots.show(drawn())
 #
 # The star below is the network of section 3 at the weights that you choose:
 
+
 # %%
 def at_weights(watch_time, rating):
     """The frontiers, and where one stands with these weights."""
     weights = {"click": 1.0, "watch time": watch_time, "rating": rating}
     chosen = pages.outcomes(combine(factors, weights))
     fig = drawn(chosen)
-    fig.axes[0].set_title(f"{chosen['watch_minutes']:.2f} minutes, {chosen['satisfied']:.3f} satisfied watches")
+    fig.axes[0].set_title(
+        f"{chosen['watch_minutes']:.2f} minutes, {chosen['satisfied']:.3f} satisfied watches"
+    )
     return fig
 
 

@@ -104,7 +104,9 @@ def painted(shares, titles, alt):
 
 plane = Plane()
 titles = ["task 1 needs", "task 2 needs"]
-plots.show(painted(plane.needs(grid), titles, "four regions of the plane, in opposite order for task 2"))
+plots.show(
+    painted(plane.needs(grid), titles, "four regions of the plane, in opposite order for task 2")
+)
 
 # %% [markdown]
 # *What to see:* each side of the plane wants its own component, and the two tasks want opposite ones. They agree nowhere.
@@ -155,6 +157,7 @@ plots.diagram(boxes, arrows, size=(9.0, 4.7), fills={"g1": "#fde7d3", "g2": "#fd
 # >
 # > <details><summary>Hint</summary>torch.einsum does it in one line: write a letter for each axis, and leave out of the result what is summed over.</details>
 
+
 # %% tags=["exercise"]
 def mix(said, gates):
     """Sums (tasks, n, width), by gates (n, tasks, experts), of experts (experts, n, width)."""
@@ -193,6 +196,7 @@ class Experts(nn.Module):
 # >
 # > <details><summary>Hint 1</summary>unflatten(1, (tasks, experts)) makes a table of each row.</details>
 # > <details><summary>Hint 2</summary>forward is three steps: what the experts say, the mix, the towers.</details>
+
 
 # %% tags=["exercise"]
 class MMoE(nn.Module):
@@ -334,6 +338,7 @@ plots.show(painted(torch.stack(film), [f"step {step}" for step in moments],
 #
 # And **what does each expert compute?** Its units are a few numbers; we ask how well each of the four components can be read off them, by a straight line (the share of its variance that the line explains):
 
+
 # %%
 def readable(model, plane, n=5_000):
     """How much of each component's variance (experts, components) a line on an expert explains."""
@@ -363,6 +368,7 @@ plots.show(fig)
 # > **Exercise 3 · Switch an expert off** (difficulty 2, 10 minutes). Set the share of one expert to 0 in all gates, and bring what is left of each gate back to the sum 1. A gate of which nothing is left stays as it was.
 # >
 # > <details><summary>Hint</summary>The same function will serve for *drop-out on gates* in section 9, so let it take `keep`, a table of True and False of the same shape as the gates or one that broadcasts to it.</details>
+
 
 # %% tags=["exercise"]
 def keep_experts(gates, keep):
@@ -419,11 +425,20 @@ tuned[tuned.index.str.endswith(", 600")][["shape", "rate", "warning"]]
 
 # %%
 stored = ledger.results("plane")
-names = {"shared layer": "shared layer", "film": "FiLM", "one gate": "one gate",
-         "mmoe": "MMoE", "mmoe, all inputs": "MMoE, gates on all inputs", "p2": "P2's layout",
-         "p2, gates on the place": "P2's layout, gates on the place"}
-kinds = {"conflict, context": "at odds, turning", "context only": "agreeing, turning",
-         "conflict only": "at odds, not turning"}
+names = {
+    "shared layer": "shared layer",
+    "film": "FiLM",
+    "one gate": "one gate",
+    "mmoe": "MMoE",
+    "mmoe, all inputs": "MMoE, gates on all inputs",
+    "p2": "P2's layout",
+    "p2, gates on the place": "P2's layout, gates on the place",
+}
+kinds = {
+    "conflict, context": "at odds, turning",
+    "context only": "agreeing, turning",
+    "conflict only": "at odds, not turning",
+}
 rows = [
     {"who": label, "panel": title, "value": value}
     for kind, title in kinds.items()
@@ -487,11 +502,15 @@ def with_experts(number):
         shares = torch.as_tensor(model.gates(grid)).transpose(0, 1)
     titles = [f"gate 1: {number} experts of {budgeted[number]}", "gate 2", "error left"]
     blank = torch.zeros(1, *shares.shape[1:])
-    fig = painted(torch.cat([shares, blank]), titles, f"{number} experts leave an error of {left:.3f}")
+    fig = painted(
+        torch.cat([shares, blank]), titles, f"{number} experts leave an error of {left:.3f}"
+    )
     ax = fig.axes[2]
     ax.clear()
     ax.set_aspect("auto")
-    ax.plot(COUNTS, of_count.values(), "-o", color="grey", markersize=3, label="other planes, longer")
+    ax.plot(
+        COUNTS, of_count.values(), "-o", color="grey", markersize=3, label="other planes, longer"
+    )
     ax.plot(number, left, "*", color="black", markersize=13, label="this one")
     ax.set(yscale="log", title="error left", xlabel="experts")
     ax.grid(True)
@@ -635,7 +654,9 @@ rows = [
     for name, label in names.items()
     for value in seven[f"{name}/{group}/captured"] - seven[f"shared bottom/{group}/captured"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus the shared bottom's", zero=True)
+plots.worlds(
+    pd.DataFrame(rows), panel="panel", label="captured, minus the shared bottom's", zero=True
+)
 
 # %% [markdown]
 # *What to see:* at equal cost experts on the input, with a gate for each task on the context, capture a little more than the shared bottom, in satisfaction. So does FiLM, which knows the context in another way, and P2's own layout is behind.
@@ -659,7 +680,9 @@ rows = [
     for corner, title in corners.items()
     for value in gain(name, corner)
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus the shared bottom's", zero=True)
+plots.worlds(
+    pd.DataFrame(rows), panel="panel", label="captured, minus the shared bottom's", zero=True
+)
 
 # %% [markdown]
 # *What to see:* with both dials on the mixture is ahead, and with both off the gain is gone. The corners between are undecided; these gains are hardly larger than the luck of a training.
@@ -708,11 +731,14 @@ plots.show(fig)
 #
 # **The paper's picture.** P2's Figure 5 shows the mean gate of each task, and says that satisfaction tasks concentrate on few experts. Such a map needs two controls, the network before its training, and a world whose tasks agree:
 
+
 # %%
 def gate_map(prefix):
     """Mean gates (tasks, experts) of the first world, as stored."""
     first = seven.iloc[0]
-    return np.array([[first[f"{prefix}/gate/{k}/{e}"] for e in range(8)] for k in range(len(TASKS))])
+    return np.array(
+        [[first[f"{prefix}/gate/{k}/{e}"] for e in range(8)] for k in range(len(TASKS))]
+    )
 
 
 maps = {"trained": "eight experts/trained", "before training": "eight experts/untrained",
@@ -749,6 +775,7 @@ pd.DataFrame(rows).T.round(3)
 # One training in one world, so the last two columns are no contest.
 #
 # **Surgery, again.** Which expert is needed for what? We switch off one after the other:
+
 
 # %%
 def captured_without(expert):
@@ -794,6 +821,7 @@ plots.worlds(pd.DataFrame(rows), label="share of polarised runs")
 # *What to see:* under stress about half of the runs polarise; with the drop-out somewhat fewer, but the intervals are wide. That it cures them is not what we found.
 #
 # ## 10. Our three accounts
+
 
 # %%
 def score_of(batch):
