@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 #: Chapters that need their whole world: for single accounts, or for what their models learn.
-WHOLE = ("02", "03", "05", "08")
+WHOLE = ("02", "03", "05", "06", "07", "08", "09")
 
 #: Set this to a folder to look at what the reader sees.
 SCREENSHOTS = os.environ.get("COURSE_SCREENSHOTS")
