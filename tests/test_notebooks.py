@@ -112,12 +112,8 @@ def test_a_notebook_starts_from_any_folder(place, tmp_path, cache):
     assert [cell.execution_count for cell in notebook.cells] == [1, 2]
 
 
-OVER = {"07_expected_watch_time": 80}
-"""Chapters that do not keep the budget of a minute yet, and what they may take until they do."""
-
-
 def test_the_seconds_of_all_chapters_keep_the_budget():
-    assert all(seconds <= OVER.get(name, 60) for name, seconds in BOOK.seconds().items())
+    assert all(seconds <= 60 for seconds in BOOK.seconds().values())
 
 
 # --- nbval and the network guard ---------------------------------------------------------------
