@@ -186,3 +186,8 @@ class FilmBottom(SharedBottom):
         """Outputs (n, tasks) of a scaled batch of n cards."""
         scale, shift = self.film(context_of(batch)).chunk(2, dim=1)
         return self.towers(self.above(self.first(batch).relu() * (1 + scale) + shift))
+
+
+def experts_in_use(gates):
+    """How many experts gates (..., experts) spread over (...): e to the entropy."""
+    return torch.special.entr(gates).sum(dim=-1).exp()

@@ -244,6 +244,14 @@ def plane(seed):
         yield {"who": f"top {k} of 8", "error": error(model, seed, rate)}
 
 
+def costs(seed):
+    """Multiplications of everybody for one card, in the tuned shapes."""
+    best = tuning.load("tuning_plane").best
+    for key, (name, budget) in ON_PLANE.items():
+        _, cost = cost_of(name, best[key].get("shape", "one"), budget)
+        yield {"who": key, "multiplications": cost}
+
+
 def layout(seed):
     """What must hold of P2's equations and of where the experts stand."""
     s = SevenTasks(simulate("village", seed=seed), 50)
@@ -278,5 +286,6 @@ def cost(inputs, experts, width, shared=0, reads=13, tasks=7, tower=8):
 
 TRIALS = (
     Trial("layout", layout, minutes=0.1, cheap=True),
+    Trial("costs", costs, minutes=0.01, seeds=(1, 2), cheap=True),
     Trial("plane", plane, minutes=1.2),
 )

@@ -204,9 +204,7 @@ def packs(table, cells=12_000):
 # %%
 places = [values.numel() for *_, values in packs(table)]
 one = np.count_nonzero(np.diff(table.indptr)) * np.diff(table.indptr).max()
-print(
-    f"{table.nnz:,} watches, {sum(places):,} places in {len(places)} packs, {one:,} in one rectangle"
-)
+print(f"{table.nnz:,} watches, {sum(places):,} places in {len(places)} packs, {one:,} in one rectangle")
 
 # %% [markdown]
 # Now take turns. One half step finds the vectors of all accounts while those of the videos stay; the next does the reverse, and so on. This is *alternating least squares* (ALS).
@@ -321,19 +319,9 @@ for name, solve in (("best vectors", best_vectors), ("better vectors", better_ve
 x, y = als(table)
 methods["matrix factorization"] = dot(x, y)
 found["matrix factorization"] = game.offline(methods["matrix factorization"])
-order = [
-    "random",
-    "popularity in my language",
-    "matrix factorization",
-    "recent popularity",
-    "oracle",
-]
+order = ["random", "popularity in my language", "matrix factorization", "recent popularity", "oracle"]
 measured = pd.DataFrame(
-    [
-        {"who": name, "measure": m, "value": found[name][m]}
-        for m in ("mrr", "recall@100")
-        for name in order
-    ]
+    [{"who": name, "measure": m, "value": found[name][m]} for m in ("mrr", "recall@100") for name in order]
 )
 plots.worlds(measured, panel="measure", label="higher is better", references=("random", "oracle"))
 
@@ -389,10 +377,8 @@ def past_and_future(regularisation):
         past = hit_rate(ranks((x @ y.T)[filled[0]], filled[1], seen[filled[0]]), 20)
         future = small.offline(dot(x, y), recall=(20,))["recall@20"]
         given = {"factors": factors, "setting": f"regularisation {regularisation:g}"}
-        rows += [
-            {**given, "who": "watches it was trained on", "recall@20": past},
-            {**given, "who": "the days after", "recall@20": future},
-        ]
+        rows += [{**given, "who": "watches it was trained on", "recall@20": past},
+                 {**given, "who": "the days after", "recall@20": future}]
     return pd.DataFrame(rows)
 
 
@@ -503,18 +489,12 @@ clock = {
     for weight in (0, 0.1, 0.2, 0.5, 1, 2, 5)
 }
 methods["factorization of the last week"] = dot(*week)
-methods["factorization with a clock"] = with_clock(
-    methods["matrix factorization"], fashion, language
-)
+methods["factorization with a clock"] = with_clock(methods["matrix factorization"], fashion, language)
 for name in ("factorization of the last week", "factorization with a clock"):
     found[name] = game.offline(methods[name])
 rows = pd.DataFrame(clock).T.rename_axis("weight of the clock").reset_index()
-fig, ax = plots.figure(
-    height=3.6, alt="MRR over the weight of the clock; three levels for comparison"
-)
-sns.lineplot(
-    rows, x="weight of the clock", y="mrr", marker="o", ax=ax, label="factorization + clock"
-)
+fig, ax = plots.figure(height=3.6, alt="MRR over the weight of the clock; three levels for comparison")
+sns.lineplot(rows, x="weight of the clock", y="mrr", marker="o", ax=ax, label="factorization + clock")
 for name in ("matrix factorization", "factorization of the last week", "recent popularity"):
     ax.axhline(found[name]["mrr"], linestyle="--", color=plots.colour(name), label=name)
 ax.set(xscale="symlog", ylabel="MRR", ylim=(0, None))
@@ -526,22 +506,16 @@ fig
 #
 # That a clock helps does not yet prove that the *lack* of one was the trouble. The proof needs a world without the cause. The simulator has such a dial: with `freshness=0` no video goes out of fashion. If the guess is right, the count of two days must lose its lead there. (It need not lose all of it, since even there a video of yesterday has had one day to be counted and not 42.)
 
-
 # %%
 def leads(seed, freshness):
     """Lead in MRR of the count of two days over two methods without a clock, in a village."""
     g = NextWatch(simulate("village", seed=seed, freshness=freshness).logs())
-    spoken, vectors = (
-        g.train.users["language"].cat.codes.to_numpy(),
-        als(who_watched_what(g.train), 16),
-    )
+    spoken, vectors = g.train.users["language"].cat.codes.to_numpy(), als(who_watched_what(g.train), 16)
     two, every = (popularity(g.train, days) for days in (2, np.inf))
     recent = g.offline(lambda moments: two[spoken[moments.user]])["mrr"]
     count = g.offline(lambda moments: every[spoken[moments.user]])["mrr"]
-    return {
-        "over the count of 42 days": recent - count,
-        "over the vectors": recent - g.offline(dot(*vectors))["mrr"],
-    }
+    return {"over the count of 42 days": recent - count,
+            "over the vectors": recent - g.offline(dot(*vectors))["mrr"]}
 
 
 rows = [
@@ -550,14 +524,8 @@ rows = [
     for seed in range(6)
     for rival, lead in leads(seed, dial).items()
 ]
-plots.worlds(
-    pd.DataFrame(rows),
-    "lead",
-    panel="rival",
-    label="lead of two days (MRR)",
-    zero=True,
-    alt="Lead of the recent count, six villages with and without fashions",
-)
+plots.worlds(pd.DataFrame(rows), "lead", panel="rival", label="lead of two days (MRR)", zero=True,
+             alt="Lead of the recent count, six villages with and without fashions")
 
 # %% [markdown]
 # *What to see:* each dot is a village. Compare the two rows: how much of each lead is left without fashions?
@@ -775,9 +743,7 @@ rng = np.random.default_rng(0)
 watched_so_far = np.diff(table.indptr)
 accounts = rng.choice(np.flatnonzero(watched_so_far), 600, replace=False)
 pools = [np.flatnonzero(speaks == train.users["language"].iloc[a]) for a in accounts]
-drawn = np.stack(
-    [rng.choice(pool, min(200, min(map(len, pools))), replace=False) for pool in pools]
-)
+drawn = np.stack([rng.choice(pool, min(200, min(map(len, pools))), replace=False) for pool in pools])
 truth = world.truth.interest(accounts[:, None], drawn, game.at - 0.3)
 
 
@@ -800,16 +766,8 @@ rows = [
     for name, scores in knowing.items()
 ]
 fig, ax = plots.figure(height=3.8, alt="Correlation with true interest by length of history")
-sns.pointplot(
-    pd.concat(rows),
-    x="watches so far",
-    y="correlation",
-    hue="who",
-    dodge=0.2,
-    ax=ax,
-    palette={name: plots.colour(name) for name in knowing},
-    errorbar=("se", 1.96),
-)
+sns.pointplot(pd.concat(rows), x="watches so far", y="correlation", hue="who", dodge=0.2, ax=ax,
+              palette={name: plots.colour(name) for name in knowing}, errorbar=("se", 1.96))
 ax.axhline(0, color="grey", linewidth=0.8)
 ax.legend(title="")
 fig
@@ -818,7 +776,6 @@ fig
 # *What to see:* the vectors know the taste of those best who have watched most, and even there they are far from knowing it well. The recent count, which guesses so well, knows next to nothing about it.
 #
 # **The switch.** If it is individual taste that the vectors have learned, then they must be worth nothing more than a count in a world where all people like the same. The dial for this is `own_taste`.
-
 
 # %%
 def gain_of_vectors(seed, own_taste):
@@ -841,9 +798,7 @@ gains = pd.DataFrame(
 plots.worlds(gains, "gain in recall@20", zero=True, alt="Vectors minus counts, eight villages")
 
 # %%
-both = gains.pivot_table(
-    index=gains.groupby("who").cumcount(), columns="who", values="gain in recall@20"
-)
+both = gains.pivot_table(index=gains.groupby("who").cumcount(), columns="who", values="gain in recall@20")
 mean, half = plots.interval(both["own taste 1"] - both["own taste 0"])
 print(f"what individual taste is worth, world by world: {mean:+.3f} ± {half:.3f} in recall@20")
 
@@ -859,7 +814,6 @@ ledger.show("02")
 # ## Challenge
 #
 # > **A recommender of your own** (open, an hour or an evening). Build the best recommender that you can from this chapter: two tables, a clock, counts, anything. `contest` trains it on worlds that you have not seen and puts its pages in front of simulated people. The score is the share of the way from random pages (0) to an oracle's (1). As a start, here is the factorization with a clock:
-
 
 # %%
 def my_recommender(logs):

@@ -113,18 +113,8 @@ boxes = {
     "train": (2.6, 5.8, "training: softmax over videos"),
     "serve": (6.4, 5.8, "serving: nearest neighbours of x"),
 }
-arrows = [
-    ("ids", "table"),
-    ("table", "mean"),
-    ("mean", "tower"),
-    ("n", "tower"),
-    ("more", "tower"),
-    ("tower", "x"),
-    ("x", "train"),
-    ("y", "train"),
-    ("x", "serve"),
-    ("y", "serve"),
-]
+arrows = [("ids", "table"), ("table", "mean"), ("mean", "tower"), ("n", "tower"), ("more", "tower"),
+          ("tower", "x"), ("x", "train"), ("y", "train"), ("x", "serve"), ("y", "serve")]
 plots.diagram(boxes, arrows, size=(8.8, 6.4), fills={"x": "#fde7d3", "y": "#fde7d3"})
 
 # %% [markdown]
@@ -354,14 +344,8 @@ pd.DataFrame(result).T.round(3)
 
 # %%
 stored = ledger.results("ingredients")
-ways = [
-    "all four",
-    "without the small start",
-    "without the counts",
-    "with one rate",
-    "without warm-up and decay",
-    "none of them",
-]
+ways = ["all four", "without the small start", "without the counts", "with one rate",
+        "without warm-up and decay", "none of them"]
 rows = [
     {"who": way, "measure": m, "value": value}
     for m in ("mrr", "recall@300")
@@ -379,15 +363,8 @@ plots.worlds(pd.DataFrame(rows), panel="measure", label="higher is better")
 
 # %%
 stored = ledger.results("generator")
-ways = [
-    "matrix factorization",
-    "popular, last 7 days",
-    "popular, last 2 days",
-    "depth 0, bag a week old",
-    "depth 0, bag at the cut",
-    "depth 0",
-    "depth 1",
-]
+ways = ["matrix factorization", "popular, last 7 days", "popular, last 2 days", "depth 0, bag a week old",
+        "depth 0, bag at the cut", "depth 0", "depth 1"]
 rows = [
     {"who": way, "measure": m, "value": value}
     for m in ("mrr", "recall@300")
@@ -405,20 +382,15 @@ plots.worlds(pd.DataFrame(rows), panel="measure", label="higher is better")
 
 # %%
 cost = ledger.results("step_cost")
-names = {
-    "full": "all videos",
-    "sampled": "1,000 videos, dense updates",
-    "sampled, sparse": "1,000 videos, sparse updates",
-}
+names = {"full": "all videos", "sampled": "1,000 videos, dense updates",
+         "sampled, sparse": "1,000 videos, sparse updates"}
 rows = [
     {"who": names[way], "videos": int(n), "milliseconds": value}
     for column in cost
     for way, n in [column.split("/")]
     for value in cost[column]
 ]
-fig = plots.lines(
-    pd.DataFrame(rows), "videos", "milliseconds", log=True, label="ms per step of 512"
-)
+fig = plots.lines(pd.DataFrame(rows), "videos", "milliseconds", log=True, label="ms per step of 512")
 fig.axes[0].set_yscale("log")
 fig
 
@@ -528,10 +500,7 @@ def in_batch(q, correct=True):
 torch.manual_seed(0)
 popular = torch.arange(300, 0, -1.0)
 chance = chances(law(popular), 60)
-x, y = (
-    functional.pad(torch.randn(256, 8), (0, 1), value=1.0),
-    (0.2 * torch.randn(300, 9)).requires_grad_(),
-)
+x, y = functional.pad(torch.randn(256, 8), (0, 1), value=1.0), (0.2 * torch.randn(300, 9)).requires_grad_()
 probability = torch.softmax(x @ y.detach().T, dim=1)
 
 
@@ -546,29 +515,17 @@ for name, correct in (("not corrected", False), ("corrected", True)):
     pushes[name] = sum(push(loss) for _ in range(2_000)) / 2_000
 points = pd.concat(
     [
-        pd.DataFrame(
-            {"exact push": exact, "mean push of samples": p, "chance": chance, "who": name}
-        )
+        pd.DataFrame({"exact push": exact, "mean push of samples": p, "chance": chance, "who": name})
         for name, p in pushes.items()
     ]
 )
-grid = sns.relplot(
-    points,
-    x="exact push",
-    y="mean push of samples",
-    col="who",
-    size="chance",
-    height=3.4,
-    alpha=0.6,
-)
+grid = sns.relplot(points, x="exact push", y="mean push of samples", col="who", size="chance",
+                   height=3.4, alpha=0.6)
 grid.set_titles("{col_name}")
 for ax in grid.axes.flat:
     ax.axline((0, 0), slope=1, color="grey", linestyle="--", linewidth=1)
-plots.adopt(
-    grid.figure,
-    alt="Mean push of samples against the exact push, a dot for each of 300 "
-    "videos. Not corrected: popular videos lie far above the diagonal. Corrected: all lie near it.",
-)
+plots.adopt(grid.figure, alt="Mean push of samples against the exact push, a dot for each of 300 "
+            "videos. Not corrected: popular videos lie far above the diagonal. Corrected: all lie near it.")
 
 # %% [markdown]
 # *What to see:* each dot is a video, larger if it is drawn more often. Without the correction (left) what is drawn often is pushed down too hard, even on average over many samples; with it the dots lie along the diagonal.
@@ -604,24 +561,13 @@ rows = [
     for name, of in {**shares, "truth": truly}.items()
     for g, share in enumerate(np.bincount(group, weights=of, minlength=10))
 ]
-plots.lines(
-    pd.DataFrame(rows),
-    "group, from rare to popular",
-    "share",
-    label="share of the next watches",
-    alt="Expected share of next watches by popularity group, from rare (1) to popular (10)",
-)
+plots.lines(pd.DataFrame(rows), "group, from rare to popular", "share", label="share of the next watches",
+            alt="Expected share of next watches by popularity group, from rare (1) to popular (10)")
 
 # %%
 popular_now = {name: float(of[group >= 5].sum()) for name, of in shares.items()}
 a, b = popular_now["sampled softmax"], popular_now["full softmax"]
-word = (
-    "less popular ones"
-    if a < b - 0.02
-    else "more popular ones"
-    if a > b + 0.02
-    else "about the same"
-)
+word = "less popular ones" if a < b - 0.02 else "more popular ones" if a > b + 0.02 else "about the same"
 guess.beside(f"{word}: it expects {a:.0%} of the next watches in the popular groups 6 to 10, the "
              f"model that saw all videos {b:.0%}.")  # fmt: skip
 
@@ -650,43 +596,22 @@ def quick(negatives, correct):
 def negatives_curve(negatives, correct):
     mrr, share = quick(negatives, correct)
     fig, ax = plots.figure(height=3.4, alt=f"Expected shares by popularity group; MRR {mrr:.3f}")
-    ax.bar(
-        range(1, 11),
-        np.bincount(group, weights=truly, minlength=10),
-        color="#d5dbe3",
-        label="truth",
-    )
-    ax.plot(
-        range(1, 11), share, marker="o", color=plots.colour("sampled softmax"), label="expected"
-    )
-    ax.set(
-        title=f"{negatives} negatives, {'corrected' if correct else 'not corrected'}: MRR {mrr:.3f}",
-        xlabel="group, from rare to popular",
-        ylabel="share of next watches",
-        ylim=(0, 0.45),
-    )
+    ax.bar(range(1, 11), np.bincount(group, weights=truly, minlength=10), color="#d5dbe3", label="truth")
+    ax.plot(range(1, 11), share, marker="o", color=plots.colour("sampled softmax"), label="expected")
+    ax.set(title=f"{negatives} negatives, {'corrected' if correct else 'not corrected'}: MRR {mrr:.3f}",
+           xlabel="group, from rare to popular", ylabel="share of next watches", ylim=(0, 0.45))
     ax.legend()
     return fig
 
 
-sliders(
-    negatives_curve,
-    negatives=Choice([10, 30, 100, 300, 600, 1000], 300),
-    correct=Toggle(False, "correct for the law of drawing"),
-)
+sliders(negatives_curve, negatives=Choice([10, 30, 100, 300, 600, 1000], 300),
+        correct=Toggle(False, "correct for the law of drawing"))
 
 # %%
 settings = [(10, True), (100, True), (300, True), (1000, True), (300, False), (1000, False)]
 pd.DataFrame(
-    [
-        {
-            "negatives": n,
-            "share of all videos": n / game.videos,
-            "corrected": c,
-            "MRR": quick(n, c)[0],
-        }
-        for n, c in settings
-    ]
+    [{"negatives": n, "share of all videos": n / game.videos, "corrected": c, "MRR": quick(n, c)[0]}
+     for n, c in settings]
 ).round(3)
 
 # %% [markdown]
@@ -757,10 +682,8 @@ rows = [
     {"who": who, "measure": m, "value": value}
     for m in ("mrr", "recall@300")
     for who, key in {
-        "tree of topics": "topic tree",
-        "random tree": "random tree",
-        "sampled, 500": "popularity, corrected",
-        "sampled, 90": "popularity, corrected 90",
+        "tree of topics": "topic tree", "random tree": "random tree",
+        "sampled, 500": "popularity, corrected", "sampled, 90": "popularity, corrected 90",
     }.items()
     for value in laws[f"{key}/{m}"] - laws[f"full/{m}"]
 ]
@@ -840,14 +763,10 @@ kmeans = KMeans(43, n_init=1, random_state=0).fit(places)  # about the root of t
 exact, _ = Index(vectors).search(users, 100)
 rows = []
 for nprobe in (1, 2, 4, 8, 16, 43):
-    ours = [
-        search_cells(np.append(x, 0), places, kmeans.cluster_centers_, kmeans.labels_, nprobe, 100)
-        for x in users
-    ]
+    ours = [search_cells(np.append(x, 0), places, kmeans.cluster_centers_, kmeans.labels_, nprobe, 100)
+            for x in users]
     hit = np.mean([len(np.intersect1d(a, b)) / 100 for a, b in zip(ours, exact)])
-    rows.append(
-        {"cells searched": nprobe, "share of cells": nprobe / 43, "found of the exact 100": hit}
-    )
+    rows.append({"cells searched": nprobe, "share of cells": nprobe / 43, "found of the exact 100": hit})
 pd.DataFrame(rows).round(2)
 
 # %% [markdown]
@@ -857,12 +776,8 @@ pd.DataFrame(rows).round(2)
 
 # %%
 serving = ledger.results("serving")
-kinds = {
-    "IVF, 16 cells": "ivf 16",
-    "IVF, 2 cells": "ivf 2",
-    "HNSW": "hnsw 200",
-    "HNSW on raw lengths": "raw hnsw 200",
-}
+kinds = {"IVF, 16 cells": "ivf 16", "IVF, 2 cells": "ivf 2", "HNSW": "hnsw 200",
+         "HNSW on raw lengths": "raw hnsw 200"}
 rows = [
     {"who": who, "measure": name, "value": value}
     for name, of, base in (
@@ -880,26 +795,18 @@ plots.worlds(pd.DataFrame(rows), panel="measure", label="exact search = 1")
 #
 # On raw vectors HNSW finds a small part. Clicks fall by less than recall does, because what is missed is replaced by videos nearly as good; a good ranker behind the search loses more than the first ten do.
 
-
 # %%
 def probes(nprobe):
     """Recall and clicks of IVF in the large worlds, at so many cells."""
-    fig, axes = plots.figure(
-        3, height=2.8, alt=f"IVF with {nprobe} cells: recall and clicks over exact"
-    )
+    fig, axes = plots.figure(3, height=2.8, alt=f"IVF with {nprobe} cells: recall and clicks over exact")
     steps = [1, 2, 4, 8, 16, 32, 64, 128]
-    curves = {
-        "recall@k": "found of the 200",
-        "clicks": "clicks, first ten",
-        "ranked_clicks": "clicks, ten best",
-    }
+    curves = {"recall@k": "found of the 200", "clicks": "clicks, first ten",
+              "ranked_clicks": "clicks, ten best"}
     for ax, (of, title) in zip(axes, curves.items()):
         base = 1.0 if of == "recall@k" else serving[f"flat/{of}"]
         values = [(serving[f"ivf {n}/{of}"] / base).mean() for n in steps]
         ax.plot(steps, values, color=plots.colour("observed"))
-        ax.plot(
-            nprobe, values[steps.index(nprobe)], "o", color=plots.colour("treatment"), markersize=10
-        )
+        ax.plot(nprobe, values[steps.index(nprobe)], "o", color=plots.colour("treatment"), markersize=10)
         ax.set(xscale="log", title=title, xlabel="cells searched, of about 650", ylim=(0, 1.08))
     return fig
 
@@ -942,7 +849,6 @@ ledger.show("03")
 # ## Challenge
 #
 # > **A first stage of your own** (open, an hour or an evening). Train a network from the logs of a world that you have not seen, and make its pages. Wider, deeper, another bag, more passes, another sample, a touch of fashion: what closes more of the gap than this chapter's network?
-
 
 # %%
 def my_generator(logs):

@@ -70,30 +70,18 @@ shelves(world, {"nominated for the heavy viewer": few})
 
 # %%
 inputs = task.features.of_requests(asked)
-told = (
-    "video",
-    "channel",
-    "nominator",
-    "duration",
-    "video age",
-    "previous impressions",
-    "watches of channel",
-    "days since topic",
-    "video click rate",
-)
+told = ("video", "channel", "nominator", "duration", "video age", "previous impressions",
+        "watches of channel", "days since topic", "video click rate")
 pd.DataFrame({name: inputs.column(name)[:6] for name in told}).round(3)
 
 # %% [markdown]
-# *Nominator* is the source that proposed the card, *previous impressions* says how often this account was shown the card before, and the watches of the channel are counted among the account's last 50. The first three columns are codes, whose size says nothing. The others are numbers, each in a unit of its own. How do you put all this into one network?
+# *Nominator* is the source that proposed the card, and *previous impressions* says how often this account was shown it before. The first three columns are codes, whose size says nothing. The others are numbers, each in a unit of its own. How do you put all this into one network?
 #
 # **How we judge.** P1's measure takes all pairs of a clicked and an unclicked card of one page, and asks where the ranker preferred the unclicked one. It adds up the watch time of the clicked cards in such pairs and divides by that of all pairs. This share is the **loss**; random scores lose half. Since this world is ours, we can also say what the loss would be on average if the same people came to the same pages again and again. That is the **true loss**. It has no luck of single clicks in it, so it can tell small differences apart.
 
 # %%
-ends = {
-    "random": np.random.default_rng(0).random(len(task.fresh)),
-    "past ranking": -task.fresh.cards["position"].to_numpy(),
-    "oracle": task.fresh.value,
-}
+ends = {"random": np.random.default_rng(0).random(len(task.fresh)),
+        "past ranking": -task.fresh.cards["position"].to_numpy(), "oracle": task.fresh.value}
 pd.DataFrame({name: task.offline(scores) for name, scores in ends.items()}).T.round(2)
 
 # %% [markdown]
@@ -116,39 +104,20 @@ guess
 
 # %%
 boxes = {
-    "card": (1.0, 0.6, "video\non the card"),
-    "bag": (2.7, 0.6, "videos\nwatched last"),
-    "lang": (4.4, 0.6, "language\nof account"),
-    "vlang": (6.1, 0.6, "language\nof video"),
-    "since": (7.9, 0.6, "days since\nlast watch"),
-    "prev": (9.7, 0.6, "previous\nimpressions"),
-    "videos": (1.85, 1.9, "table of videos"),
-    "mean": (1.0, 2.75, "average"),
-    "langs": (5.25, 1.9, "table of languages"),
-    "scale": (8.8, 1.9, "common scale"),
+    "card": (1.0, 0.6, "video\non the card"), "bag": (2.7, 0.6, "videos\nwatched last"),
+    "lang": (4.4, 0.6, "language\nof account"), "vlang": (6.1, 0.6, "language\nof video"),
+    "since": (7.9, 0.6, "days since\nlast watch"), "prev": (9.7, 0.6, "previous\nimpressions"),
+    "videos": (1.85, 1.9, "table of videos"), "mean": (1.0, 2.75, "average"),
+    "langs": (5.25, 1.9, "table of languages"), "scale": (8.8, 1.9, "common scale"),
     "powers": (8.8, 2.75, "share, its square, its root"),
     "vector": (4.9, 3.7, "one long vector, a place for each feature"),
     "relu": (4.9, 4.55, "three ReLU layers"),
-    "train": (2.9, 5.4, "training: weighted logistic"),
-    "serve": (7.0, 5.4, "serving: e to the output"),
+    "train": (2.9, 5.4, "training: weighted logistic"), "serve": (7.0, 5.4, "serving: e to the output"),
 }
-arrows = [
-    ("card", "videos"),
-    ("bag", "videos"),
-    ("videos", "mean"),
-    ("videos", "vector"),
-    ("mean", "vector"),
-    ("lang", "langs"),
-    ("vlang", "langs"),
-    ("langs", "vector"),
-    ("since", "scale"),
-    ("prev", "scale"),
-    ("scale", "powers"),
-    ("powers", "vector"),
-    ("vector", "relu"),
-    ("relu", "train"),
-    ("relu", "serve"),
-]
+arrows = [("card", "videos"), ("bag", "videos"), ("videos", "mean"), ("videos", "vector"),
+          ("mean", "vector"), ("lang", "langs"), ("vlang", "langs"), ("langs", "vector"),
+          ("since", "scale"), ("prev", "scale"), ("scale", "powers"), ("powers", "vector"),
+          ("vector", "relu"), ("relu", "train"), ("relu", "serve")]
 plots.diagram(boxes, arrows, size=(10.8, 6.0), fills={"vector": "#fde7d3"})
 
 # %% [markdown]
@@ -196,12 +165,8 @@ def tables_of(features, keys, size=dimensions, seed=0):
 
 # %%
 keys = {name: space for name, space in SPACE.items()}
-sizes = pd.DataFrame(
-    {
-        "ids": {s: task.features.cardinality(s) for s in keys.values()},
-        "features": pd.Series(keys).value_counts(),
-    }
-)
+sizes = pd.DataFrame({"ids": {s: task.features.cardinality(s) for s in keys.values()},
+                      "features": pd.Series(keys).value_counts()})
 sizes["dimensions"] = [dimensions(n) for n in sizes["ids"]]
 sizes.sort_values("ids", ascending=False).T
 
@@ -324,10 +289,8 @@ class FirstLinear(nn.Module):
 # %%
 layer = InputLayer(task.features)
 page = layer.width - layer.card_width
-print(
-    f"{layer.width} numbers a card, {page} of them the page's. With 30 candidates, the share of "
-    f"multiplications saved: {(30 - 1) * page / (30 * layer.width):.0%}"
-)
+print(f"{layer.width} numbers a card, {page} of them the page's. With 30 candidates, the share of "
+      f"multiplications saved: {(30 - 1) * page / (30 * layer.width):.0%}")
 
 # %% [markdown]
 # ## 4. Numbers
@@ -335,21 +298,10 @@ print(
 # Here is how six of the numbers are spread over the cards that we learn from.
 
 # %%
-numbers = {
-    "duration": "seconds",
-    "video age": "days",
-    "previous impressions": "times",
-    "video watches": "times",
-    "video click rate": "share",
-    "days since topic": "days",
-}
-fig, axes = plots.figure(
-    3,
-    2,
-    height=4.6,
-    sharey=True,
-    alt="How six numbers are spread over the cards: most values are small, with long tails; days since topic has a second heap at 1,000",
-)
+numbers = {"duration": "seconds", "video age": "days", "previous impressions": "times",
+           "video watches": "times", "video click rate": "share", "days since topic": "days"}
+fig, axes = plots.figure(3, 2, height=4.6, sharey=True,
+                         alt="How six numbers are spread over the cards: most values are small, with long tails; days since topic has a second heap at 1,000")
 for ax, (name, unit) in zip(axes.ravel(), numbers.items()):
     sns.histplot(x=task.inputs.column(name), bins=40, stat="percent", ax=ax)
     ax.set(xlabel=f"{name} ({unit})", ylabel="% of cards")
@@ -440,9 +392,7 @@ class Scales:
 scales = Scales(task.train)
 train, test = scales(task.train), scales(task.test)
 spread = [batch.numbers[:, :3].std(dim=0).numpy().round(1) for batch in (task.train, train)]
-print(
-    f"standard deviations of duration, age, previous impressions: raw {spread[0]}, scaled {spread[1]}"
-)
+print(f"standard deviations of duration, age, previous impressions: raw {spread[0]}, scaled {spread[1]}")
 
 # %% [markdown]
 # Does it matter? Take one feature, the exponential of a normal number times its *skew*. The chance of a click shall rise evenly with the rank of the feature. A logistic regression learns it by plain gradient descent, with the same rate everywhere.
@@ -454,11 +404,7 @@ def one_feature(skew, steps=100):
     rng = np.random.default_rng(0)
     x, share = np.exp(skew * np.sort(rng.normal(size=2_000))), (np.arange(2_000) + 0.5) / 2_000
     clicked = rng.random(2_000) < expit(4 * (share - 0.5))
-    ways = {
-        "raw": x,
-        "standardised": (x - x.mean()) / x.std(),
-        "quantiles": 12**0.5 * (share - 0.5),
-    }
+    ways = {"raw": x, "standardised": (x - x.mean()) / x.std(), "quantiles": 12**0.5 * (share - 0.5)}
     fig, (left, right) = plots.figure(2, height=3.4)
     sns.histplot(x=x, bins=40, stat="percent", ax=left)
     left.set(title=f"skew {skew:g}", xlabel="the feature", ylabel="% of cards")
@@ -489,7 +435,7 @@ for skew in (0.25, 3):
 # %% [markdown]
 # *What to see:* with little skew, any of them learns. As the skew grows, the raw feature throws the descent about, and the standardised one gets stuck, because a few large values use up its scale; the quantiles do not notice.
 #
-# That was one feature, and the simplest descent. Adam, which gives each weight steps of its own size, may forgive more.
+# That was one feature, and the simplest descent. Adam may forgive more.
 
 # %% [markdown]
 # ## 5. A ranker, and a fair contest
@@ -566,32 +512,19 @@ pd.concat([tuning.load(store).recipes() for store in stores]).round(3)
 
 # %%
 stored = ledger.results("ranking_inputs")
-deep = {
-    "raw": "raw",
-    "standardised": "standardised",
-    "quantiles": "shares in [0, 1]",
-    "quantiles with powers": "shares with powers (P1)",
-    "centred": "centred shares",
-    "trees, raw": "trees on raw numbers",
-    "trees, quantiles": "trees on shares",
-}
-rows = [
-    {"who": label, "value": loss}
-    for way, label in deep.items()
-    for loss in stored[f"{way}/true loss"] - stored["centred with powers/true loss"]
-]
-plots.worlds(
-    pd.DataFrame(rows),
-    label="true loss minus that of centred shares with powers (points)",
-    zero=True,
-)
+deep = {"raw": "raw", "standardised": "standardised", "quantiles": "shares in [0, 1]",
+        "quantiles with powers": "shares with powers (P1)", "centred": "centred shares",
+        "trees, raw": "trees on raw numbers", "trees, quantiles": "trees on shares"}
+rows = [{"who": label, "value": loss} for way, label in deep.items()
+        for loss in stored[f"{way}/true loss"] - stored["centred with powers/true loss"]]
+plots.worlds(pd.DataFrame(rows), label="true loss minus that of centred shares with powers (points)", zero=True)
 
 # %% [markdown]
 # *What to see:* raw numbers cost the network most, and any common scale repairs the better part of it. Then compare P1's shares, with powers or without, with the line at 0.
 #
-# P1's shares with powers are a little behind the very same numbers *centred*. The two differ by a shift and a factor for each column, and the first layer could undo both, so both networks can compute the same functions. It is the way there that differs, and a common scale is a matter of the way.
+# P1's shares with powers are a little behind the very same numbers *centred*. The two differ by a shift and a factor for each column, which the first layer could undo; what differs is the way there.
 #
-# Trees do not care. Their two rows are the same but for hairs, because a tree splits at a threshold, and a threshold moves along with any rising map. (That they stay behind the networks is another matter. They read ids as plain codes, and see no bags.)
+# Trees do not care: they split at a threshold, which moves along with any rising map. (That they stay behind is another matter; they read ids as plain codes and see no bags.)
 #
 # **Do powers help?** Compare the same network with and without them, at three depths.
 
@@ -599,33 +532,23 @@ plots.worlds(
 nets = {"linear": "linear", "32": "one layer of 32"}
 pairs = {label: (f"{net}, centred", f"{net}, centred with powers") for net, label in nets.items()}
 pairs["three layers"] = ("centred", "centred with powers")
-rows = [
-    {"who": label, "value": gain}
-    for label, (without, with_them) in pairs.items()
-    for gain in stored[f"{without}/true loss"] - stored[f"{with_them}/true loss"]
-]
+rows = [{"who": label, "value": gain} for label, (without, with_them) in pairs.items()
+        for gain in stored[f"{without}/true loss"] - stored[f"{with_them}/true loss"]]
 plots.worlds(pd.DataFrame(rows), label="true loss without powers minus with (points)", zero=True)
 
 # %% [markdown]
-# *What to see:* whether any row stands clear of the line at 0, and by how much. P1 reports a loss higher by 0.2 % for its deep network without powers.
+# *What to see:* no row stands clear of the line at 0. P1 reports a loss higher by 0.2 % for its deep network without powers.
 #
 # Is a model that cannot bend not bound to gain by them? It looks so, if one is careless. Give both linear models the rate and the passes that are best for the *deep* network, and compare that with each at its own:
 
 # %%
 cells = tuning.load("tuning_ranking_powers").cells
 gains = {}
-for name, recipe_of in {
-    "at the deep network's": lambda who: recipe,
-    "each at its own": tuning.load("tuning_ranking_powers").best.get,
-}.items():
+for name, recipe_of in {"at the deep network's": lambda who: recipe, "each at its own": tuning.load("tuning_ranking_powers").best.get}.items():
     scores = {}
     for who in ("linear, centred", "linear, centred with powers"):
         own = recipe_of(who)
-        of = cells[
-            (cells["who"] == who)
-            & (cells["rate"] == own["rate"])
-            & (cells["passes"] == own["passes"])
-        ]
+        of = cells[(cells["who"] == who) & (cells["rate"] == own["rate"]) & (cells["passes"] == own["passes"])]
         scores[who] = of["score"].mean()
     gains[name] = scores["linear, centred with powers"] - scores["linear, centred"]
 print({name: f"{gain:+.2f} points by powers" for name, gain in gains.items()})
@@ -636,34 +559,22 @@ print({name: f"{gain:+.2f} points by powers" for name, gain in gains.items()})
 # **And the tables?** What do sharing, and the logarithm, save or cost?
 
 # %%
-ways = {
-    "by the logarithm": "shared, by the logarithm",
-    "32 for all": "shared, 32 for all",
-    "unshared": "a table for each feature",
-    "a quarter of the videos": "a quarter of the videos known",
-}
-columns = {
-    "numbers in tables": "parameters, tables",
-    "training loss, first pass": "first pass",
-    "loss": "loss",
-    "true loss": "true loss",
-}
-tables = {
-    label: {c: stored[f"{way}/{of}"].mean() for c, of in columns.items()}
-    for way, label in ways.items()
-}
+ways = {"by the logarithm": "shared, by the logarithm", "32 for all": "shared, 32 for all",
+        "unshared": "a table for each feature", "a quarter of the videos": "a quarter of the videos known"}
+columns = {"numbers in tables": "parameters, tables", "training loss, first pass": "first pass",
+           "loss": "loss", "true loss": "true loss"}
+tables = {label: {c: stored[f"{way}/{of}"].mean() for c, of in columns.items()}
+          for way, label in ways.items()}
 pd.DataFrame(tables).T.round(2)
 
 # %% [markdown]
 # *What to see:* sharing saves two thirds of the numbers, and costs nothing that would show. But 32 numbers for *every* id space do better here than the logarithm, and so does a vocabulary with a quarter of the videos.
 #
-# The first part is P1's. The second is not, and section 9 comes back to it. As to the third, a video's counters, channel and topic speak for it, too.
-#
-# With the thousands of videos of our town the tables hold about half of all numbers of the network. They grow with the catalogue and the layers do not: P1's million videos with 32 dimensions are 32 million numbers, over seven times a full layer of 2,048 × 2,048.
+# The first part is P1's; the second is not, and section 9 comes back to it.
 #
 # ## 6. Counters, midnight, and a leak
 #
-# Many of the best features are counters, such as how often a video was clicked. It sounds harmless. When a page is served, the counter must be there at once, so platforms count at night, and during the day serve what was known **at the last midnight**. When a ranker is *trained*, though, somebody joins the counters to a log of last week, and the counters of the whole week are there. Which midnight do they take?
+# Many of the best features are counters, such as how often a video was clicked. When a page is served, the counter must be there at once, so platforms count at night, and serve what was known **at the last midnight**. When a ranker is *trained*, though, the counters of the whole week are there. Which midnight does one take?
 
 
 # %% tags=["export"]
@@ -709,10 +620,8 @@ def at_midnight(score, known):
 vocabulary = task.features.vocabularies["video"]
 last_day = pd.DataFrame({"video_id": vocabulary.ids, "time": float(world.config.days)})
 known = np.append(click_rate(task.logs.impressions, last_day), 1 / 20)
-served = {
-    "yesterday's counter": at_midnight(leak["yesterday's counter"], known),
-    "a night too late": at_midnight(leak["a night too late"], np.full(len(known), 1 / 20)),
-}
+served = {"yesterday's counter": at_midnight(leak["yesterday's counter"], known),
+          "a night too late": at_midnight(leak["a night too late"], np.full(len(known), 1 / 20))}
 live = task.live({"our ranker": scorer(ranker), **served}, n=1_000)
 live[["watch_minutes", "clicks", "length_minutes"]].round(2)
 
@@ -726,10 +635,8 @@ for ax, (title, of) in zip(axes, {"offline": loss, "live": live["watch_minutes"]
     ax.set(title=title, xlabel=unit, xlim=(0, 1.25 * max(of[name] for name in leak)))
 good, bad = ([of[name] for of in (loss, live["watch_minutes"])] for name in leak)
 fig.alt = f"Loss offline {good[0]:.1f} and {bad[0]:.1f} with the leak; minutes live {good[1]:.2f} and {bad[1]:.2f}"
-guess.beside(
-    ("offline better, live worse" if bad[0] < good[0] and bad[1] < good[1] else "see the figure")
-    + f": the loss goes from {good[0]:.1f} to {bad[0]:.1f} %, the minutes live from {good[1]:.2f} to {bad[1]:.2f}"
-)
+guess.beside(("offline better, live worse" if bad[0] < good[0] and bad[1] < good[1] else "see the figure")
+             + f": the loss goes from {good[0]:.1f} to {bad[0]:.1f} %, the minutes live from {good[1]:.2f} to {bad[1]:.2f}")
 fig
 
 # %% [markdown]
@@ -737,7 +644,7 @@ fig
 #
 # A video that nobody clicked on that day cannot have been clicked on this card either, so the ranker learns to look at the counter and at little else. Live it is told the same of every video.
 #
-# Statistics will not find such a bug, for the feature looks *good*. An exact test needs no model: **a feature of a card must not change when everything that came later is deleted from the log**, the click on the card included.
+# An exact test needs no model: **a feature of a card must not change when everything that came later is deleted from the log**, the click on the card included.
 #
 # > **Exercise 3 · Catch it** (building, 15 minutes). `feature(log, rows)` gives a number for each row, from whatever it finds in the log. Take as rows the cards of the day of `cut` (a time in days, such as 44.7; its day began at 44) up to and including `cut`. Compute their feature twice, from the whole log, and from the log *before* `cut`. Return the share of the rows for which the two differ.
 #
@@ -768,18 +675,12 @@ log, noon = task.logs.impressions, task.logs.impressions["time"].iloc[-3_000]
 
 def of_course(name):
     """One of the course's own features, as a function of a log and rows of it."""
-    return lambda log, rows: (
-        RankingFeatures(replace(task.logs, impressions=log))
-        .of_impressions(task.logs, rows)
-        .column(name)
-    )
+    return lambda log, rows: RankingFeatures(replace(task.logs, impressions=log)).of_impressions(task.logs, rows).column(name)
 
 
-found = {
-    "yesterday's counter": leak_check(click_rate, log, noon),
-    "a night too late": leak_check(lambda log, rows: click_rate(log, rows, 1), log, noon),
-    "our ranker's video click rate": leak_check(of_course(RATE), log, noon),
-}
+found = {"yesterday's counter": leak_check(click_rate, log, noon),
+         "a night too late": leak_check(lambda log, rows: click_rate(log, rows, 1), log, noon),
+         "our ranker's video click rate": leak_check(of_course(RATE), log, noon)}
 print({name: f"{share:.1%} of the cards changed" for name, share in found.items()})
 
 # %% [markdown]
@@ -803,9 +704,7 @@ def shown_before(row, column):
         previous, memory = asked.previous_impressions.copy(), engine.memory.copy()
         previous[row, column] = n
         memory.shown[asked.user[row], memory.bucket(asked.candidates[row, column])] = n
-        cards = RankingBatch.of(
-            task.features.of_requests(replace(asked, previous_impressions=previous))
-        )
+        cards = RankingBatch.of(task.features.of_requests(replace(asked, previous_impressions=previous)))
         for name, model in {"with": ranker, "without": blind}.items():
             said[name].append(np.exp(scorer(model)(cards)).reshape(asked.candidates.shape)[row])
         truth = value(engine.behaviour, memory, situation, asked.candidates)
@@ -813,13 +712,9 @@ def shown_before(row, column):
     return {name: np.array(minutes) for name, minutes in said.items()}
 
 
-first = (
-    scorer(ranker)(RankingBatch.of(task.features.of_requests(asked))).reshape(3, -1).argmax(axis=1)
-)
-again = {
-    name: (int(first[i]), shown_before(i, int(first[i])))
-    for i, name in enumerate(players.table.index)
-}
+first = scorer(ranker)(RankingBatch.of(task.features.of_requests(asked))).reshape(3, -1).argmax(axis=1)
+again = {name: (int(first[i]), shown_before(i, int(first[i])))
+         for i, name in enumerate(players.table.index)}
 
 
 # %%
@@ -828,11 +723,8 @@ def churn(viewer, n):
     card, said = again[viewer]
     fig, (left, right) = plots.figure(2, height=3.5)
     words = []
-    for name, label in {
-        "with": "with previous impressions",
-        "without": "without previous impressions",
-        "truth": "truth",
-    }.items():
+    for name, label in {"with": "with previous impressions", "without": "without previous impressions",
+                        "truth": "truth"}.items():
         look = {"color": plots.colour(label), "linestyle": "--" if name == "truth" else "-"}
         share = said[name][:, card] / said[name][0, card]
         place = 1 + (said[name] > said[name][:, [card]]).sum(axis=1)
@@ -841,12 +733,7 @@ def churn(viewer, n):
         for ax, y in ((left, 100 * share[n]), (right, place[n])):
             ax.plot(n, y, "o", color=plots.colour(label))
         words.append(f"{label} {share[n]:.0%}, place {place[n]}")
-    left.set(
-        title=f"{viewer}: minutes expected",
-        xlabel="times shown before",
-        ylabel="% of those at 0",
-        ylim=(0, 130),
-    )
+    left.set(title=f"{viewer}: minutes expected", xlabel="times shown before", ylabel="% of those at 0", ylim=(0, 130))
     right.set(title="place among the candidates", xlabel="times shown before", ylim=(20, 0))
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     fig.alt = f"The top card of the {viewer}, shown {n} times before: " + "; ".join(words)
@@ -865,16 +752,12 @@ for viewer in list(again)[1:]:
 # %% [markdown]
 # *What to see:* with the number, the minutes that the ranker expects fall with each showing, as the truth's do; without it they stay for ever. How far they fall, it gets right only roughly.
 #
-# The *place* is another matter, because it hangs on how close the other candidates are. For the shared account they lie much closer together in truth than the ranker thinks.
+# The *place* is another matter; it hangs on how close the other candidates are.
 #
 # Now live. The same 1,000 people come back twice, an hour apart, and nobody trains in between. How much of a page stood on the page before it?
 
 # %%
-policies = {
-    "without": task.policy(scorer(blind)),
-    "with": task.policy(scorer(ranker)),
-    "oracle": world.oracle(),
-}
+policies = {"without": task.policy(scorer(blind)), "with": task.policy(scorer(ranker)), "oracle": world.oracle()}
 visits = ab_test(world, policies, n=1_000, visits=3)
 overlap = {}
 for name, pages in visits.pages.items():
@@ -888,25 +771,20 @@ pd.DataFrame(overlap).T
 
 # %%
 back = ledger.results("ranking_churn")
-rows = [
-    {"who": f"fatigue {dial}", "panel": title, "value": factor * v}
-    for dial in (0, 1, 3)
-    for title, column, factor in (
-        ("shown again (points)", "shown again", 100),
-        ("minutes a page", "watch_minutes", 1),
-    )
-    for v in back[f"fatigue {dial}/with/{column}"] - back[f"fatigue {dial}/without/{column}"]
-]
+rows = [{"who": f"fatigue {dial}", "panel": title, "value": factor * v} for dial in (0, 1, 3)
+        for title, column, factor in (("shown again (points)", "shown again", 100),
+                                      ("minutes a page", "watch_minutes", 1))
+        for v in back[f"fatigue {dial}/with/{column}"] - back[f"fatigue {dial}/without/{column}"]]
 plots.worlds(pd.DataFrame(rows), panel="panel", label="with minus without", zero=True)
 
 # %% [markdown]
-# *What to see:* where people tire three times as fast, the feature takes many cards off the next page, and brings minutes. The weaker people tire, the less it does.
+# *What to see:* where people tire three times as fast, the feature takes cards off the next page in the mean of the worlds, and brings minutes. The less people tire, the less it does.
 #
-# At fatigue 0 it even turns round. A plausible reason, which we have not tested: who was shown a card often was shown it by a ranking that knew a little of their taste. What the number means, the ranker learns from the world it lives in.
+# At fatigue 0 it even turns round: what the number means, the ranker learns from the world it lives in.
 #
 # ## 8. Who nominated it, and with what score?
 #
-# P1 tells the ranker which source nominated a card, and with what score. The score comes from another model, here from the network of chapter 03. It is a number like any other, with two catches. You know one of them by now: a generator that was trained on the whole log has seen the very watches that the ranker is to learn, so its score *leaks*. We train a generator each night, on the days before it, and score each card with the one that was there at the time.
+# P1 tells the ranker which source nominated a card, and with what score. The score comes from another model, here from the network of chapter 03. It has two catches. You know one by now: a generator trained on the whole log has seen the very watches that the ranker is to learn, so its score *leaks*. We train a generator each night, and score each card with the one that was there at the time.
 #
 # The second catch is age. Train a generator once, leave it alone, and let it score the cards of the fresh day. How good is its order, and how many of the cards does it know at all? (Stored results, a line for each world.)
 
@@ -914,13 +792,9 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="with minus without", zero
 nominated = ledger.results("ranking_nomination")
 ages, said = (0, 1, 2, 4, 7), []
 fig, axes = plots.figure(2, height=3.3)
-for ax, (title, column, factor) in zip(
-    axes,
-    (("true loss of the score alone", "watch, true", 1), ("cards that it knows", "known", 100)),
-):
-    curves = pd.DataFrame(
-        {age: factor * nominated[f"score alone/{age} days old/{column}"] for age in ages}
-    ).T
+for ax, (title, column, factor) in zip(axes, (("true loss of the score alone", "watch, true", 1),
+                                              ("cards that it knows", "known", 100))):
+    curves = pd.DataFrame({age: factor * nominated[f"score alone/{age} days old/{column}"] for age in ages}).T
     ax.plot(curves.index, curves, "o-", color=plots.colour("deep candidates"))
     ax.set(title=title, xlabel="days since the training", ylabel="%", ylim=(0, 105))
     said.append(f"{title} from {curves.mean(axis=1)[0]:.0f} % to {curves.mean(axis=1)[7]:.0f} %")
@@ -937,12 +811,10 @@ fig
 # So what do source and score add, if they are fresh? The left panel is about rankers for watch time, the right one about rankers for clicks. The *few* other features are ids, device, daypart and duration, that is, hardly more than what stands on the card.
 
 # %%
-rows = [
-    {"who": f"beside {words}", "panel": f"{goal} ranker", "value": v}
-    for base, words in (("few", "few other features"), ("all", "all other features"))
-    for goal in ("watch", "click")
-    for v in nominated[f"{base}/{goal}, true"] - nominated[f"{base} + nomination/{goal}, true"]
-]
+rows = [{"who": f"beside {words}", "panel": f"{goal} ranker", "value": v}
+        for base, words in (("few", "few other features"), ("all", "all other features"))
+        for goal in ("watch", "click")
+        for v in nominated[f"{base}/{goal}, true"] - nominated[f"{base} + nomination/{goal}, true"]]
 plots.worlds(pd.DataFrame(rows), panel="panel", label="points of true loss gained", zero=True)
 
 # %% [markdown]
@@ -991,15 +863,9 @@ random = torch.Generator().manual_seed(0)
 cards, pages = (torch.randperm(n, generator=random) for n in (len(task.test), task.test.pages))
 base = task.offline(scorer(ranker)(task.test))["true loss"]
 PAST = ("watches of channel", "watches of topic", "days since channel", "days since topic")
-spoilt = {
-    "duration": ["duration"],
-    "days since topic": ["days since topic"],
-    "all four about the past": PAST,
-}
-rises = {
-    name: task.offline(scorer(ranker)(shuffled(task.test, of, cards, pages)))["true loss"] - base
-    for name, of in spoilt.items()
-}
+spoilt = {"duration": ["duration"], "days since topic": ["days since topic"], "all four about the past": PAST}
+rises = {name: task.offline(scorer(ranker)(shuffled(task.test, of, cards, pages)))["true loss"] - base
+         for name, of in spoilt.items()}
 print({name: f"{rise:+.2f} points" for name, rise in rises.items()})
 
 # %% [markdown]
@@ -1015,14 +881,8 @@ for ax, (title, prefix) in zip(axes, parts.items()):
     of = stored[[c for c in stored if c.startswith(prefix)]]
     of.columns = of.columns.str.removeprefix(prefix)
     of = of[of.mean().sort_values(ascending=False).index]
-    sns.barplot(
-        of,
-        orient="h",
-        color=plots.colour("watch-time ranker" if prefix == parts["the ranker"] else "truth"),
-        errorbar=None,
-        alpha=0.5,
-        ax=ax,
-    )
+    sns.barplot(of, orient="h", color=plots.colour("watch-time ranker" if prefix == parts["the ranker"] else "truth"),
+                errorbar=None, alpha=0.5, ax=ax)
     sns.stripplot(of, orient="h", color="#1f2933", size=4, jitter=False, ax=ax)
     ax.set(title=title, xlabel="rise of the true loss (points)", ylabel="")
     fig.alt += f"{title}: " + ", ".join(f"{name} {v:+.1f}" for name, v in of.mean().items()) + ". "
@@ -1031,29 +891,21 @@ fig
 # %% [markdown]
 # *What to see:* the ranker leans most on the video's record of clicks and on the account's past with channel and topic, and then on the length. In the truth, interest and past lead.
 #
-# P1 says that the past with the item, and with similar ones, matters most. It does in the truth of this world. But a ranker can take part of it from elsewhere, for the record of a video says what many people thought of it. And see what it hardly uses at all: the bag of watched videos, beside the four counters that were made of the same watches by hand.
+# P1 says that the past with the item, and with similar ones, matters most. It does in the truth of this world. But a ranker can take part of it from elsewhere, for the record of a video says what many people thought of it. And see what it hardly uses: the bag of watched videos, beside four counters made of the same watches by hand.
 #
 # **The moment.** One bar deserves a second look. Which topics suit a device and a part of the day is worth a lot in the truth (the bar *moment* on the right). No feature says it: the ranker is told the device, the part of the day and the topic, each for itself, and has to find out by itself how they go together. Does it? Here is the rise of the loss when the moment is mixed, over the number of passes, with the last week to learn from, and with the whole log.
 
 # %%
 best = stored["moment/4 passes/loss"]
-rows = [
-    {"who": who, "passes": int(c.split("/")[1].split()[0]), "panel": panel, "value": v}
-    for panel, column, minus in (
-        ("importance of the moment", "importance", 0),
-        ("true loss (a week, 4 passes = 0)", "loss", best),
-    )
-    for who, kind in (("the last week", "moment"), ("the whole log", "moment, whole log"))
-    for c in stored
-    if c.startswith(kind + "/") and c.endswith(column)
-    for v in stored[c] - minus
-]
+rows = [{"who": who, "passes": int(c.split("/")[1].split()[0]), "panel": panel, "value": v}
+        for panel, column, minus in (("importance of the moment", "importance", 0),
+                                     ("true loss (a week, 4 passes = 0)", "loss", best))
+        for who, kind in (("the last week", "moment"), ("the whole log", "moment, whole log"))
+        for c in stored if c.startswith(kind + "/") and c.endswith(column) for v in stored[c] - minus]
 plots.lines(pd.DataFrame(rows), "passes", panel="panel", label="points, mean of the worlds")
 
 # %% [markdown]
 # *What to see:* the more passes, the more of the moment is found. With a week to learn from the price is high, since after so many passes the network knows its cards by heart; with the whole log the loss stays low.
-#
-# So a plain network does find a cross that nobody made for it. It needs the passes, and the days that allow them.
 #
 # There is something else that keeps the network from finding it. The logarithm gives three numbers to a device and eight to a topic. Give the *small* id spaces 32, too, leave all others as they are, and train for just as long:
 
@@ -1069,20 +921,15 @@ fit_ranker(wide, train, clicked, minutes, **recipe)
 mixed = shuffled(task.test, ["device", "daypart", "surface"], cards, pages)
 rows = {}
 for name, model in {"by the logarithm": ranker, "small spaces 32": wide}.items():
-    plain, spoilt = (
-        task.offline(scorer(model)(batch))["true loss"] for batch in (task.test, mixed)
-    )
-    rows[name] = {
-        "numbers a card": model.first.inputs.width,
-        "true loss": plain,
-        "rise when the moment is mixed": spoilt - plain,
-    }
+    plain, spoilt = (task.offline(scorer(model)(batch))["true loss"] for batch in (task.test, mixed))
+    rows[name] = {"numbers a card": model.first.inputs.width, "true loss": plain,
+                  "rise when the moment is mixed": spoilt - plain}
 pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]
 # *What to see:* on the same data, with the same passes, the moment is found to a larger part. (This is one world. In the ledger's worlds 32 for all did better, too, by amounts that differ a lot.)
 #
-# Three numbers suffice to *tell* three devices apart. But the layers above have to build the cross of device, daypart and topic out of what they get, and, so we guess, more numbers give them more ways to begin, and larger steps. P1's rule is about large tables, where numbers are dear. In small ones they are cheap.
+# P1's rule is about large tables, where numbers are dear. In small ones they are cheap.
 #
 # ## 10. The cast, under this chapter's ranker
 #
@@ -1104,7 +951,6 @@ ledger.show("06")
 #
 # > **A feature of your own** (open, an hour or an evening). Add a number to the ranker, or another loss, or more days, and bring it before people in hidden worlds. A cross of device, part of the day and topic? The click rate of the *channel*, by last midnight? Check it for leaks first.
 
-
 # %%
 def my_ranker(logs):
     """The ranker of this chapter, trained on the logs of a hidden world."""
@@ -1112,9 +958,7 @@ def my_ranker(logs):
     features = RankingFeatures(logs, rows)
     cards = RankingBatch.of(features.of_impressions(logs, rows))
     own, model = Scales(cards), PlainRanker(InputLayer(features))
-    label, seconds = (
-        torch.tensor(rows[name].to_numpy()) for name in ("clicked", "watched_seconds")
-    )
+    label, seconds = (torch.tensor(rows[name].to_numpy()) for name in ("clicked", "watched_seconds"))
     fit_ranker(model, own(cards), label, seconds / 60, **recipe)
     return ranker_policy(features, scorer(model, own))
 
@@ -1126,7 +970,7 @@ scored
 # ## Summary
 #
 # 1. Figure 7's input layer has one table for each id space, a place of its own for each feature, the zero vector for the unknown, and the mean of a bag; what belongs to the query is computed once a page.
-# 2. Numbers need a common scale. On raw ones the network stays far behind, among the scales centred shares lead, and trees do not care. Tune everybody alike, or the tuning wins.
+# 2. Numbers need a common scale. On raw ones the network stays far behind, among the scales centred shares lead in the mean, and trees do not care. Tune everybody alike, or the tuning wins.
 # 3. A counter must stop before its card. One that is a night too late wins offline and loses live, and deleting the future finds it.
 # 4. The number of previous impressions lets a page react to being ignored, as far as people tire. Nominating scores must be as fresh as the cards.
 # 5. Mix a feature, and you see what a model leans on; mix a law, and you see what there was. A cross that nobody made is found by more passes over more days, or by wider vectors for small id spaces.

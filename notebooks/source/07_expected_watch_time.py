@@ -559,7 +559,7 @@ ladder["our step down"] = [
 ladder.round(2)
 
 # %% [markdown]
-# *What to see:* the first hidden layer is by far the largest step, as in P1, and a wider one goes a little further. A second and a third layer add nothing that one could see here, where P1's table still goes down.
+# *What to see:* in the mean the first hidden layer is by far the largest step, as in P1, and a wider one goes a little further; over so few worlds neither is decided. A second and a third layer add nothing that one could see here, where P1's table still goes down.
 #
 # For scale: random scores lose half, an oracle loses what no model could save.
 
@@ -682,7 +682,7 @@ change = {
 pd.DataFrame(change).T.round(0).astype(int).add_suffix(", % more")
 
 # %% [markdown]
-# *What to see:* in the last panel, where time has no end, the lead is several times as large, and *length* alone brings most of it. With a budget the lead shrinks, but length still brings about as many minutes as watch time where there is no clickbait.
+# *What to see:* in the last panel, where time has no end, the mean lead is about three times as large, and *length* alone brings most of it. With a budget the lead shrinks, but length still brings about as many minutes as watch time where there is no clickbait. Three worlds differ so much that the size of these leads is not decided.
 #
 # The *share* watched brings hardly a minute anywhere. What it does is seen in the table: it thins out the clickbait cards, and where clickbait is doubled it satisfies far more people. So P1's reason is a good one for what people get out of their time, and the minutes come from length.
 #
