@@ -1,9 +1,10 @@
 """How fast are the lessons beside other people's packages? A script, not a test.
 
-    python tests/rivals.py [als] [softmax] [generator] [--rounds 3]
+    python tests/rivals.py [als] [softmax] [generator] [mixture] [--rounds 3]
 
-It needs packages that the course never does, ``implicit`` for the factorizations and
-``torch-rechub`` for the generator, and says so in words where one is missing.
+It needs packages that the course never does, ``implicit`` for the factorizations, ``torch-rechub``
+for the generator, and both ``torch-rechub`` and ``deepctr-torch`` for the mixture of experts, and
+says so in words where one is missing.
 
 Every contest runs in one process on one thread, in turns A B A B, and is counted in core seconds
 (``time.process_time``). Other work on the machine then slows both sides alike, so the ratio of the
@@ -17,7 +18,12 @@ do, on random histories: the lesson compares every example with about 1,000 shar
 corrects for their chances; the rival's YoutubeDNN compares it with 3 that were drawn beforehand,
 in a bare loop that spares it its own data loader. The rival is measured with the five account
 columns of its own example (id, gender, age, occupation, zip code), and with the history alone;
-each side at three sizes of batch, and the best one counts.
+each side at three sizes of batch, and the best one counts. The mixtures have eight experts of 16
+units and seven binary tasks, linear gates and towers of 8 units, first on 185 plain numbers, then
+on the cards of a town as chapter 09 trains it: the same ids in vectors of the same sizes and the
+same numbers, which the lesson reads page by page and a rival row by row (bags are left out on both
+sides). The rivals' experts, gates and towers are normalised over the batch in torch-rechub, which
+cannot be turned off there.
 """
 
 from __future__ import annotations
@@ -37,7 +43,12 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from scipy.sparse import csr_matrix  # noqa: E402
 
+from course import simulate  # noqa: E402
+from course.features.taxonomy import BAGS, IMPRESSION_CODES, QUERY_CODES, SPACE  # noqa: E402
 from course.lessons import candidate_generation, matrix_factorization  # noqa: E402
+from course.lessons import mixtures_of_experts as me  # noqa: E402
+from course.lessons.ranking_features import InputLayer, Scales, dimensions  # noqa: E402
+from course.tasks.seven_tasks import TASKS, SevenTasks  # noqa: E402
 
 USERS, VIDEOS, PAIRS, FACTORS = 20_000, 10_000, 1_000_000, 64
 ITERATIONS = 15
@@ -210,27 +221,144 @@ def generator(rounds, examples=16_384):
         print(f"  {side[0]:40} {rate[side]:8,.0f}   {ours / rate[side]:5.2f}   ({at_each})")
 
 
+EXPERTS, WIDTH, TOWER = 8, 16, 8
+
+
+def rechub_mixture(numbers, ids):
+    """torch-rechub's MMOE on columns ``x0, x1, ...`` of so many numbers and ids of given sizes."""
+    from torch_rechub.basic.features import DenseFeature, SparseFeature
+    from torch_rechub.models.multi_task import MMOE
+
+    features = [DenseFeature("numbers", embed_dim=numbers)]
+    features += [SparseFeature(name, n, embed_dim=dim) for name, (n, dim) in ids.items()]
+    expert = {"dims": [WIDTH], "activation": "relu", "dropout": 0}
+    towers = [{"dims": [TOWER], "activation": "relu", "dropout": 0}] * len(TASKS)
+    return MMOE(features, ["classification"] * len(TASKS), EXPERTS, expert, towers)
+
+
+def deepctr_mixture(numbers, ids):
+    """deepctr-torch's MMOE, which reads one table: first the numbers, then the ids."""
+    from deepctr_torch.inputs import DenseFeat, SparseFeat
+    from deepctr_torch.models.multitask.mmoe import MMOE
+
+    columns = [DenseFeat("numbers", numbers)]
+    columns += [SparseFeat(name, n, embedding_dim=dim) for name, (n, dim) in ids.items()]
+    return MMOE(columns, EXPERTS, (WIDTH,), (), (TOWER,), l2_reg_linear=0, l2_reg_embedding=0,
+                task_types=["binary"] * len(TASKS), task_names=list(TASKS))  # fmt: skip
+
+
+class OnNumbers(me.MMoE):
+    """The lesson's MMoE with gates that read all numbers, as the rivals' do."""
+
+    def forward(self, x):
+        """Outputs (n, tasks)."""
+        return super().forward(x, x)
+
+
+def trainer(model, read, label, n, on_logits):
+    """A pass(batch) over n examples; `read(rows)` gives what the model is called with."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    functional = torch.nn.functional
+    measure = functional.binary_cross_entropy
+    if on_logits:
+        measure = functional.binary_cross_entropy_with_logits
+
+    def one_pass(batch):
+        model.train()
+        for rows in torch.randperm(n).split(batch):
+            loss = measure(model(read(rows)), label(rows))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return one_pass
+
+
+def mixture(rounds, examples=65_536):
+    """Print the examples per core second of chapter 09's mixture and of two packages' MMOE."""
+    x = torch.randn(examples, 185)
+    y = (torch.rand(examples, len(TASKS)) < 0.3).float()
+    own = OnNumbers(185, 185, len(TASKS), EXPERTS, WIDTH)
+    passes = {
+        "lesson": trainer(own, x.__getitem__, y.__getitem__, examples, True),
+        "torch-rechub": trainer(rechub_mixture(185, {}), lambda r: {"numbers": x[r]},
+                                y.__getitem__, examples, False),
+        "deepctr-torch": trainer(deepctr_mixture(185, {}), x.__getitem__, y.__getitem__, examples,
+                                 False),
+    }  # fmt: skip
+    _rates("MMoE on plain numbers", passes, dict.fromkeys(passes, BATCHES), examples, rounds)
+
+    data = SevenTasks(simulate("town", seed=7), 100, first_day=40)
+    cards = Scales(data.train)(data.train)
+    layer = InputLayer(data.features, include=set(data.features.names) - set(BAGS))
+    own = me.RankingMixture(layer, torch.zeros(len(TASKS)), EXPERTS, WIDTH, reads="input")
+    labels = (data.labels > 0.5).float()
+    ids, columns = {}, {}
+    for known, codes in ((IMPRESSION_CODES, cards.codes), (QUERY_CODES, cards.query_codes)):
+        at = codes if known is IMPRESSION_CODES else codes[cards.page]
+        for i, name in enumerate(known):
+            n = data.features.cardinality(SPACE[name]) + 1
+            ids[name], columns[name] = (n, dimensions(n - 1)), at[:, i]
+    # torch-rechub wants vectors of one size: as wide in all.
+    even = round(sum(dim for _, dim in ids.values()) / len(ids))
+    one_size = {name: (n, even) for name, (n, _) in ids.items()}
+    plain = torch.cat([cards.numbers[:, layer.of_card],
+                       cards.query_numbers[:, layer.of_page][cards.page]], dim=1)  # fmt: skip
+    table = torch.cat([plain, torch.stack(list(columns.values()), dim=1).float()], dim=1)
+    width = plain.shape[1]
+
+    def by_name(rows):
+        return {"numbers": plain[rows], **{name: c[rows] for name, c in columns.items()}}
+
+    passes = {
+        "lesson": trainer(own, cards.__getitem__, lambda p: labels[cards.rows(p)], cards.pages,
+                          True),
+        "torch-rechub": trainer(rechub_mixture(width, one_size), by_name, labels.__getitem__,
+                                len(labels), False),
+        "deepctr-torch": trainer(deepctr_mixture(width, ids), table.__getitem__,
+                                 labels.__getitem__, len(labels), False),
+    }  # fmt: skip
+    cards_of_page = len(labels) / cards.pages
+    sizes = dict.fromkeys(passes, BATCHES)
+    sizes["lesson"] = tuple(round(b / cards_of_page) for b in BATCHES)
+    _rates(f"MMoE on {len(labels):,} cards of a town", passes, sizes, len(labels), rounds)
+
+
+def _rates(title, passes, sizes, examples, rounds):
+    sides = {(n, b): lambda f=f, b=b: f(b) for n, f in passes.items() for b in sizes[n]}
+    taken, _ = in_turns(sides, rounds)
+    rate = {side: examples / np.median(seconds) for side, seconds in taken.items()}
+    best = {name: max(rate[name, b] for b in sizes[name]) for name in passes}
+    print(f"\n{title}: examples per core second at the best batch, the lesson's over the rival's")
+    for name, fastest in best.items():
+        at_each = ", ".join(f"{rate[name, b]:,.0f} at {b}" for b in sizes[name])
+        print(f"  {name:16} {fastest:8,.0f}   {best['lesson'] / fastest:5.2f}   ({at_each})")
+
+
 def main():
     """Run the contests that are asked for, or all."""
-    needs = {"als": "implicit", "softmax": "implicit", "generator": "torch-rechub"}
+    needs = {"als": ["implicit"], "softmax": ["implicit"], "generator": ["torch-rechub"],
+             "mixture": ["torch-rechub", "deepctr-torch"]}  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("contests", nargs="*", metavar="als|softmax|generator")
+    parser.add_argument("contests", nargs="*", metavar="als|softmax|generator|mixture")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side has its turn")
     asked = parser.parse_args()
     if unknown := set(asked.contests) - set(needs):
         parser.error(f"no contest is called {', '.join(sorted(unknown))}; there are {list(needs)}")
     chosen = asked.contests or list(needs)
-    for package in sorted({needs[name] for name in chosen}):
+    for package in sorted({package for name in chosen for package in needs[name]}):
         if find_spec(package.replace("-", "_")) is None:
             parser.exit(2, f"{package} is not installed: pip install {package}\n")
     torch.set_num_threads(1)
-    if tables := [name for name in chosen if name != "generator"]:
+    if tables := [name for name in chosen if name in ("als", "softmax")]:
         train, held = planted()
         print(f"planted table: {train.nnz:,} pairs to train on, {held.nnz:,} held out")
         for name in tables:
             {"als": als, "softmax": softmax}[name](train, held, asked.rounds)
     if "generator" in chosen:
         generator(asked.rounds)
+    if "mixture" in chosen:
+        mixture(asked.rounds)
 
 
 if __name__ == "__main__":
