@@ -9,6 +9,9 @@ It is a coordinate search on the grid, in the order of its axes: from a common s
 step up and down an axis of numbers are tried in every world, and the best is kept, step by step
 until none is better; then the next axis, and again from the first, until nothing changes. So the
 neighbours of a best number are known to be worse. Names are chosen once, in the first round.
+
+A hill may be the wrong one. Called again from another start, the search goes on with the cells that
+are stored, and the best of all settings that were tried in every world wins.
 """
 
 from __future__ import annotations
@@ -171,11 +174,14 @@ def tune(
                 moving = {who for who in moved if _ordered(axes[who][axis])}
                 at |= new
         names = False
+    stopped = {who for who in at if before[who] != at[who]}
+    # An earlier search from another start may have ended higher; of equals this one's end is kept.
+    at = {who: max([s, *_tried(who, axes[who], cells)], key=lambda s, w=who: scores(w, s).mean())
+          for who, s in at.items()}  # fmt: skip
     best = {who: s for who, s in at.items() if np.isfinite(scores(who, s)).all()}
     said = {who: _edges(s, axes[who]) + _failures(who, cells) for who, s in at.items()}
-    for who in at:
-        if before[who] != at[who]:
-            said[who].append(f"the search was stopped after round {done}")
+    for who in stopped:
+        said[who].append(f"the search was stopped after round {done}")
     if compare and set(compare) <= set(best):
         longer = {who: _step(best[who], axes[who], more) for who in compare}
         run([(who, s, w) for who, s in longer.items() for w in worlds])
@@ -272,6 +278,14 @@ def _neighbours(settings: dict, axes: dict[str, list], axis: str) -> list[dict]:
 def _edges(settings: dict, axes: dict[str, list]) -> list[str]:
     return [f"best {name} {settings[name]:g} is at the edge of its grid" for name, v in axes.items()
             if _ordered(v) and settings[name] in (v[0], v[-1])]  # fmt: skip
+
+
+def _tried(who: str, axes: dict[str, list], cells: Mapping) -> list[dict]:
+    """Settings of a contestant for which there are cells, and which the grid still has."""
+    known = {json.dumps(c["settings"], sort_keys=True): c["settings"] for c in cells.values()
+             if c["who"] == who}  # fmt: skip
+    return [s for s in known.values()
+            if set(s) == set(axes) and all(s[n] in axes[n] for n in axes)]  # fmt: skip
 
 
 def _failures(who: str, cells: Mapping) -> list[str]:

@@ -173,3 +173,15 @@ def test_a_damaged_file_is_named(tmp_path):
     for read in (load, lambda f: tune({"a": Toy()}, GRID, (1, 2), store=f)):
         with pytest.raises(CacheError, match=r"t\.json"):
             read(file)
+
+
+def test_another_start_finds_another_hill_and_the_best_of_all_wins(tmp_path):
+    hills = {1: 0.0, 2: 1.0, 4: 0.5, 8: 2.0, 16: 1.5}
+    store = tmp_path / "hills.json"
+
+    def found(start):
+        tuned = tune({"a": lambda s, world: hills[s["passes"]] + world}, {"passes": tuple(hills)},
+                     (7, 11), start={"passes": start}, store=store)  # fmt: skip
+        return tuned.best["a"]["passes"]
+
+    assert [found(2), found(8), found(2)] == [2, 8, 8]
