@@ -1,10 +1,9 @@
 """How fast is it? Measured in seconds of one core, as medians over repeats.
 
 ``python -m course benchmark`` prints the speed of the simulator, of training candidate generators
-and rankers, of one request, and the seconds of each notebook. If the library ``implicit`` is
-installed, it trains matrix factorization with it, too, back to back with the course's.
-Budgets (chapter lengths, worlds, sliders) are judged here and not in timed tests, since a busy
-machine would make those fail for no reason.
+and rankers, of one request, and the seconds of each notebook. ``tests/rivals.py`` runs the lessons
+beside other people's packages. Budgets (chapter lengths, worlds, sliders) are judged here and not
+in timed tests, since a busy machine would make those fail for no reason.
 """
 
 from __future__ import annotations
@@ -19,22 +18,20 @@ import numpy as np
 import torch
 
 from course.experiments import request_speed
-from course.experiments.position_bias import BiasTask, fit_treatment
 from course.experiments.ranking import fit_pages
-from course.experiments.worlds import DIAL_DAYS, dial_world
 from course.features import BAG_LENGTH, RankingFeatures
 from course.features.batch import RankingBatch
 from course.lessons import candidate_generation as cg
 from course.lessons import many_objectives as mo
-from course.lessons import matrix_factorization as mf
 from course.lessons.mixtures_of_experts import RankingMixture
+from course.lessons.position_bias import ShallowTower, train_clicks
 from course.lessons.ranking_features import InputLayer, Scales
 from course.logs.tables import from_record
 from course.models.watch_time import WatchTimeRanker, click_weights, weighted_logistic_loss
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import respond
-from course.tasks.next_watch import NextWatch
+from course.tasks.places import Places
 from course.tasks.seven_tasks import SevenTasks
 from course.workshop.book import Book
 from course.world import simulate
@@ -44,7 +41,6 @@ FEED_REQUESTS = 2_000
 BATCH = 1_024
 RANKED = 600_000
 BIASED = 300_000
-FACTORS, REGULARISATION, ALPHA, ITERATIONS = 64, 10.0, 3.0, 15
 
 
 def core_seconds(work: Callable[[], object], repeats: int = 3) -> float:
@@ -199,56 +195,14 @@ def multitask_speed(
 
 
 def shallow_speed(size: str = "small", impressions: int = BIASED, repeats: int = 3) -> float:
-    """Core-seconds of chapter 10's recipe for a shallow tower on so many impressions."""
-    task = BiasTask(simulate(size, seed=SEED), random_pages=100, test_pages=100)
-    taken = core_seconds(lambda: fit_treatment(task, "shallow tower"), repeats)
-    return taken * impressions / len(task.rows)
+    """Core-seconds of two passes of chapter 10's shallow tower on so many impressions."""
+    task = Places(simulate(size, seed=SEED), pages=100, first_day=0, live=20)
 
+    def work():
+        model = ShallowTower(task.ranker())
+        train_clicks(model, task.cards, task.cell, task.clicked, passes=2)
 
-def als_beside_implicit(
-    size: str = "small", repeats: int = 3
-) -> dict[str, dict[str, float]] | None:
-    """Fit the same table by the course's ALS and by the library ``implicit``, in turns.
-
-    Returns
-    -------
-    dict library -> ``wall`` and ``core`` seconds of a fit (medians) and ``recall@50`` of the next
-    watches; None if ``implicit`` is not installed
-    """
-    try:
-        from implicit.cpu.als import AlternatingLeastSquares
-    except ImportError:
-        return None
-    game = NextWatch(simulate(size, seed=SEED).logs())
-    table = mf.who_watched_what(game.train)
-    factors = min(FACTORS, *table.shape)
-
-    def ours():
-        return mf.als(table, factors, REGULARISATION, ALPHA, ITERATIONS)
-
-    def theirs():
-        # There an entry's confidence is alpha * r, in the course 1 + alpha * r.
-        model = AlternatingLeastSquares(
-            factors=factors, regularization=REGULARISATION, alpha=1 + ALPHA,
-            iterations=ITERATIONS, random_state=0,
-        )  # fmt: skip
-        model.fit(table, show_progress=False)
-        return model.user_factors, model.item_factors
-
-    fits = {"course": ours, "implicit": theirs}
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in fits}
-    found = {}
-    for _ in range(repeats):
-        for name, fit in fits.items():
-            wall, core = time.perf_counter(), time.process_time()
-            found[name] = fit()
-            taken[name].append((time.perf_counter() - wall, time.process_time() - core))
-    out = {}
-    for name, (users, videos) in found.items():
-        wall, core = (statistics.median(values) for values in zip(*taken[name], strict=True))
-        recall = game.offline(mf.dot(users, videos), recall=(50,))["recall@50"]
-        out[name] = {"wall": wall, "core": core, "recall@50": recall}
-    return out
+    return core_seconds(work, repeats) * impressions / len(task.rows)
 
 
 def _print_ranking(size: str, repeats: int) -> None:
@@ -303,16 +257,6 @@ def _print_training(repeats: int) -> None:
         "\ncandidate generator, 10,000 videos, 64 dimensions, 50 watches, 1,000 shared negatives:\n"
         f"{speed:,.0f} examples per core-second (at least 30,000 wanted)"
     )
-    beside = als_beside_implicit(repeats=repeats)
-    if beside is None:
-        print("ALS beside the library implicit: left out, since implicit is not installed")
-        return
-    print(f"{'ALS':10}{'wall, s':>10}{'core, s':>10}{'recall@50':>12}")
-    for name, row in beside.items():
-        print(f"{name:10}{row['wall']:10.2f}{row['core']:10.2f}{row['recall@50']:12.4f}")
-    for clock in ("wall", "core"):
-        ratio = beside["course"][clock] / beside["implicit"][clock]
-        print(f"{clock} time, course / implicit: {ratio:.2f} (at most 2 wanted)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -344,9 +288,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     simulate("small", seed=SEED)
     print(f"\nsmall world read back from the store: {time.perf_counter() - start:.2f} s")
     start = time.perf_counter()
-    dial_world(seed=99)
-    print(f"slider that simulates {DIAL_DAYS} days of a tiny world: "
-          f"{time.perf_counter() - start:.2f} s (budget 3)")  # fmt: skip
+    simulate("village", seed=99, cache=False, days=10, future_days=0)
+    seconds = time.perf_counter() - start
+    print(f"slider that simulates ten days of a village: {seconds:.2f} s (budget 3)")
     print("\nnotebook                        seconds (last build; budget 60)")
     for name, taken in Book().seconds().items():
         print(f"{name:32}{taken:4d}")

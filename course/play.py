@@ -86,8 +86,7 @@ class Rounds:
     shown : int, how many cards are dealt
     picks : int, how many make a page
     seed : int, which viewers come
-    rival : optional function (requests, videos (1, shown)) -> ranking (1, k); a system that gets
-        the same cards, such as ``TwoStage(...).rank``
+    rival : optional policy; it gets the same cards as the candidates of a request
     """
 
     def __init__(self, world: World, *, shown: int = 12, picks: int = 4, seed: int = 0, rival=None):
@@ -145,7 +144,7 @@ class Rounds:
         at = (asked.candidates[0, :, None] == videos).argmax(axis=0)
         cards = ("candidates", "nominators", "previous_impressions")
         few = replace(asked, slate=self.picks, **{n: getattr(asked, n)[:, at] for n in cards})
-        page = rank(named(lambda own: self.rival(own, own.candidates), "the rival"), few)
+        page = rank(named(self.rival, "the rival"), few)
         return tuple(page[0].tolist())
 
     def _values(self, secret: Secret, picks):

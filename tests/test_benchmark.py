@@ -1,7 +1,5 @@
 """The benchmark prints its figures; it judges nothing."""
 
-import sys
-
 from course import benchmark
 
 
@@ -17,7 +15,6 @@ def test_it_prints_every_figure(capsys, cache):
     printed = capsys.readouterr().out
     for words in (
         "candidate generator",
-        "implicit",
         "ranker on the tiny world",
         "eight experts",
         "shallow tower",
@@ -29,13 +26,3 @@ def test_it_prints_every_figure(capsys, cache):
         "notebook",
     ):
         assert words in printed
-
-
-def test_without_implicit_the_comparison_is_left_out(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "implicit", None)  # an import now fails
-    monkeypatch.delitem(sys.modules, "implicit.cpu.als", raising=False)
-    assert benchmark.als_beside_implicit() is None
-    monkeypatch.setattr(benchmark, "candidate_speed", lambda: 1234.0)
-    benchmark._print_training(1)
-    printed = capsys.readouterr().out
-    assert "1,234 examples per core-second" in printed and "left out" in printed

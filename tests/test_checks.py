@@ -12,15 +12,12 @@ from course.metrics import (
     hit_rate,
     mean_reciprocal_rank,
     ranks,
-    recall_at,
-    same_video_ratio,
     weighted_per_user_loss,
 )
 from course.models.combination import Combination
 from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MultitaskLoss, Task
 from course.models.position_bias import ClickModel, MainTower, fit_clicks
-from course.models.propensity import click_table, inverse_propensity_loss, posterior
 from course.models.watch_time import best_constant, click_weights, weighted_logistic_loss
 from course.recommender import diversified
 from course.simulator.policies import top
@@ -82,11 +79,8 @@ def contexts(video):
 LOSS = MultitaskLoss([Task("click")], tensor(CLICKED)[:, None])
 PAIRS = {
     "weighted logistic loss": (weighted_logistic_loss, tensor(ROW), tensor(CLICKED), tensor(ROW)),
-    "inverse propensity": (inverse_propensity_loss, tensor(ROW), tensor(CLICKED), tensor(ROW)),
-    "E-step": (posterior, tensor(CLICKED), tensor(ROW), tensor(ROW)),
     "click weights": (click_weights, CLICKED, 60.0 * CLICKED),
     "best constant": (best_constant, CLICKED, ROW),
-    "click table": (lambda p, d, c: click_table(p, d, c, 3), 1 + WHOLE, WHOLE, CLICKED),
     "weighted loss": (weighted_per_user_loss, ROW, CLICKED, 60.0 * CLICKED, PAGE),
     "IPS": (off_policy.ips, ROW, ROW),
     "SNIPS": (off_policy.snips, ROW, ROW),
@@ -114,7 +108,6 @@ def test_a_row_beside_a_column_is_refused(name):
     [
         lambda: ranks(SCORES, WHOLE, np.zeros((N, 1), bool)),
         lambda: ranks(SCORES, WHOLE[:, None]),
-        lambda: recall_at(np.zeros((N, 2), int), np.arange(N)[:, None], None),
         lambda: LOSS(tensor(ROW), torch.arange(N)),
         lambda: LOSS(tensor(ROW)[:3, None], torch.arange(N)),
         lambda: Combination({"a": 1, "b": 1}).score({"a": ROW, "b": ROW[:, None]}),
@@ -129,11 +122,6 @@ def test_further_shapes_that_do_not_fit(call):
 # --- the course's own errors
 
 
-def test_a_table_without_position_1_is_refused():
-    import pandas as pd
-
-    table = pd.DataFrame({"video_id": [1, 1], "position": [2, 3], "clicked": [True, False]})
-    with pytest.raises(LogError, match="no card stood at position 1"):
-        same_video_ratio(table)
+def test_a_rank_below_1_is_refused():
     with pytest.raises(LogError, match="a rank is 0"):
         mean_reciprocal_rank(np.arange(3))

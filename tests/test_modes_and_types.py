@@ -15,13 +15,6 @@ from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MixtureOfExperts, MultitaskLoss, SharedBottom, Task
 from course.models.ple import ProgressiveLayers
 from course.models.position_bias import ClickModel, MainTower, ShallowTowerModel, fit_clicks
-from course.models.position_rivals import (
-    PAL,
-    Adversarial,
-    InversePropensity,
-    PositionInput,
-    RegressionEM,
-)
 from course.models.ranking import InputLayer
 from course.models.softmax import FullSoftmax, SampledSoftmax
 from course.models.watch_time import WatchTimeRanker, weighted_logistic_loss
@@ -38,13 +31,6 @@ PLACE, MACHINE = torch.from_numpy(POSITION), torch.from_numpy(DEVICE)
 CLICK_MODELS = {
     "none": lambda: ClickModel(MainTower(3, (8,)), K, DEVICES),
     "shallow": lambda: ShallowTowerModel(MainTower(3, (8,)), K, DEVICES, 0.5),
-    "input": lambda: PositionInput(
-        MainTower(3, (8,), extra=PositionInput.width(K, DEVICES)), K, DEVICES, 0.5
-    ),
-    "adversarial": lambda: Adversarial(MainTower(3, (8,)), K, DEVICES),
-    "PAL": lambda: PAL(MainTower(3, (8,)), K, DEVICES),
-    "IPS": lambda: InversePropensity(MainTower(3, (8,)), np.full((DEVICES, K), 0.5), K, DEVICES),
-    "EM": lambda: RegressionEM(MainTower(3, (8,)), K, DEVICES),
 }
 PAIR = (Task("click"), Task("minutes", "regression"))
 MULTITASK = {

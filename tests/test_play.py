@@ -7,6 +7,7 @@ import pytest
 
 from course import play, simulate
 from course.errors import ConfigError
+from course.lessons.first_system import FirstSystem
 from course.widgets import RecommenderGame
 
 
@@ -61,11 +62,8 @@ def test_impossible_rounds_are_refused():
 
 def test_a_rival_system_can_play_every_round():
     """The system knows only videos of the log, so only those may be dealt."""
-    from course.models.starter import Profiles, TwoStage, fit_click_model
-
-    logs = rounds().world.logs()
-    system = TwoStage(Profiles(logs), fit_click_model(logs, at=20.0))
-    against = play.Rounds(rounds().world, rival=system.rank)
+    system = FirstSystem(rounds().world.logs())
+    against = play.Rounds(rounds().world, rival=system)
     for number in range(50):
         deal = against.deal(number)
         assert len(deal.secret.rival) == 4 and set(deal.secret.rival) <= set(deal.secret.videos)

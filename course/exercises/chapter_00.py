@@ -5,18 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from course.exercises.exercise import Exercise, Mistake
-from course.simulator import laws
-
-
-def _page(rng: np.random.Generator):
-    for _ in range(3):
-        k = int(rng.integers(4, 11))
-        seen = laws.examination(np.arange(1, k + 1), rng.uniform(0.4, 1.4))
-        yield rng.beta(1.5, 6.0, k), seen
-
-
-def _page_clicks(p_click_if_seen, seen):
-    return float(np.sum(p_click_if_seen * seen))
+from course.lessons import first_system as lesson
 
 
 def _gaps(rng: np.random.Generator):
@@ -26,52 +15,58 @@ def _gaps(rng: np.random.Generator):
         yield floor + rng.uniform(low, high) * (ceiling - floor), floor, ceiling
 
 
-def _gap(value, floor, ceiling):
-    return (value - floor) / (ceiling - floor)
+def _pairs(rng: np.random.Generator):
+    for _ in range(3):
+        shape = tuple(int(n) for n in rng.integers(4, 9, 2) + [0, 5])  # never square
+        n = int(rng.integers(80, 200))  # more than there are cells, so some repeat
+        rows, columns = rng.integers(shape[0] - 1, size=n), rng.integers(shape[1] - 1, size=n)
+        yield rows, columns, shape
 
 
-def _lists(rng: np.random.Generator):
-    for _ in range(4):
-        candidates = rng.permutation(200)[: int(rng.integers(20, 60))]
-        watched = rng.permutation(200)[: int(rng.integers(3, 9))]
-        kept = rng.choice(candidates, 2, replace=False)
-        again = rng.choice(kept, 1)  # a video that was watched twice
-        yield candidates.tolist(), np.concatenate([watched, kept, again]).tolist()
+def _counted(rows, columns, shape, *, repeats=True, swapped=False):
+    """The table with a part done wrong."""
+    table = np.zeros(shape[::-1] if swapped else shape)
+    at = (columns, rows) if swapped else (rows, columns)
+    if repeats:
+        np.add.at(table, at, 1)
+    else:
+        table[at] += 1
+    return table
 
 
-def _recall(candidates, watched):
-    return len(set(candidates) & set(watched)) / len(set(watched))
+def _evidence(rng: np.random.Generator):
+    for prior in (1.0, float(rng.uniform(0.2, 5.0))):
+        expected = rng.gamma(1.0, 3.0, (4, 6))
+        counted = rng.poisson(expected * rng.gamma(1.0, 1.0, (4, 6))).astype(float)
+        counted[0, 0] = expected[0, 0] = 0.0  # nothing is known
+        yield counted, expected, prior
+
+
+def _pools(rng: np.random.Generator):
+    for sources in (1, 2, 3):
+        r, videos, k = 5, 40, int(rng.integers(3, 7))
+        score = rng.permuted(np.arange(r * videos) - 150.0).reshape(r, videos)
+        named = [
+            np.argsort(rng.random((r, videos)), axis=1)[:, : int(rng.integers(8, 12))]
+            for _ in range(sources)
+        ]
+        yield score, named, k
+
+
+def _best(score, named, k, *, outside=-np.inf, sign=-1, of=slice(None)):
+    """The best of the pool with a part done wrong."""
+    pool = np.zeros(score.shape, bool)
+    for videos in named[of]:
+        np.put_along_axis(pool, videos, True, axis=1)
+    score = np.where(pool, score, outside)
+    return np.argsort(sign * score, axis=1, kind="stable")[:, :k]
 
 
 EXERCISES = (
     Exercise(
-        id="00-page-clicks",
-        chapter=0,
-        reference=_page_clicks,
-        cases=_page,
-        mistakes=(
-            Mistake(
-                lambda p_click_if_seen, seen: float(np.sum(p_click_if_seen)),
-                "You count every card as if it were looked at; the lower ones often are not.",
-            ),
-            Mistake(
-                lambda p_click_if_seen, seen: float(1 - np.prod(1 - p_click_if_seen * seen)),
-                "That is the chance of at least one click; the expected number is asked for.",
-            ),
-            Mistake(
-                lambda p_click_if_seen, seen: float(np.mean(p_click_if_seen * seen)),
-                "That is the mean over the cards; a page's clicks add up.",
-            ),
-            Mistake(
-                lambda p_click_if_seen, seen: float(np.sum(p_click_if_seen) * np.sum(seen)),
-                "Multiply card by card first, then add; you added first.",
-            ),
-        ),
-    ),
-    Exercise(
         id="00-gap-closed",
         chapter=0,
-        reference=_gap,
+        reference=lesson.share_closed,
         cases=_gaps,
         mistakes=(
             Mistake(
@@ -97,28 +92,88 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        id="00-recall",
+        id="00-count-pairs",
         chapter=0,
-        reference=_recall,
-        cases=_lists,
+        reference=lesson.count_pairs,
+        cases=_pairs,
         mistakes=(
             Mistake(
-                lambda candidates, watched: len(set(candidates) & set(watched)) / len(candidates),
-                "You divide by the number of candidates: that is precision.",
+                lambda *case: _counted(*case, repeats=False),
+                "A pair that occurs several times is counted once.",
             ),
             Mistake(
-                lambda candidates, watched: (
-                    sum(v in set(candidates) for v in watched) / len(watched)
+                lambda *case: _counted(*case, swapped=True),
+                "Rows and columns have changed places.",
+            ),
+            Mistake(
+                lambda rows, columns, shape: _counted(
+                    rows, columns, (rows.max() + 1, columns.max() + 1)
                 ),
-                "A video that was watched twice counts once.",
+                "The table is only as large as the ids that occur; give it the shape asked for.",
             ),
             Mistake(
-                lambda candidates, watched: len(set(candidates) & set(watched)) / len(watched),
-                "Repeats are dropped above the line but not below it; drop them in both.",
+                lambda *case: _counted(*case) / len(case[0]),
+                "Those are shares of all pairs; the counts are asked for.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="00-times-more",
+        chapter=0,
+        reference=lesson.times_more,
+        cases=_evidence,
+        mistakes=(
+            Mistake(
+                lambda counted, expected, prior: counted / np.maximum(expected, 1e-12),
+                "The prior is missing, so a single accident may count as a great success.",
             ),
             Mistake(
-                lambda candidates, watched: float(len(set(candidates) & set(watched))),
-                "That is the number of hits; recall is a share.",
+                lambda counted, expected, prior: (counted + prior) / np.maximum(expected, 1e-12),
+                "You pretend to have counted more, and not to have expected more; add it to both.",
+            ),
+            Mistake(
+                lambda counted, expected, prior: counted / (expected + prior),
+                "You pretend to have expected more, and not to have counted more; add it to both.",
+            ),
+            Mistake(
+                lambda counted, expected, prior: counted - expected,
+                "That is how many more; how many times more is a quotient.",
+            ),
+            Mistake(
+                lambda counted, expected, prior: (counted + 1) / (expected + 1),
+                "You took 1 for the prior; take the one that is given.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="00-best-of",
+        chapter=0,
+        reference=lesson.best_of,
+        cases=_pools,
+        mistakes=(
+            Mistake(
+                lambda score, named, k: np.argsort(-score, axis=1)[:, :k],
+                "Those are the best of all videos, named or not.",
+            ),
+            Mistake(
+                lambda *case: _best(*case, outside=0.0),
+                "You give 0 to what is outside the pool; a named video may score less.",
+            ),
+            Mistake(
+                lambda *case: _best(*case, outside=np.inf, sign=1),
+                "Those are the worst of the pool; argsort goes from low to high.",
+            ),
+            Mistake(
+                lambda *case: _best(*case, of=slice(1)),
+                "Only the first source is heard.",
+            ),
+            Mistake(
+                lambda *case: _best(*case, of=slice(-1, None)),
+                "Only the last source is heard.",
+            ),
+            Mistake(
+                lambda *case: np.take_along_axis(case[0], _best(*case), axis=1),
+                "Those are the scores; the ids of the videos are asked for.",
             ),
         ),
     ),

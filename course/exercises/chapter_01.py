@@ -3,198 +3,213 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+from scipy.special import expit
 
 from course.exercises.exercise import Exercise, Mistake, Tolerance, noise_tolerance
-from course.metrics import ctr_by_position, same_video_ratio
-from course.simulator import laws
+from course.lessons import clicks as lesson
 
-POSITIONS = 6
-VIDEOS = 150
-ROWS = 40_000
+POSITIONS, VIDEOS, ROWS = 6, 150, 60_000
 
 
-def _impressions(rng: np.random.Generator, n=4_000) -> pd.DataFrame:
-    """Pages of unequal length, so that positions are not shown equally often."""
-    position = np.minimum(rng.geometric(0.3, n), POSITIONS)
-    user = rng.zipf(1.8, n) % 50
-    chance = 0.3 / position * np.where(user < 3, 0.4, 1.0)
-    return pd.DataFrame({"user_id": user, "position": position, "clicked": rng.random(n) < chance})
+# --- the law of a click
 
 
-def _by_position(values) -> np.ndarray:
-    return np.asarray(values, dtype=float)
+def _card_cases(rng: np.random.Generator):
+    for shape in ((4,), (2, 5), ()):
+        ingredients, weights = rng.normal(size=(2, *shape, 13))
+        yield ingredients, weights, float(rng.uniform(-3, -1)), rng.uniform(0.2, 0.9, shape)
 
 
-def _split_cases(rng: np.random.Generator):
-    for _ in range(3):
-        k = int(rng.integers(4, 11))
-        # Even the top card may be overlooked, and the best card need not stand at the top.
-        seen = rng.uniform(0.6, 0.95) * laws.examination(np.arange(1, k + 1), rng.uniform(0.4, 1.4))
-        relevance = rng.uniform(0.02, 0.2, k)
-        yield relevance * seen, seen
+def _logit(ingredients, weights, start):
+    return start + (weights * ingredients).sum(axis=-1)
 
 
-def _relative_relevance(ctr, seen):
-    relevance = ctr / seen
-    return relevance / relevance[0]
+# --- the past ranking
 
 
-def _noise_cases(rng: np.random.Generator):
-    for _ in range(4):
-        impressions = int(rng.integers(50, 2_000))
-        yield int(rng.integers(impressions // 8, impressions // 2)), impressions
+def _candidate_cases(rng: np.random.Generator):
+    for weights in ((1.0, 1.0, 0.5), (0.3, 2.0, 1.0)):
+        shape = int(rng.integers(2, 5)), int(rng.integers(8, 20))
+        shown = rng.integers(0, 400, shape)
+        yield (
+            rng.uniform(0, 0.6, shape), rng.random(shape) < 0.3, rng.binomial(shown, 0.05), shown,
+            rng.integers(0, 900, shape), rng.normal(size=shape), rng.random(shape) < 0.2, weights,
+        )  # fmt: skip
 
 
-def _standard_error(clicks, impressions):
-    rate = clicks / impressions
-    return float(np.sqrt(rate * (1 - rate) / impressions))
+def _past(root=True, half=True, logs=True, whole=False, before=False, last=True):
+    """The past ranking with a part done wrong."""
+
+    def scale(x):
+        return (x - x.mean()) / (x.std() + 1e-6) if whole else lesson.among_candidates(x)
+
+    def past_score(share, follows, clicks, shown, watches, luck, watched, weights=(1.0, 1.0, 0.5)):
+        fit = (np.sqrt(share) if root else share) + 0.2 * follows
+        rate = np.log((clicks + 2) / (shown + 50))
+        relevance = scale(fit + rate) if before else scale(fit) + scale(rate)
+        relevance = relevance / np.sqrt(2) if half else relevance
+        incumbency = scale(np.log1p(watches) if logs else watches)
+        score = weights[0] * relevance + weights[1] * incumbency + weights[2] * luck
+        return score - 10 * watched if last else score
+
+    return past_score
+
+
+# --- how far off a click rate is
+
+
+def _rate_cases(rng: np.random.Generator):
+    for n in (3, 6):
+        yield rng.uniform(0.01, 0.5, n), rng.integers(20, 2_000, n)
+
+
+# --- the bias from the log
 
 
 def _sorted_logs(rng: np.random.Generator):
     """Logs in which better videos stand higher; from flat to steep bias, in random order."""
-    for low in rng.permutation([0.2, 0.6, 1.0, 1.4]):
-        yield (_draw_log(rng, rng.uniform(low, low + 0.2)),)
+    for low in rng.permutation([0.3, 0.7, 1.1]):
+        yield _draw_log(rng, rng.uniform(low, low + 0.2))
 
 
-def _draw_log(rng: np.random.Generator, exponent: float) -> pd.DataFrame:
+def _draw_log(rng: np.random.Generator, exponent: float):
+    """Clicks and showings (videos, positions) of a world with this steepness of the look."""
     appeal = rng.normal(-1.2, 0.9, VIDEOS)
     video = rng.integers(VIDEOS, size=ROWS)
-    # The past ranking: appeal plus noise decides how high a video stands.
-    place = appeal[video] + rng.normal(0, 0.9, ROWS)
-    position = 1 + (POSITIONS * pd.Series(-place).rank(pct=True).to_numpy() * 0.9999).astype(int)
-    seen = laws.examination(position, exponent)
-    clicked = rng.random(ROWS) < laws.click_probability(appeal[video], seen)
-    log = pd.DataFrame({"video_id": video, "position": position, "clicked": clicked})
-    log.attrs["exponent"] = float(exponent)
-    return log
+    place = appeal[video] + rng.normal(0, 0.9, ROWS)  # it decides how high a video stands
+    position = np.empty(ROWS, int)
+    position[np.argsort(-place)] = 1 + np.arange(ROWS) * POSITIONS // ROWS
+    clicked = rng.random(ROWS) < lesson.looked_at(position, exponent) * expit(appeal[video])
+    return tuple(lesson.count(video, position, clicked, VIDEOS, POSITIONS))
 
 
-def _true_ratio(impressions: pd.DataFrame) -> np.ndarray:
-    """What an estimate is measured against: the truth of the hidden world, not an estimate."""
-    return laws.examination(np.arange(1, POSITIONS + 1), impressions.attrs["exponent"])
+def _with_new_coins(rng: np.random.Generator, clicks, shown):
+    """The estimate from the same pages, met by the same people with other luck."""
+    ratio = lesson.bias_from_log(clicks, shown)
+    rate = clicks.sum(axis=1) / np.maximum((shown * ratio).sum(axis=1), 1e-9)
+    chance = np.clip(rate[:, None] * ratio, 0, 1)
+    return lesson.bias_from_log(rng.binomial(shown.astype(int), chance), shown)
 
 
-def _estimate(impressions: pd.DataFrame) -> np.ndarray:
-    return _by_position(same_video_ratio(impressions))
+_BY_CHANCE = noise_tolerance(_with_new_coins)
 
 
-def _resimulated(rng: np.random.Generator, impressions: pd.DataFrame) -> np.ndarray:
-    return _estimate(_draw_log(rng, impressions.attrs["exponent"]))
+def _near_enough(expected, clicks, shown):
+    """Any method may be chosen, as long as it ends within what chance explains."""
+    return 1e-4 + _BY_CHANCE(expected, clicks, shown)
 
 
-def _raw_ratio(impressions: pd.DataFrame) -> np.ndarray:
-    ctr = ctr_by_position(impressions)
-    return _by_position(ctr / ctr.iloc[0])
+def _raw(clicks, shown):
+    rate = clicks.sum(axis=0) / shown.sum(axis=0)
+    return rate / rate[0]
 
 
-def _rates_as_relevance(impressions: pd.DataFrame) -> np.ndarray:
-    rate = impressions.groupby("video_id")["clicked"].transform("mean")
-    expected = rate.groupby(impressions["position"]).mean()
-    ratio = ctr_by_position(impressions) / expected
-    return _by_position(ratio / ratio.iloc[0])
+def _mean_rates_as_relevance(clicks, shown):
+    rate = clicks.sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
+    ratio = clicks.sum(axis=0) / (shown * rate[:, None]).sum(axis=0)
+    return ratio / ratio[0]
 
 
-def _odds_ratio(impressions: pd.DataFrame) -> np.ndarray:
-    """What a logistic model with one term per video and per position finds."""
-    groups = impressions.groupby(["video_id", "position"])["clicked"]
-    clicks = groups.sum().unstack(fill_value=0)
-    shown = groups.size().unstack(fill_value=0)
-    total = shown.add(shown[1], axis=0).where(lambda n: n > 0, 1)
-    above = (clicks.mul(shown[1] - clicks[1], axis=0) / total).sum()
-    below = ((shown - clicks).mul(clicks[1], axis=0) / total).sum()
-    return _by_position(above / below)
+def _odds(clicks, shown):
+    both = np.maximum(shown + shown[:, :1], 1)
+    above = (clicks * (shown - clicks)[:, :1] / both).sum(axis=0)
+    return above / ((shown - clicks) * clicks[:, :1] / both).sum(axis=0)
+
+
+def _upside_down(clicks, shown):
+    return 1 / lesson.bias_from_log(clicks, shown)
+
+
+# --- what is left of the time
+
+
+def _time_cases(rng: np.random.Generator):
+    for _ in range(2):
+        wanted = rng.exponential(400, (6, 4)) * (rng.random((6, 4)) < 0.7)
+        yield wanted, rng.exponential(600, 6)
+
+
+def _until_one_is_too_long(wanted, has):
+    return np.where(wanted.cumsum(axis=1) <= has[:, None], wanted, 0)
 
 
 EXERCISES = (
     Exercise(
-        id="01-ctr",
+        id="01-click",
         chapter=1,
-        reference=lambda impressions: _by_position(ctr_by_position(impressions)),
-        cases=lambda rng: ((_impressions(rng),) for _ in range(3)),
+        reference=lesson.click_probability,
+        cases=_card_cases,
         mistakes=(
             Mistake(
-                lambda impressions: _by_position(
-                    impressions[impressions["clicked"]].groupby("position").size()
-                    / impressions["clicked"].sum()
+                lambda ingredients, weights, start, seen: expit(
+                    _logit(ingredients, weights, start) + np.log(seen)
                 ),
-                "That is how the clicks are spread over positions; "
-                "divide by the impressions at the same position.",
+                "You put the look inside the sigmoid; it multiplies the probability of wanting.",
             ),
             Mistake(
-                lambda impressions: _by_position(
-                    impressions.groupby("position")["clicked"].sum() / len(impressions)
+                lambda ingredients, weights, start, seen: expit(
+                    _logit(ingredients, weights, start)
                 ),
-                "You divide by all impressions; each position has its own number.",
+                "That is the probability of wanting; the position has to be looked at, too.",
             ),
             Mistake(
-                lambda impressions: _by_position(
-                    impressions.groupby(["position", "user_id"])["clicked"]
-                    .mean()
-                    .groupby("position")
-                    .mean()
+                lambda ingredients, weights, start, seen: (
+                    seen * expit(_logit(ingredients, weights, 0.0))
                 ),
-                "You average over accounts first, so light accounts weigh as much as heavy ones.",
+                "You left out where the sum starts.",
+            ),
+            Mistake(
+                lambda ingredients, weights, start, seen: (
+                    seen * _logit(ingredients, weights, start)
+                ),
+                "The sum can be any number; the sigmoid makes a probability of it.",
             ),
         ),
     ),
     Exercise(
-        id="01-relevance",
+        id="01-past-ranking",
         chapter=1,
-        reference=_relative_relevance,
-        cases=_split_cases,
+        reference=lesson.past_score,
+        cases=_candidate_cases,
+        tolerance=Tolerance(1e-3, 1e-3),
         mistakes=(
             Mistake(
-                lambda ctr, seen: ctr / seen,
-                "Right so far; now state it relative to position 1.",
+                _past(before=True),
+                "You added fit and rate before they were on one scale; scale each, then add.",
             ),
             Mistake(
-                lambda ctr, seen: ctr / seen / np.max(ctr / seen),
-                "That is relative to the best position; state it relative to position 1.",
+                _past(half=False), "Relevance has two parts; their sum goes over the root of 2."
             ),
             Mistake(
-                lambda ctr, seen: ctr / seen / ctr[0],
-                "You divide by the click-through rate of position 1; its relevance is meant.",
+                _past(whole=True),
+                "You scaled over all pages together; candidates compete on their own page.",
             ),
-            Mistake(
-                lambda ctr, seen: (ctr * seen) / (ctr[0] * seen[0]),
-                "You multiplied by P(seen), which counts the bias twice; it has to come out.",
-            ),
-            Mistake(
-                lambda ctr, seen: ctr / ctr[0],
-                "That is the click-through rate itself; the bias is still in it.",
-            ),
+            Mistake(_past(logs=False), "Incumbency is the logarithm of (1 + watches)."),
+            Mistake(_past(root=False), "Fit takes the root of the share."),
+            Mistake(_past(last=False), "What was watched already loses 10."),
         ),
     ),
     Exercise(
         id="01-noise",
         chapter=1,
-        reference=_standard_error,
-        cases=_noise_cases,
-        tolerance=Tolerance(relative=0.03),
+        reference=lesson.standard_error,
+        cases=_rate_cases,
+        tolerance=Tolerance(1e-3, 1e-6),
         mistakes=(
             Mistake(
-                lambda clicks, impressions: (
-                    (clicks / impressions) * (1 - clicks / impressions) / impressions
-                ),
-                "That is a variance; take the root.",
+                lambda rate, shown: rate * (1 - rate) / shown,
+                "That is the variance; take the root.",
             ),
             Mistake(
-                lambda clicks, impressions: 1.96 * _standard_error(clicks, impressions),
-                "That is the half width of a 95% interval; one standard error is asked for.",
+                lambda rate, shown: np.sqrt(rate / shown),
+                "That takes clicks as rare events; leave in the factor (1 - P).",
             ),
             Mistake(
-                lambda clicks, impressions: float(np.sqrt(clicks) / impressions),
-                "That takes clicks as rare events; leave in the factor (1 - p).",
+                lambda rate, shown: np.sqrt(rate * (1 - rate)),
+                "That is the spread of one showing; a mean over many is steadier.",
             ),
             Mistake(
-                lambda clicks, impressions: float(
-                    np.sqrt(clicks / impressions * (1 - clicks / impressions))
-                ),
-                "That is the spread of one impression; a mean over many is steadier.",
-            ),
-            Mistake(
-                lambda clicks, impressions: float(np.sqrt(clicks * (1 - clicks / impressions))),
+                lambda rate, shown: np.sqrt(rate * (1 - rate) * shown),
                 "That is the spread of the number of clicks; you want that of the rate.",
             ),
         ),
@@ -202,25 +217,55 @@ EXERCISES = (
     Exercise(
         id="01-same-video",
         chapter=1,
-        reference=_true_ratio,
+        reference=lesson.bias_from_log,
         cases=_sorted_logs,
-        tolerance=noise_tolerance(_resimulated, runs=20, margin=2.8),
+        tolerance=_near_enough,
         mistakes=(
             Mistake(
-                _raw_ratio,
-                "That is the click-through rate relative to position 1. The better videos stand "
-                "higher, so it mixes relevance into the bias; compare each video with itself.",
+                _raw,
+                "That is the click rate relative to position 1. The better videos stand higher, so "
+                "it mixes relevance into the bias; compare each video with itself.",
             ),
             Mistake(
-                _odds_ratio,
-                "Position multiplies the probability of a click here; you let it add to the "
-                "log-odds, which is another law.",
+                _odds,
+                "Position multiplies the probability of a click here; you let it multiply the "
+                "odds, which is another law.",
             ),
             Mistake(
-                _rates_as_relevance,
-                "You take a video's mean click rate as its relevance, but that rate already "
-                "contains the positions it stood at. Fit rates and positions in turns, or compare "
-                "each video with itself.",
+                _mean_rates_as_relevance,
+                "You take a video's mean click rate as its relevance, but in that rate are the "
+                "positions it stood at. Fit rates and positions in turns, or compare each video "
+                "with itself.",
+            ),
+            Mistake(_upside_down, "That is position 1 relative to the others; turn it round."),
+        ),
+    ),
+    Exercise(
+        id="01-time",
+        chapter=1,
+        reference=lesson.watched_seconds,
+        cases=_time_cases,
+        tolerance=Tolerance(1e-3, 1e-2),
+        mistakes=(
+            Mistake(
+                lambda wanted, has: np.minimum(wanted, has[:, None]),
+                "Each watch got all the time; what was watched further up is gone.",
+            ),
+            Mistake(
+                lambda wanted, has: np.minimum(
+                    wanted, has[:, None] - (wanted.cumsum(axis=1) - wanted)
+                ),
+                "Nobody watches for a negative time.",
+            ),
+            Mistake(
+                lambda wanted, has: np.minimum(
+                    wanted, (has[:, None] - wanted.cumsum(axis=1)).clip(min=0)
+                ),
+                "You took the watch's own seconds off before it began.",
+            ),
+            Mistake(
+                _until_one_is_too_long,
+                "A video that is too long for the time left is watched for what is left.",
             ),
         ),
     ),

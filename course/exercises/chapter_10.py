@@ -3,223 +3,289 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
+import torch
+from torch.nn import functional
 
-from course.exercises.exercise import Exercise, Mistake
-from course.simulator import laws
+from course.exercises.exercise import Exercise, Mistake, Tolerance
+from course.lessons import position_bias as lesson
 
 
-def _logit_cases(rng: np.random.Generator):
+class _Main(torch.nn.Module):
+    """A stand-in for a ranker: a batch is a table (n, 4) already."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+
+    def forward(self, batch):
+        return self.layer(batch)[:, 0]
+
+
+def _tower_cases(rng: np.random.Generator):
+    for cross in (True, False):
+        torch.manual_seed(int(rng.integers(2**31)))
+        yield _Main(), float(rng.uniform(0, 0.2)), cross
+
+
+def _of_tower(model):
+    """Logits at a fixed table, and the gradients of the table and of the case's own ranker."""
+    random = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        model.place.copy_(torch.randn(model.place.shape, generator=random))
+    batch = torch.randn(50, 4, generator=random)
+    cell = torch.randint(0, lesson.PLACES, (50,), generator=random)
+    logit = model(batch, cell)
+    if logit is None:
+        return None
+    parts = model.place, model.main.layer.weight
+    gradients = torch.autograd.grad(logit.square().mean(), parts, allow_unused=True)
+    return logit.detach(), *(torch.zeros(1) if g is None else g for g in gradients)
+
+
+def _tower(forward):
+    """The tower with another ``forward``."""
+
+    def at(self, batch, cell):
+        return forward(self, batch, cell if self.cross else cell % (lesson.POSITIONS + 1))
+
+    return type("ShallowTower", (lesson.ShallowTower,), {"forward": at, "__module__": __name__})
+
+
+def _turn_cases(rng: np.random.Generator):
     for _ in range(3):
-        n, positions, devices = 60, int(rng.integers(4, 9)), 3
-        table = -np.sort(rng.uniform(0, 2.5, (devices, positions + 1)), axis=1)
-        table[:, 0] = rng.normal(-1.0, 0.3, devices)  # "missing" is about the mean
-        yield (
-            rng.normal(-1, 1.5, n), table, rng.integers(0, positions + 1, n),
-            rng.integers(0, devices, n),
-        )  # fmt: skip
+        h = torch.from_numpy(rng.normal(size=(6, 4)).astype(np.float32))
+        yield h.requires_grad_(), float(rng.uniform(0.05, 2))
 
 
-def _clicks(main, table, position, device):
-    return expit(main + table[device, position])
+def _of_turn(h):
+    """The value, and the gradient at what went in, as far as it is found."""
+    if not isinstance(h, torch.Tensor):
+        return h
+    leaves = _leaves(h.grad_fn)
+    way = torch.linspace(-1, 2, h.numel()).view(h.shape)
+    found = torch.autograd.grad((h * way).sum(), leaves) if leaves else ()
+    return h.detach(), found[0] if found else torch.zeros(1)
 
 
-def _shifted(main, table, position, device):
-    return expit(main + table[device, np.maximum(position - 1, 0)])
+def _leaves(node, seen=None):
+    seen = set() if seen is None else seen
+    if node is None or node in seen:
+        return []
+    seen.add(node)
+    own = [node.variable] if hasattr(node, "variable") else []
+    return own + [leaf for before, _ in node.next_functions for leaf in _leaves(before, seen)]
 
 
-def _propensity_cases(rng: np.random.Generator):
-    for _ in range(4):
-        n, k = int(rng.integers(3_000, 6_000)), int(rng.integers(4, 9))
-        theta = laws.examination(np.arange(1, k + 1), rng.uniform(0.5, 1.3))
-        position = np.minimum(rng.geometric(0.3, n), k)
-        wanted = rng.uniform(0.1, 0.4) / position**0.3
-        yield rng.random(n) < wanted * theta[position - 1], position, theta
+def _product_cases(rng: np.random.Generator):
+    for low in (-4.0, -30.0):  # so low that the product of two chances is no float32 any more
+        n = 40
+        z, b = (torch.from_numpy(rng.uniform(low, 1, n).astype(np.float32)) for _ in range(2))
+        yield z, b, torch.from_numpy((rng.random(n) < 0.4).astype(np.float32))
 
 
-def _wanted_rate(clicked, position, theta):
-    return float(np.mean(clicked / theta[position - 1]))
+def _product(form):
+    """The loss of another P(click)."""
+
+    def loss(z, b, clicked):
+        p = form(z.double(), b.double())
+        return -torch.where(clicked > 0, p.log(), torch.log1p(-p)).float()
+
+    return loss
 
 
-def _self_normalised(clicked, position, theta):
-    weight = 1 / theta[position - 1]
-    return float((clicked * weight).sum() / weight.sum())
+def _seen_cases(rng: np.random.Generator):
+    for _ in range(3):
+        n = 40
+        theta = rng.uniform(0.05, 1, n).astype(np.float32)
+        clicked = (rng.random(n) < 0.4).astype(np.float32)
+        z = rng.normal(-1, 2, n).astype(np.float32)
+        yield tuple(torch.from_numpy(a) for a in (z, clicked, theta))
 
 
-def _rates_evenly(clicked, position, theta):
-    places = np.unique(position)
-    return float(np.mean([clicked[position == k].mean() / theta[k - 1] for k in places]))
+def _entropy(z, label):
+    return functional.softplus(z) - label * z
 
 
-def _step_cases(rng: np.random.Generator):
+def _fact_cases(rng: np.random.Generator):
     for _ in range(3):
         n = 50
-        yield rng.uniform(0.05, 0.95, n), rng.uniform(0.02, 0.7, n)
+        clicked = (rng.random(n) < 0.3).astype(np.float32)
+        given = clicked, rng.uniform(0.05, 0.95, n), rng.uniform(0.02, 0.7, n)
+        yield tuple(torch.from_numpy(a.astype(np.float32)) for a in given)
 
 
-def _no_click(theta, gamma):
-    none = 1 - theta * gamma
-    return theta * (1 - gamma) / none, (1 - theta) * gamma / none
+def _fact(looked, wanted, click=True):
+    """The chances with other formulas for no click."""
+
+    def chances(clicked, theta, p):
+        both = looked(theta, p), wanted(theta, p)
+        return tuple(clicked + (1 - clicked) * x for x in both) if click else both
+
+    return chances
 
 
-def _curve_cases(rng: np.random.Generator):
-    for _ in range(4):
-        k = int(rng.integers(5, 11))
-        true = np.log(laws.examination(np.arange(1, k + 1), rng.uniform(0.5, 1.4)))
-        learned = rng.uniform(0.5, 1.8) * true + rng.normal(0, 0.1, k) + rng.normal(-1, 1)
-        yield learned, true + rng.normal()
-
-
-def _judge(learned, true):
-    slope = np.cov(learned, true)[0, 1] / np.var(true, ddof=1)
-    error = np.abs((learned - learned[0]) - (true - true[0])).max()
-    return float(slope), float(error)
+def _none(t, p):
+    return 1 - t * p
 
 
 EXERCISES = (
     Exercise(
         id="10-shallow-logit",
         chapter=10,
-        reference=_clicks,
-        cases=_logit_cases,
+        reference=lesson.ShallowTower,
+        cases=_tower_cases,
+        read=_of_tower,
+        tolerance=Tolerance(1e-4, 1e-5),
         mistakes=(
             Mistake(
-                lambda m, t, p, d: expit(m) * expit(t[d, p]),
-                "You multiply two probabilities; the shallow tower adds its logit before the "
-                "sigmoid.",
-            ),
-            Mistake(
-                lambda m, t, p, d: expit(m) + t[d, p],
-                "You add after the sigmoid; the sum goes into it.",
-            ),
-            Mistake(
-                lambda m, t, p, d: m + t[d, p],
-                "Those are logits; a probability is asked for.",
-            ),
-            Mistake(
-                _shifted,
-                "You are one column off: column 0 is for missing, column 1 for position 1.",
-            ),
-            Mistake(
-                lambda m, t, p, d: expit(m - t[d, p]),
+                _tower(lambda self, batch, cell: self.main(batch) - self.place[cell]),
                 "You subtract the shallow logit; it is added.",
             ),
             Mistake(
-                lambda m, t, p, d: expit(m + t[d, 0]),
-                "You take the column of a missing position for every card.",
+                _tower(lambda self, batch, cell: (self.main(batch) + self.place[cell]).sigmoid()),
+                "Those are probabilities; return the logits, the loss has the sigmoid.",
             ),
             Mistake(
-                lambda m, t, p, d: expit(m + t[0, p]),
-                "You take the same row for all devices.",
+                _tower(
+                    lambda self, batch, cell: (
+                        functional.logsigmoid(self.main(batch))
+                        + functional.logsigmoid(self.place[cell])
+                    )
+                ),
+                "That is a product of two probabilities, which is PAL; the tower adds logits.",
             ),
             Mistake(
-                lambda m, t, p, d: expit(m + np.where(p == 0, 0.0, t[d, p])),
-                "You leave the logit of a missing position out; it was learned, and stands in "
-                "column 0.",
+                _tower(
+                    lambda self, batch, cell: self.main(batch) + self.place[lesson.missing(cell)]
+                ),
+                "You leave the position out for every card; dropped does that, for some.",
+            ),
+            Mistake(
+                _tower(lambda self, batch, cell: self.main(batch) + self.place[cell - 1]),
+                "You are one place off; column 0 of a device is for missing.",
+            ),
+            Mistake(
+                _tower(lambda self, batch, cell: self.place[cell]),
+                "You left the ranker out.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="10-turned-back",
+        chapter=10,
+        reference=lesson.turned_back,
+        cases=_turn_cases,
+        read=_of_turn,
+        tolerance=Tolerance(1e-3, 1e-4),
+        mistakes=(
+            Mistake(
+                lambda h, strength: -strength * h,
+                "The gradient is right, but the reader does not see h any more; keep its value.",
+            ),
+            Mistake(
+                lambda h, strength: strength * h + (1 - strength) * h.detach(),
+                "That gradient points the way that helps the reader; turn it round.",
+            ),
+            Mistake(
+                lambda h, strength: 2 * h.detach() - h,
+                "The gradient is turned round, but the strength is missing.",
+            ),
+            Mistake(
+                lambda h, strength: h.detach() + 0 * h,
+                "No gradient comes back; the layer below shall learn, in the other direction.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="10-product",
+        chapter=10,
+        reference=lesson.product_loss,
+        cases=_product_cases,
+        tolerance=Tolerance(1e-4, 1e-4),
+        mistakes=(
+            Mistake(
+                _product(lambda z, b: (z + b).sigmoid()),
+                "You add the logits, which is the shallow tower; multiply the probabilities.",
+            ),
+            Mistake(
+                _product(lambda z, b: z.sigmoid()),
+                "That is P(wanted) alone; a click needs a look, too.",
+            ),
+            Mistake(
+                lambda z, b, clicked: (
+                    functional.binary_cross_entropy_with_logits(z, clicked, reduction="none")
+                    + functional.binary_cross_entropy_with_logits(b, clicked, reduction="none")
+                ),
+                "You learn a click for each factor; no click does not say that both failed.",
+            ),
+            Mistake(
+                lambda z, b, clicked: -(functional.logsigmoid(z) + functional.logsigmoid(b)),
+                "That is the loss of a click; a card without one counts -log(1 - P).",
             ),
         ),
     ),
     Exercise(
         id="10-inverse-propensity",
         chapter=10,
-        reference=_wanted_rate,
-        cases=_propensity_cases,
+        reference=lesson.as_if_seen,
+        cases=_seen_cases,
+        tolerance=Tolerance(1e-4, 1e-4),
         mistakes=(
             Mistake(
-                lambda c, p, t: float(np.mean(c)),
-                "That is the click rate where the cards stood.",
+                lambda z, clicked, theta: _entropy(z, clicked),
+                "That is the usual loss; a click far down counts more, and is not cut off at 1.",
             ),
             Mistake(
-                _self_normalised,
-                "You divide by the sum of all weights, so cards far down count more; only clicks "
-                "are weighted, and the divisor is the number of cards.",
-            ),
-            Mistake(
-                _rates_evenly,
-                "You give each position the same weight; each card counts once.",
-            ),
-            Mistake(
-                lambda c, p, t: float(np.mean(c) / np.mean(t[p - 1])),
-                "You divide by the mean propensity: right only if what is wanted does not depend "
-                "on the position.",
-            ),
-            Mistake(
-                lambda c, p, t: float(np.sum(c / t[p - 1])),
-                "That is a sum; a rate is asked for, so divide by the number of cards.",
-            ),
-            Mistake(
-                lambda c, p, t: float(np.mean(1 / t[p[c] - 1])),
-                "You average over the clicked cards only; cards without a click count as 0.",
-            ),
-            Mistake(
-                lambda c, p, t: float(np.mean(c * t[p - 1])),
+                lambda z, clicked, theta: _entropy(z, clicked * theta),
                 "You multiply with the propensity; a click far down must count more, not less.",
             ),
             Mistake(
-                lambda c, p, t: float(np.mean(c / t[np.minimum(p, len(t) - 1)])),
-                "You are one place off: theta[0] belongs to position 1.",
+                lambda z, clicked, theta: _entropy(z, clicked) / theta,
+                "You weigh the cards without a click, too; only the click is divided.",
+            ),
+            Mistake(
+                lambda z, clicked, theta: torch.where(
+                    clicked > 0, functional.softplus(-z) / theta, functional.softplus(z)
+                ),
+                "You weigh the loss of a click; divide its label, so that the mean has no bias.",
             ),
         ),
     ),
     Exercise(
         id="10-e-step",
         chapter=10,
-        reference=_no_click,
-        cases=_step_cases,
+        reference=lesson.after_the_fact,
+        cases=_fact_cases,
+        tolerance=Tolerance(1e-4, 1e-5),
         mistakes=(
             Mistake(
-                lambda t, g: (t, g),
+                _fact(lambda t, p: t, lambda t, p: p),
                 "Those are the beliefs before; that there was no click makes both less likely.",
             ),
             Mistake(
-                lambda t, g: (t * (1 - g), (1 - t) * g),
-                "Those are probabilities of the pairs; divide by P(no click).",
+                _fact(lambda t, p: t * (1 - p), lambda t, p: (1 - t) * p),
+                "Those are chances of pairs; divide by that of no click.",
             ),
             Mistake(
-                lambda t, g: (
-                    t * (1 - g) / (t * (1 - g) + (1 - t) * g),
-                    (1 - t) * g / (t * (1 - g) + (1 - t) * g),
+                _fact(
+                    lambda t, p: t * (1 - p) / (t * (1 - p) + (1 - t) * p),
+                    lambda t, p: (1 - t) * p / (t * (1 - p) + (1 - t) * p),
                 ),
-                "There is a third way to no click: neither looked at nor wanted.",
+                "There is a third way to no click, neither looked at nor wanted.",
             ),
             Mistake(
-                lambda t, g: _no_click(t, g)[::-1],
+                _fact(
+                    lambda t, p: (1 - t) * p / _none(t, p), lambda t, p: t * (1 - p) / _none(t, p)
+                ),
                 "The two are exchanged: first looked at, then wanted.",
             ),
             Mistake(
-                lambda t, g: (t * (1 - g) / (1 - t), (1 - t) * g / (1 - g)),
-                "P(no click) is 1 minus P(looked at and wanted).",
-            ),
-        ),
-    ),
-    Exercise(
-        id="10-judge",
-        chapter=10,
-        reference=_judge,
-        cases=_curve_cases,
-        mistakes=(
-            Mistake(
-                lambda a, b: (float(np.corrcoef(a, b)[0, 1]), _judge(a, b)[1]),
-                "The first number is a correlation, which any falling curve has; the slope of a "
-                "least-squares line is asked for.",
-            ),
-            Mistake(
-                lambda a, b: (_judge(b, a)[0], _judge(a, b)[1]),
-                "The slope is that of the truth over what was learned; turn the axes round.",
-            ),
-            Mistake(
-                lambda a, b: (_judge(a, b)[0], float(np.abs(a - b).max())),
-                "The level is a matter of convention: make both curves 0 at position 1 before "
-                "you compare them.",
-            ),
-            Mistake(
-                lambda a, b: (_judge(a, b)[0], float(np.abs((a - a[0]) - (b - b[0])).mean())),
-                "That is the mean error, or that of curves with mean 0; the largest is asked for, "
-                "with both curves 0 at position 1.",
-            ),
-            Mistake(
-                lambda a, b: (_judge(a, b)[0], float(((a - a[0]) - (b - b[0])).max())),
-                "An error counts in both directions: take the absolute value first.",
+                _fact(
+                    lambda t, p: t * (1 - p) / _none(t, p),
+                    lambda t, p: (1 - t) * p / _none(t, p),
+                    click=False,
+                ),
+                "You forgot the clicked cards: they were looked at and wanted, for sure.",
             ),
         ),
     ),

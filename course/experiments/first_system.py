@@ -1,89 +1,53 @@
-"""The trained system as chapter 00 meets it: one call trains it, another follows one request."""
+"""The trained ranking that chapter 00 puts beside the reader's counts, on the same candidates."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pandas as pd
 
-from course.experiments.live_pages import factors, weights
-from course.experiments.seven_tasks import SevenTasks
-from course.experiments.whole_system import RATING_WEIGHT, fit_final, fit_sources
 from course.features.batch import RankingBatch
-from course.models.combination import Combination
-from course.recommender import MultitaskRecommender
+from course.lessons.first_system import FirstSystem
+from course.lessons.ranking_features import InputLayer, Scales
+from course.lessons.watch_time import Ranker, best_constant, logits_of, train_ranker
+from course.recommender import Recommender
 from course.simulator.feed import Requests
-from course.simulator.policies import top
+from course.tasks.next_day import NextDay
 from course.world import World
 
-EPOCHS = 1
-"""Of the ranker; chapter 11 takes two."""
+DAYS = 15.0
+"""Of the log's end that are learned from; chapter 07 takes more, and more passes."""
 
 
-def train_system(world: World, seed: int = 0, progress=None) -> MultitaskRecommender:
-    """Four candidate sources, one ranker of seven tasks with a shallow tower, weights by hand.
-
-    The system of chapter 11 with a shorter training.
-    """
-    logs = world.logs()
-    _, sources = fit_sources(logs, seed, progress=progress)
-    ranker = fit_final(SevenTasks(world, 100), seed=seed, epochs=EPOCHS, progress=progress)
-    by_hand = Combination(weights(1.0, RATING_WEIGHT))
-    return MultitaskRecommender(sources, ranker, by_hand, factors, logs)
-
-
-def answer(system: MultitaskRecommender, requests: Requests) -> tuple[dict, pd.DataFrame]:
-    """Follow one request through the system.
+class Named:
+    """One source of a `FirstSystem`, as a `course.recommender.Recommender` asks for it.
 
     Parameters
     ----------
-    requests : one request; its candidates are replaced by the system's own
-
-    Returns
-    -------
-    counts : candidates of each source, and of the pool after joining them
-    page : a row for each card, best first: ``video_id``, ``named by``, and what the ranker
-        predicts: ``P(click)`` in per cent, ``minutes`` and ``stars`` of a watch
+    system : FirstSystem
+    number : int, which of its sources
     """
-    pool = system.nominate(requests)
-    named = {name: pool.of(name)[0] for name in pool.sources}
-    counts = {name: int((videos >= 0).sum()) for name, videos in named.items()}
-    asked = system.with_candidates(requests, pool)
-    page = top(system.rank(asked), asked.candidates, asked.slate)
-    shown = system.with_candidates(requests, replace(pool, videos=page))
-    inputs = system.features.of_requests(shown, system.logs)
-    predicted = system.ranker.predict(RankingBatch.of(inputs, system.features))
-    minutes = factors(predicted, inputs.column("duration"))["watch time"] / 60
-    rows = {
-        "video_id": page[0],
-        "named by": [
-            ", ".join(name for name, videos in named.items() if v in videos) for v in page[0]
-        ],
-        "P(click), %": 100 * predicted["click"],
-        "minutes": minutes,
-        "stars": predicted["rating"],
-    }
-    place = pd.Index(np.arange(1, len(page[0]) + 1), name="position")
-    return counts | {"pool": int(pool.size[0])}, pd.DataFrame(rows, index=place)
+
+    def __init__(self, system: FirstSystem, number: int):
+        self._system, self._number = system, number
+        self.name = system.sources[number][0]
+
+    def __call__(self, requests: Requests) -> tuple[np.ndarray, np.ndarray]:
+        """Videos (r, m), best first, and scores that say nothing."""
+        videos = self._system.named(requests)[self._number].astype(np.int32)
+        return videos, np.zeros(videos.shape, np.float32)
 
 
-def for_clicks(system: MultitaskRecommender):
-    """The system as a player of chapter 00's game, which counts clicks: it ranks by the click.
+def train_second_stage(
+    world: World, system: FirstSystem, days: float = DAYS, passes: int = 3
+) -> Recommender:
+    """The same candidates, ordered by chapter 07's network instead: by expected watch time."""
+    task = NextDay(world, 20, first_day=float(world.config.days) - days)
+    scales = Scales(task.train)
+    hit, minutes = task.label("clicked"), task.label("watched_seconds").float() / 60
+    ranker = Ranker(InputLayer(task.features), (64, 32), best_constant(hit, minutes))
+    train_ranker(ranker, scales(task.train), hit, minutes, passes=passes, decay=3e-4)
 
-    Returns
-    -------
-    function (requests, videos (r, c)) -> videos (r, c), best first
-    """
-    player = MultitaskRecommender(
-        system.sources, system.ranker, Combination({"click": 1.0}), factors, system.logs
-    )
+    def score(batch: RankingBatch) -> np.ndarray:
+        return logits_of(ranker, scales(batch))
 
-    def ranking(requests: Requests, videos: np.ndarray) -> np.ndarray:
-        at = (requests.candidates[:, :, None] == videos[:, None, :]).argmax(axis=1)
-        own = {name: np.take_along_axis(getattr(requests, name), at, axis=1)
-               for name in ("nominators", "previous_impressions")}  # fmt: skip
-        asked = replace(requests, candidates=videos, **own)
-        return top(player.rank(asked), videos, videos.shape[1])
-
-    return ranking
+    sources = [Named(system, number) for number in range(len(system.sources))]
+    return Recommender(sources, task.features, score, task.logs)

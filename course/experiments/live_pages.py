@@ -8,20 +8,17 @@ combination function cheap. The numbers are those of `ab_test`'s ``expected`` (a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from course.checks import no_nan
 from course.errors import ConfigError
-from course.experiments.seven_tasks import MultitaskRanker, context_of
+from course.experiments.seven_tasks import context_of
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
 from course.models.combination import Combination
 from course.simulator.experiment import live_requests
-from course.simulator.feed import Requests, respond
-from course.simulator.policies import offered, top
+from course.simulator.feed import respond
 from course.world import World
 
 REQUESTS = 2_000
@@ -133,31 +130,6 @@ def factors(predictions, seconds: np.ndarray) -> dict[str, np.ndarray]:
     out["rating"] = np.clip((out["rating"] - 1.0) / 4.0, LEAST, 1.0)
     out["no dismissal"] = 1.0 - out.pop("dismissal")
     return out
-
-
-@dataclass
-class MultitaskPolicy:
-    """A ranker of seven tasks and a combination function, in front of live people.
-
-    Parameters
-    ----------
-    features : RankingFeatures
-    ranker : MultitaskRanker
-    combination : Combination over the names of `factors`
-    """
-
-    features: RankingFeatures
-    ranker: MultitaskRanker
-    combination: Combination
-
-    def __call__(self, requests: Requests) -> np.ndarray:
-        """Pages (r, k) int for page requests."""
-        inputs = self.features.of_requests(requests)
-        batch = RankingBatch.of(inputs, self.features)
-        predictions = self.ranker.predict(batch, torch.from_numpy(context_of(inputs)))
-        scores = self.combination.score(factors(predictions, inputs.column("duration")))
-        videos = offered(requests)
-        return top(scores.reshape(videos.shape), videos, requests.slate)
 
 
 def weights(watch_time: float, rating: float) -> dict[str, float]:

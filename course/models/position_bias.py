@@ -3,7 +3,7 @@
 Every model has a *main tower*, a function of the impression alone, and differs in what it does
 with position and device while it learns. All answer the same two questions: `probability`, the
 click probability at the place where the card stood, and `serve`, the score to rank by when the
-place is yet to be decided. The shallow tower's rivals are in `course.models.position_rivals`.
+place is yet to be decided.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from course.checks import one_each
 from course.errors import ConfigError
-from course.models.propensity import check_places
 from course.training import History, check_number, check_whole, evaluating, fit, seeded
 
 DROP_OUT = 0.1
@@ -25,6 +24,25 @@ DROP_OUT = 0.1
 TABLE_RATE = 0.05
 """Learning rate of a bias table. With the rate of the network, a table that starts at 0 does not
 arrive within a few hundred steps."""
+
+
+def check_places(position, device, positions: int, devices: int) -> None:
+    """Raise a `ConfigError` unless all positions are 1 to ``positions`` and devices are known.
+
+    Parameters
+    ----------
+    position : int array or tensor (n,), or None for "missing"
+    device : int array or tensor (n,), 0 to ``devices`` - 1
+    """
+    if position is not None:
+        _whole("position", position, 1, positions, "1 is the top of the page",
+               "leave the position out (None) where it is not known")  # fmt: skip
+    _whole("device", device, 0, devices - 1, "as in course.simulator.names.DEVICES", "")
+    if position is not None and np.shape(position) != np.shape(device):
+        raise ConfigError(
+            f"position has shape {tuple(np.shape(position))}, device {tuple(np.shape(device))}",
+            allowed="one of each for every impression",
+        )
 
 
 class ShallowTower(nn.Module):
@@ -303,33 +321,6 @@ def pieces(x, size: int = 50_000) -> Iterator[tuple[object, Tensor]]:
         yield x[chosen], x.rows(chosen) if paged else chosen
 
 
-def against_truth(learned: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-    """Compare learned bias curves with true ones, device by device.
-
-    A correlation would not do: any two falling curves correlate. The slope says whether the
-    learned curve is too steep (it has swallowed relevance) or too flat, the maximum error how far
-    it is off at the worst position, both curves being 0 at position 1.
-
-    Parameters
-    ----------
-    learned, true : (devices, positions) logits or log-probabilities
-
-    Returns
-    -------
-    dict with ``slope`` (devices,), least squares of learned on true, 1 = right, and ``max_error``
-    (devices,)
-    """
-    learned, true = np.asarray(learned, float), np.asarray(true, float)
-    if learned.ndim != 2 or learned.shape != true.shape:
-        raise ConfigError(
-            f"learned has shape {learned.shape}, true {true.shape}", allowed="(devices, positions)"
-        )
-    learned, true = learned - learned[:, :1], true - true[:, :1]
-    x = true - true.mean(axis=1, keepdims=True)
-    slope = (x * learned).sum(axis=1) / np.maximum((x * x).sum(axis=1), 1e-12)
-    return {"slope": slope, "max_error": np.abs(learned - true).max(axis=1)}
-
-
 def _checked_weight(weight, n: int) -> Tensor:
     weight = torch.as_tensor(np.asarray(weight), dtype=torch.float32)
     if weight.shape != (n,):
@@ -342,3 +333,14 @@ def _checked_weight(weight, n: int) -> Tensor:
     if not (weight > 0).any():
         raise ConfigError("all weights are 0", allowed="at least one above 0")
     return weight / weight.mean()
+
+
+def _whole(name, values, low, high, meaning, fix) -> None:
+    values = np.asarray(values)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ConfigError(f"{name} has the type {values.dtype}", allowed="whole numbers")
+    if values.size and (values.min() < low or values.max() > high):
+        worst = values.min() if values.min() < low else values.max()
+        raise ConfigError(
+            f"{name}={int(worst)} was not trained", allowed=f"{low} to {high} ({meaning})", fix=fix
+        )

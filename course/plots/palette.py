@@ -113,6 +113,10 @@ COLOURS: dict[str, str] = {
     "student, taught": "#0072b2",
     # Many objectives, a further contestant.
     "experts on the input": "#d55e00",
+    # Devices.
+    "phone": "#0072b2",
+    "desktop": "#d55e00",
+    "tv": "#1b7a3d",
 }
 
 #: Other names under which the same method is known.

@@ -184,17 +184,30 @@ class NextDay:
 
     def asked(self, users: Sequence[int]) -> tuple[Situation, Requests]:
         """Home pages that accounts ask for on the evening after the log, on their usual device."""
-        engine, users = self.world.engine, np.asarray(users, np.int64)
-        day, device = self.world.config.days, engine.people.device_weights[users].argmax(axis=1)
-        engine.market.open(day)
-        situation = engine.behaviour.situation(users, np.full(len(users), day + 0.8), device)
-        rng = generator(engine.seed, "evening after the log")
-        number, no_query = -1 - np.arange(len(users)), np.full(len(users), -1)
-        return situation, engine.requests(situation, no_query, engine.memory, number, rng)
+        return evening_requests(self.world, users)
 
     def pages(self, scorer: Scorer, users: Sequence[int]) -> np.ndarray:
         """The pages (accounts, k) of some accounts by a ranker, on the evening after the log."""
         return self.policy(scorer)(self.asked(users)[1])
+
+
+def evening_requests(
+    world: World, users: Sequence[int], candidates: str = "nominated"
+) -> tuple[Situation, Requests]:
+    """Home pages that accounts ask for on the evening after the log, on their usual device.
+
+    Parameters
+    ----------
+    candidates : {"nominated", "catalogue"}, as for `course.ab_test`
+    """
+    engine, users = world.engine, np.asarray(users, np.int64)
+    day, device = world.config.days, engine.people.device_weights[users].argmax(axis=1)
+    engine.market.open(day)
+    situation = engine.behaviour.situation(users, np.full(len(users), day + 0.8), device)
+    rng = generator(engine.seed, "evening after the log")
+    number, query = -1 - np.arange(len(users)), np.full(len(users), -1)
+    pool = candidates == "nominated"
+    return situation, engine.requests(situation, query, engine.memory, number, rng, pool=pool)
 
 
 def length_only(batch: RankingBatch) -> np.ndarray:

@@ -1,58 +1,57 @@
-"""Differently written right answers to the exercises of chapter 10."""
+"""Right answers to the exercises of chapter 10, written in other ways than the reference."""
 
 import numpy as np
 import torch
+from torch.nn import functional
+
+from course.lessons import position_bias as lesson
 
 
-def logit_one_by_one(main, table, position, device):
-    rows = zip(main, position, device, strict=True)
-    return [1 / (1 + np.exp(-(z + table[d][p]))) for z, p, d in rows]
+class TowerByOneHot(lesson.ShallowTower):
+    def forward(self, batch, cell):
+        cell = cell if self.cross else cell % (lesson.POSITIONS + 1)
+        return functional.one_hot(cell, len(self.place)).float() @ self.place + self.main(batch)
 
 
-def logit_in_odds(main, table, position, device):
-    odds = np.exp(main) * np.exp(table)[device, position]
-    return odds / (1 + odds)
+class _Turn(torch.autograd.Function):
+    @staticmethod
+    def forward(context, h, strength):
+        context.strength = strength
+        return h.view_as(h)
+
+    @staticmethod
+    def backward(context, gradient):
+        return -context.strength * gradient, None
 
 
-def rate_by_position(clicked, position, theta):
-    total = 0.0
-    for k, seen in enumerate(theta, start=1):
-        total += clicked[position == k].sum() / seen
-    return total / len(clicked)
+def turned_by_function(h, strength):
+    return _Turn.apply(h, strength)
 
 
-def rate_as_least_squares(clicked, position, theta):
-    """The constant that minimises the squared distance to clicked / theta."""
-    target = torch.as_tensor(clicked / np.take(theta, position - 1))
-    return target.double().mean().item()
+def product_in_double(z, b, clicked):
+    p = z.double().sigmoid() * b.double().sigmoid()
+    return -(clicked * p.log() + (1 - clicked) * (1 - p).log()).float()
 
 
-def step_by_counting_ways(theta, gamma):
-    ways = {
-        (e, r): np.where(e, theta, 1 - theta) * np.where(r, gamma, 1 - gamma)
-        for e in (0, 1)
-        for r in (0, 1)
-        if not (e and r)
+def seen_by_parts(z, clicked, theta):
+    share = clicked / theta
+    return share * functional.softplus(-z) + (1 - share) * functional.softplus(z)
+
+
+def fact_by_enumeration(clicked, theta, p):
+    joint = {
+        (e, w): (theta if e else 1 - theta) * (p if w else 1 - p) for e in (0, 1) for w in (0, 1)
     }
-    total = sum(ways.values())
-    return ways[1, 0] / total, ways[0, 1] / total
-
-
-def step_by_bayes(theta, gamma):
-    return (theta - theta * gamma) / (1 - theta * gamma), (gamma - theta * gamma) / (
-        1 - theta * gamma
-    )
-
-
-def judged_by_polyfit(learned, true):
-    slope = np.polyfit(true, learned, 1)[0]
-    gap = (learned - true) - (learned[0] - true[0])
-    return slope, max(abs(gap))
+    silent = [pair for pair in joint if pair != (1, 1)]
+    total = sum(joint[pair] for pair in silent)
+    both = (sum(joint[pair] for pair in silent if pair[i]) / total for i in (0, 1))
+    return tuple(np.where(clicked > 0, 1.0, x) for x in both)
 
 
 RIGHT = {
-    "10-shallow-logit": [logit_one_by_one, logit_in_odds],
-    "10-inverse-propensity": [rate_by_position, rate_as_least_squares],
-    "10-e-step": [step_by_counting_ways, step_by_bayes],
-    "10-judge": [judged_by_polyfit],
+    "10-shallow-logit": [TowerByOneHot],
+    "10-turned-back": [turned_by_function],
+    "10-product": [product_in_double],
+    "10-inverse-propensity": [seen_by_parts],
+    "10-e-step": [fact_by_enumeration],
 }

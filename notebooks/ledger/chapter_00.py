@@ -1,0 +1,53 @@
+"""Ledger of chapter 00, start here: two pictures of the papers, and what each count is worth."""
+
+from itertools import combinations
+
+from course import ab_test, simulate
+from course.ledger import Trial
+from course.ledger.claim import WORLDS
+from course.lessons import first_system as fs
+
+CLAIMS = """
+P1-F1: The home page
+paper: Figure 1, a picture of the mobile home page
+untestable: a picture, which claims nothing; the chapter draws the same page for a viewer of the
+  simulated world
+
+P2-F4: The list of what to watch next
+paper: Figure 4, a picture that marks positions on the page
+untestable: a picture, which claims nothing; the chapter draws the same list for a viewer of the
+  simulated world
+"""
+
+MEASURES = ("clicks", "watch_minutes", "satisfied")
+
+
+def subsets(names):
+    """All that can be made of some names, from one of them up to all."""
+    sizes = range(1, len(names) + 1)
+    return [chosen for size in sizes for chosen in combinations(names, size)]
+
+
+def systems(logs):
+    """Each score that can be made of the pieces; each pool of sources, under the kept score."""
+    for pieces in subsets(tuple(fs.PIECES)):
+        yield f"score {' + '.join(pieces)}", fs.FirstSystem(logs, pieces)
+    for sources in subsets(fs.SOURCES):
+        who = " + ".join(names[0] for names in sources)
+        yield f"sources {who}", fs.FirstSystem(logs, fs.KEPT, sources)
+
+
+def first_pieces(seed):
+    """Shares of the gap between random pages and the oracle of each measure, in one village."""
+    world = simulate("village", seed=seed)
+    ends = {"random": world.random(), **{name: world.oracle(name) for name in MEASURES}}
+    own = {"past ranking": world.past_ranking(), **dict(systems(world.logs()))}
+    table = ab_test(world, ends | own, n=1_000, candidates="catalogue").table
+    found = table.pivot(index="policy", columns="metric", values="expected")
+    for name in own:
+        shares = {m: fs.share_closed(found.at[name, m], found.at["random", m], found.at[m, m])
+                  for m in MEASURES}  # fmt: skip
+        yield {"who": name, **shares, "length": found.at[name, "length_minutes"]}
+
+
+TRIALS = (Trial("first_pieces", first_pieces, minutes=0.1, seeds=WORLDS[:8], cheap=True),)
