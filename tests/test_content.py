@@ -287,5 +287,8 @@ def test_tables_are_what_they_were_before_there_was_content():
             values = table[column]
             values = values.cat.codes if values.dtype == "category" else values
             values = np.ascontiguousarray(values.to_numpy())
-            digest.update(f"{name}.{column}.{values.dtype}".encode() + values.tobytes())
-    assert digest.hexdigest()[:16] == "ad5672bb9942ab17"
+            kind = values.dtype
+            if values.dtype.kind == "f":  # the last digits hang on the processor
+                values = values.astype(np.float32)
+            digest.update(f"{name}.{column}.{kind}".encode() + values.tobytes())
+    assert digest.hexdigest()[:16] == "c175d0ead387cb74"

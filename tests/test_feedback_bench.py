@@ -17,7 +17,7 @@ from course.world import simulate
 @pytest.fixture(scope="module")
 def task():
     world = simulate(WorldConfig.of("tiny", thumbnail_bias=2.0), seed=5, cache=False)
-    return BiasTask(world, random_pages=200, test_pages=1_500)
+    return BiasTask(world, test_pages=1_500)
 
 
 def mean(ranker, seeds=6, **dials):
