@@ -1,15 +1,18 @@
 """Ledger of chapter 09, mixtures of experts: the plane, and P2's layout."""
 
 import math
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import nn
 
-from course import simulate, tuning
+from course import ledger, simulate, tuning
 from course.ledger import Trial
 from course.lessons import many_objectives as mo
 from course.lessons import mixtures_of_experts as me
 from course.lessons.ranking_features import InputLayer, Scales
+from course.tasks.next_day import LivePages
 from course.tasks.seven_tasks import TASKS, SevenTasks
 
 CLAIMS = """
@@ -57,6 +60,33 @@ trial: plane
 - error left, two of eight experts minus all eight | `top 2 of 8/error` - `top 8 of 8/error`
 note: Made so that a gate for each task is the right tool. It shows what a mixture is good at, and
   is no evidence that the world is such a plane.
+
+S-16: At a million cards and equal cost, nobody is decidedly ahead of a shared bottom everywhere
+paper: P2 finds MMoE ahead live; our own question where and why
+trial: mixtures, frontiers
+* captured, experts on the input with gates on the context minus shared bottom
+  | `mmoe/both` - `shared bottom/both` | above 0
+* captured, P2's layout minus shared bottom | `p2/both` - `shared bottom/both` | above 0
+- captured, a shared bottom with FiLM minus the plain one | `film/both` - `shared bottom/both`
+- captured, the mixture minus one gate for all | `mmoe/both` - `one gate/both` | above 0
+- live, most satisfied watches on the frontier, P2's layout over shared bottom (%)
+  | percent(`p2/most satisfied`, `shared bottom/most satisfied`) | above 0
+- live minutes where 95 % of the shared bottom's satisfied watches are kept, the same (%)
+  | percent(`p2/minutes`, `shared bottom/minutes`) | above 0
+- experts in use of P2's layout, engagement minus satisfaction
+  | `p2, trained/in use, engagement` - `p2, trained/in use, satisfaction` | above 0
+note: Everybody tuned on worlds 7, 11 and 13 in towns of 1,500 accounts. Three worlds so far; the
+  chapter still shows the first edition's contest.
+
+S-16b: The mixture's gain goes with conflict and context, and shrinks with units
+paper: not in the paper; the controls of the row above
+trial: corners
+* gain over the shared bottom, at odds and turning, minus where neither is so
+  | (`main/mmoe/both` - `main/shared bottom/both`)
+  - (`neither/mmoe/both` - `neither/shared bottom/both`) | above 0
+- gain at half the multiplications minus that gain
+  | (`main/mmoe, half/both` - `main/shared bottom, half/both`)
+  - (`main/mmoe/both` - `main/shared bottom/both`) | above 0
 """
 
 BUDGETS = (600, 1_200, 2_400)
@@ -210,6 +240,12 @@ def _on_plane(name, budget):
 
 
 def tune():
+    """Tune everybody in the chapter's two contests."""
+    tune_plane()
+    tune_mixtures()
+
+
+def tune_plane():
     """Tune everybody on the plane: shape where there are several, and rate."""
     tuning.tune(
         {key: _on_plane(*of) for key, of in ON_PLANE.items()},
@@ -252,6 +288,204 @@ def costs(seed):
     for key, (name, budget) in ON_PLANE.items():
         _, cost = cost_of(name, best[key].get("shape", "one"), budget)
         yield {"who": key, "multiplications": cost}
+    best = tuning.load(STORE).best
+    for name, settings in best.items():
+        yield {
+            "who": name,
+            "multiplications": cost_in_world(name, settings.get("shape") or HALF[name][0]),
+        }
+
+
+# The contest of the seven tasks. An account has about 310 cards after the warm-up: a million cards
+# in the contest, less than half as many where it is tuned and where the dials are turned.
+USERS, FEW, FRESH, BATCH_PAGES = 3_400, 1_500, 8_000, 100
+STORE = "tuning_mixtures"
+CORNERS = {
+    "main": {"task_context": 1.0},
+    "agreeing": {"task_context": 1.0, "task_conflict": 0.0},
+    "not turning": {"task_context": 0.0},
+    "neither": {"task_context": 0.0, "task_conflict": 0.0},
+}
+"""Tasks at odds or following one rule; their rules turning with the context, twice as much as by
+default (a task's weights vary over contexts with a standard deviation of 1 on the log scale)."""
+
+CONTEST = {
+    "shared bottom": ("82", "73, 48"), "film": ("74", "67, 46"), "mmoe": ("8 x 12", "5 x 19"),
+    "one gate": ("13 x 8", "5 x 20"),
+    "gates on the context": ("8 x 16 over 55", "8 x 9 over 70"),
+    "p2": ("8 x 16 over 49", "8 x 8 over 62"),
+    "gates on the input": ("8 x 9 over 33", "4 x 24 over 45"),
+}  # fmt: skip
+"""Shapes within 1 percent of 19,900 multiplications: widths of layers; experts x units, straight on
+the input or over a shared layer."""
+
+HALF = {"shared bottom, half": ("43",), "film, half": ("38",), "mmoe, half": ("8 x 6",)}
+READS = {"p2": "shared", "gates on the input": "input"}
+INPUTS, OF_CONTEXT = 185, 13
+
+
+def _sizes(shape):
+    """Experts, width and units of the shared layer of a shape such as "8 x 16 over 49"."""
+    mixture, _, shared = shape.partition(" over ")
+    return *map(int, mixture.split(" x ")), int(shared or 0)
+
+
+def in_world(name, shape, inputs, bias, seed=0):
+    """An untrained contestant of the seven tasks."""
+    name = name.removesuffix(", half")
+    if name in ("shared bottom", "film"):
+        kind = mo.SharedBottom if name == "shared bottom" else me.FilmBottom
+        return kind(inputs, bias, tuple(map(int, shape.split(", "))), seed)
+    return me.RankingMixture(inputs, bias, *_sizes(shape), READS.get(name, "context"),
+                             name == "one gate", seed=seed)  # fmt: skip
+
+
+def cost_in_world(name, shape):
+    """Its multiplications for one card, above the input layer."""
+    name, tasks, hidden = name.removesuffix(", half"), len(TASKS), 8
+    if name in ("shared bottom", "film"):
+        widths = list(map(int, shape.split(", ")))
+        below = sum(a * b for a, b in zip([INPUTS, *widths], widths, strict=False))
+        turned = (2 * OF_CONTEXT + 1) * widths[0] if name == "film" else 0
+        return below + turned + tasks * hidden * (widths[-1] + 1)
+    experts, width, shared = _sizes(shape)
+    reads = {"shared": shared, "input": INPUTS}.get(READS.get(name), OF_CONTEXT)
+    gates = 1 if name == "one gate" else tasks
+    below = INPUTS * shared + experts * shared * width if shared else INPUTS * experts * width
+    return below + gates * experts * (reads + width) + tasks * hidden * (width + 1)
+
+
+class Setting:
+    """A world with its seven tasks, on one scale."""
+
+    def __init__(self, seed, corner="main", users=FEW):
+        self.world = simulate("town", seed=seed, users=users, cache=False, **CORNERS[corner])
+        self.data = SevenTasks(self.world, FRESH)
+        self.scales = Scales(self.data.train)
+        self.train, self.test = self.scales(self.data.train), self.scales(self.data.test)
+
+    def untrained(self, name, shape, seed=0):
+        """A contestant before its training."""
+        start = mo.best_constants(self.data.labels)
+        return in_world(name, shape, InputLayer(self.data.features, seed=seed), start, seed)
+
+    def fit(self, name, rate, passes, shape=None, seed=0):
+        """A trained one; no shape = its only one."""
+        model = self.untrained(name, shape or HALF[name][0], seed)
+        mo.train_tasks(model, self.train, self.data.labels, rate=rate, passes=passes,
+                       pages=BATCH_PAGES, seed=seed)  # fmt: skip
+        return model
+
+    def captured(self, model):
+        """What it captures of each task and of both groups; "both", their mean, comes first."""
+        found = self.data.captured(mo.predict_tasks(model, self.test))
+        found = {key.removesuffix("/captured"): value for key, value in found.items()
+                 if key.endswith("/captured")}  # fmt: skip
+        return {"both": (found["engagement"] + found["satisfaction"]) / 2, **found}
+
+    def gates(self, model):
+        """Mean gates (tasks, experts) on the fresh cards."""
+        with torch.no_grad():
+            some = torch.arange(2_000)
+            return model.parts(self.test[some])[1].mean(dim=0).expand(len(TASKS), -1)
+
+
+_development = lru_cache(3)(Setting)
+
+
+def _in_contest(name):
+    def run(settings, world):
+        s = _development(world)
+        return s.captured(s.fit(name, **settings))
+
+    return run
+
+
+def tune_mixtures():
+    """Tune shape, rate and passes of everybody who stands in the contest of the seven tasks."""
+    everybody = CONTEST | HALF
+    tuning.tune(
+        {name: _in_contest(name) for name in everybody},
+        {"shape": CONTEST, "rate": (0.001, 0.003, 0.01, 0.03, 0.1),
+         "passes": (1, 2, 3, 4, 6)},
+        start={"rate": 0.01, "passes": 3}, compare=("mmoe", "shared bottom"), give_up=0.005,
+        store=STORE, about={"users": FEW, "pages": BATCH_PAGES},
+    )  # fmt: skip
+
+
+RATING = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+def mixtures(seed):
+    """Everybody where tasks are at odds and turn: captured, live frontiers, gates."""
+    s, best = Setting(seed, users=USERS), tuning.load(STORE).best
+    yield {"impressions": len(s.data.labels)}
+    pages = LivePages(s.world, s.data.features, n=4_000)
+    cards, seconds, curves = s.scales(pages.batch), pages.batch.number("duration"), {}
+    for name in CONTEST:
+        model = s.fit(name, seed=seed, **best[name])
+        yield {"who": name, **s.captured(model)}
+        curves[name] = mo.frontier(pages, mo.factors_of(mo.predict_tasks(model, cards), seconds),
+                                   RATING)  # fmt: skip
+        if name in ("mmoe", "p2"):
+            untrained = s.untrained(name, best[name]["shape"], seed)
+            for state, gated in (("trained", model), ("untrained", untrained)):
+                yield from gate_records(f"{name}, {state}", s.gates(gated))
+    curves["truth"] = mo.frontier(pages, mo.factors_of(pages.truth(), seconds), RATING)
+    for name, curve in curves.items():
+        for metric in ("watch_minutes", "satisfied"):
+            for weight, value in curve[metric].items():
+                yield {"who": f"{name}, rating {weight:g}", metric: value}
+
+
+def frontiers(seed):
+    """What everybody's frontier is worth beside the shared bottom's, from the stored frontiers."""
+    stored = ledger.results("mixtures").loc[seed]
+    curves = {
+        name: np.array([[stored[f"{name}, rating {w:g}/{metric}"] for w in RATING]
+                        for metric in ("watch_minutes", "satisfied")])
+        for name in (*CONTEST, "truth")
+    }  # fmt: skip
+    (_, base) = curves["shared bottom"]
+    for name, (minutes, satisfied) in curves.items():
+        share = np.linspace(0, len(RATING) - 1, 601)  # straight lines between the weights
+        on_line = [np.interp(share, range(len(RATING)), y) for y in (minutes, satisfied)]
+        enough = on_line[1] >= 0.95 * base.max()
+        yield {"who": name, "most satisfied": satisfied.max(),
+               "minutes": on_line[0][enough].max(initial=0.0)}  # fmt: skip
+
+
+def gate_records(who, gates):
+    """Mean gates, experts in use, and what gates have in common within and between groups."""
+    for task, row in zip(TASKS, gates, strict=True):
+        yield {"who": who, "task": task, **{f"expert {e}": v for e, v in enumerate(row)}}
+    common = torch.minimum(gates[:, None], gates[None]).sum(dim=2).numpy()
+    engaged, satisfied = slice(0, 3), slice(3, 7)
+    used = me.experts_in_use(gates).numpy()
+    own = [common[g, g][np.triu_indices(len(common[g, g]), 1)].mean() for g in (engaged, satisfied)]
+    yield {
+        "who": who,
+        "in use, engagement": used[engaged].mean(),
+        "in use, satisfaction": used[satisfied].mean(),
+        "overlap, engagement": own[0],
+        "overlap, satisfaction": own[1],
+        "overlap, between": common[engaged, satisfied].mean(),
+    }
+
+
+def corners(seed):
+    """Shared bottom, FiLM and mixture in every corner, at full and at half size."""
+    best = tuning.load(STORE).best
+    for corner in CORNERS:
+        s = Setting(seed, corner)
+        for name in ("shared bottom", "film", "mmoe"):
+            for who in (name, f"{name}, half"):
+                model = s.fit(who, seed=seed, **best[who])
+                yield {"corner": corner, "who": who, **s.captured(model)}
+        if corner == "agreeing":
+            for name in ("mmoe", "p2"):
+                model = s.fit(name, seed=seed, **best[name])
+                yield from gate_records(f"{name}, agreeing", s.gates(model))
 
 
 def layout(seed):
@@ -274,14 +508,9 @@ def layout(seed):
         yield {
             "gate sums off by": _rounded(mixture(8, 16, 49, "shared").parts(scaled)[1].sum(2) - 1),
             "one expert off by": _rounded(one(scaled) - bottom(scaled)),
-            "on the input over on a shared layer": cost(185, 8, 16) / cost(185, 8, 16, 49),
+            "on the input over on a shared layer": cost_in_world("mmoe", "8 x 16")
+            / cost_in_world("p2", "8 x 16 over 49"),
         }
-
-
-def cost(inputs, experts, width, shared=0, reads=13, tasks=7, tower=8):
-    """Multiplications of a mixture for one card, above the input layer."""
-    below = inputs * shared + experts * shared * width if shared else inputs * experts * width
-    return below + tasks * experts * (reads + width) + tasks * (width * tower + tower)
 
 
 def _rounded(gap):
@@ -289,8 +518,13 @@ def _rounded(gap):
     return round(float(gap.abs().max()), 5)
 
 
+# Three worlds of the contest so far; more are added by `reproduce --worlds N`.
+FIRST = (1, 2, 3)
 TRIALS = (
     Trial("layout", layout, minutes=0.1, cheap=True),
     Trial("costs", costs, minutes=0.01, cheap=True),
     Trial("plane", plane, minutes=1.2),
+    Trial("mixtures", mixtures, minutes=5.0, seeds=FIRST),
+    Trial("frontiers", frontiers, minutes=0.01, seeds=FIRST, cheap=True),
+    Trial("corners", corners, minutes=6.0, seeds=FIRST),
 )
