@@ -49,7 +49,7 @@ task
 # %% [markdown]
 # ## 1. Two reasons for a click
 #
-# The card at the top of a page is clicked more often than the card at the bottom. That has two reasons. The past ranking put there what it took for the best, and people look there first. The first is **relevance**, the second is **position bias**, and a log shows only their product. Here the truth is open, so we can draw all three, each relative to the first position:
+# The card at the top of a page is clicked more often than the card at the bottom. That has two reasons. The past ranking put there what it took for the best (**relevance**), and people look there first (**position bias**). A log shows only their product. Here the truth is open, so we can draw all three, each relative to the first position:
 
 # %%
 place = task.fresh.cards["position"].to_numpy()
@@ -80,7 +80,7 @@ guess
 # %% [markdown]
 # ## 2. The naive way
 #
-# First the ranker that ignores the question, chapter 07's, trained on clicks. Around it we put a frame in which all treatments of this chapter fit. They differ in what they say of a click *at its place*, and in the loss from which they learn.
+# First the ranker that ignores the question, chapter 07's, trained on clicks. Around it we put a frame for all treatments, which differ in what they say of a click *at its place* and in their loss.
 #
 # A **place** is a position on a device, since people look at a phone in another way than at a TV. Each device has eleven, of which the first, position 0, means *missing*: nobody knows where the card stood.
 
@@ -157,7 +157,7 @@ def scores_of(model, batch, cell):
 
 
 # %% [markdown]
-# All treatments are tuned alike, the control included, each by the clicks that it brings on live pages of three worlds that no contest uses. The recipes stand at the end of section 7. Some of them train for three times as long as this page has time for. So on the page everybody makes four passes at one rate, which is nobody's worst, and what counts is the stored contest.
+# For the stored contest of section 7 everybody is tuned alike, the control included, by live clicks in three worlds that no contest uses. Some recipes train three times as long as this page has time for, so here everybody makes four passes at one rate.
 
 # %%
 def trained(model):
@@ -197,7 +197,7 @@ credit(["none"])
 #
 # $$P(\text{click})=\sigma\big(z(\phi)+b_{\delta k}\big).$$
 #
-# What the place explains, the ranker need not explain any more. When the page is served, nobody knows yet where a card will stand. The position is *missing*, every card of the page gets the same number, and the order is that of $z(\phi)$ alone.
+# What the place explains, the ranker need not explain any more. When the page is served, nobody knows yet where a card will stand: the position is *missing*, every card gets the same number, and the order is that of $z(\phi)$.
 
 # %%
 boxes = {
@@ -342,7 +342,7 @@ pd.DataFrame({(name, what): values for name, both in found.items()
               for what, values in zip(("slope", "largest distance"), both)}, NAMES).round(2)  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the raw click rate falls too far on every device, for relevance is in it. The tower's curve has the right shape and is a little too flat, most of all on the desktop. The three devices differ as they should. Where the band is wide, as at the bottom of the TV, no log of this size could say more; where the curve leaves a narrow band, the tower is wrong.
+# *What to see:* the raw click rate falls too far on every device, for relevance is in it. The tower's curve has the right shape and is a little too flat, most of all on the desktop. Where the band is wide, as at the bottom of the TV, no log of this size could say more; where the curve leaves a narrow band, the tower is wrong.
 #
 # **Beside the paper.** P2 prints its click rates and its learned curve, and no truth, because a company has none:
 
@@ -471,7 +471,7 @@ credit(["none", "input, missing", "adversarial", "shallow tower"])
 # %% [markdown]
 # *What to see:* the input, served as missing, goes a part of the way that the tower goes. The adversary changes little.
 #
-# Why not? What gives a position away is, before anything else, *relevance*, since good cards stand high. A layer that hides the position hides how good the card is. With a small strength little happens; a large one should make the ranker forget what it is for. The tuning was free to choose.
+# Why not? What gives a position away is, before anything else, *relevance*, since good cards stand high. A layer that hides the position hides how good the card is. That is our guess; the tuning chose a small strength.
 #
 # ## 6. Three treatments with a product
 #
@@ -522,7 +522,7 @@ class PAL(Clicks):
 
 
 # %% [markdown]
-# **Inverse propensity** wants to know $\theta$ beforehand. A platform can buy that. On pages in random order every position holds the same mix of cards, so there the click rates differ by the looking alone. We buy 5,000 such pages:
+# **Inverse propensity** wants to know $\theta$ beforehand. A platform can buy that. On random pages every position holds the same mix of cards, so the click rates differ by the looking alone. We buy 5,000 of them:
 
 
 # %% tags=["export"]
@@ -592,7 +592,7 @@ class InversePropensity(Clicks):
 # %% [markdown]
 # The price is noise, since one lucky click at the bottom counts as much as ten at the top. So the largest count is cut (`most`, which was tuned).
 #
-# **Regression-EM** buys nothing and learns the product in turns. If we knew which cards were *looked at*, $\theta$ would be a simple share, and the ranker would learn from those cards. So we guess it, fit both to the guess, and guess again. A clicked card was looked at and wanted. But what does *no click* say? There are three ways to it: looked at and not wanted, wanted and not looked at, and neither. By Bayes,
+# **Regression-EM** buys nothing and learns the product in turns. If we knew which cards were *looked at*, $\theta$ would be a simple share. So we guess it, fit both to the guess, and guess again. A clicked card was looked at and wanted. There are three ways to *no click*: looked at and not wanted, wanted and not looked at, and neither. By Bayes,
 #
 # $$P(\text{looked at}\mid\text{no click})=\frac{\theta\,(1-p)}{1-\theta p},\qquad P(\text{wanted}\mid\text{no click})=\frac{(1-\theta)\,p}{1-\theta p}.$$
 #
@@ -730,7 +730,7 @@ both = pd.DataFrame({"four passes, rate .01": four.groupby("who").mean(), "own r
 both.loc[list(tuned.best)].round(1)
 
 # %% [markdown]
-# *What to see:* after four passes the untreated ranker is far behind. Given its own recipe it trains three times as long, and makes up for about half of that. A treatment that says where the cards stood helps a ranker to learn *sooner*, and part of what looks like a cure is only that. Whoever tunes his own treatment alone will not notice.
+# *What to see:* after four passes the untreated ranker is far behind. Given its own recipe it trains three times as long, and makes up for about half of that. So a part of what looks like a cure is that the ranker learns *sooner*. Whoever tunes his own treatment alone will not notice.
 #
 # The recipes, and what else the tuning had to say:
 
@@ -738,7 +738,7 @@ both.loc[list(tuned.best)].round(1)
 tuned.recipes().round({"seconds": 0}).astype(object).fillna("")
 
 # %% [markdown]
-# **And offline?** A platform cannot ask the truth. It has the clicks of the day after, on pages of the old ranking, and computes the AUC, the share of pairs of a clicked and an unclicked card that a score has in order. It can take the score that is served, or the probability *at its place*:
+# **And offline?** A platform has only the clicks of the day after, on pages of the old ranking, and computes the AUC, the share of pairs of a clicked and an unclicked card that a score has in order. The score may be the one that is served, or the probability *at its place*:
 
 # %%
 shown = ["none", "adversarial", "input, missing", "shallow tower", "shallow, no drop-out"]
@@ -753,12 +753,12 @@ pd.DataFrame(offline).T.round(3)
 # %% [markdown]
 # ## 8. When can a bias be told from relevance at all?
 #
-# So far it worked. Why? Suppose that each video always stood at the same position. Then its clicks say how well it does *there*, and nothing can tell how much of that is the video and how much the place. Something must come to help, and there are two candidates.
+# Suppose that each video always stood at the same position. Then its clicks say how well it does *there*, and nothing can tell how much of that is the video and how much the place. Two things can help.
 #
 # 1. **Swaps.** The same card stands at several positions, so one can compare it with itself.
 # 2. **Overlap.** No card moves, but cards with the same *features* stand at several positions, and the ranker sees nothing but the features.
 #
-# To see both at work we leave the town for a bottle. It holds 600 made-up videos with three features each, and an **endless** log: the label of a row is its true click probability, so whatever goes wrong is not luck. A past ranking has given each video a home position. The dial `swaps` says how often it stands at a random place instead, and `overlap` says how far chance, and not the wish, decided on the homes. A place shifts the logit, so the tower has the right form. Beside it stands one of three rankers: one that knows each video by its **id**, a network on the **features**, and a **wrong model**, which is linear although two features work as a product.
+# To see both at work we leave the town for a bottle of 600 made-up videos with three features each, and an **endless** log: labels are true click probabilities, so whatever goes wrong is not luck. A past ranking has given each video a home position. The dial `swaps` says how often it stands at a random place instead, and `overlap` says how far chance, and not the wish, decided on the homes. A place shifts the logit, so the tower has the right form. Beside it stands one of three rankers: one that knows each video by its **id**, a network on the **features**, and a **wrong model**, which is linear although two features work as a product.
 
 
 # %%
@@ -904,7 +904,7 @@ pd.DataFrame(rows).T.rename_axis("largest distance from the true curve, phone")
 # %% [markdown]
 # *What to see:* where cards stand high for no good reason, the means of the treatments are the largest. Where relevance alone decided, PAL *costs* clicks, although its curve is about right there (row P2-C10). Our guess is that the place then *is* knowledge of relevance, and a naive ranker takes it along for nothing. With no bias at all the treatments cost nothing that one could see.
 #
-# The last row of the table is a surprise. Without any bias the tower still learns a curve that falls, by a third of a logit on the phone. It can only be what the ranker has *not* learned of the past ranking's reasons, which goes to the place, as in the bottle. So a part of a learned curve is relevance, and it takes a world without the bias to see how large a part.
+# The last row of the table is a surprise. Without any bias the tower still learns a curve that falls, by a third of a logit on the phone. So a part of a learned curve is relevance. Our explanation is that of the bottle: what the ranker has *not* learned of the past ranking's reasons goes to the place.
 #
 # **The weight in the town.** There nobody knows $P(k\mid\text{card})$, so a reader has to learn it: the adversary's own, only that now the layer below *helps* it (a strength of $-1$). In the stored towns these weights neither bring clicks nor cost any that one could see, though they throw about half of the cards away (row P2-C10c of the ledger).
 #
@@ -945,6 +945,6 @@ ledger.show("10")
 # 4. A bias can be told from relevance where the same cards stand at several places, or where cards at several places share features, and if the ranker is able to learn what the past ranking went by. Where it is not, a weight mends the curve, as long as some cards move.
 # 5. What a treatment is worth hangs on the past ranking: in the mean most where cards stood high for no good reason, and for one of them less than nothing where it was right.
 #
-# **Limits.** One law of looking, that falls with the position and is the same for all people. The yardstick is clicks; chapter 07 has said what is wrong with them. The search for recipes was stopped before all of them had come to rest (the last column of their table). The bottle's conditions are ideal, its log endless and its only fault the one that is turned.
+# **Limits.** One law of looking, that falls with the position and is the same for all people. The yardstick is clicks; chapter 07 has said what is wrong with them. The search for recipes was stopped before five of the ten had come to rest (the last column of their table), and there are four worlds. The bottle's log is endless and its only fault the one that is turned.
 #
 # **References.** P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Guo et al., *PAL: A Position-bias Aware Learning Framework for CTR Prediction in Live Recommender Systems*, RecSys 2019. Wang et al., *Position Bias Estimation for Unbiased Learning to Rank in Personal Search*, WSDM 2018. Hager et al., *Unidentified and Confounded? Understanding Two-Tower Models for Unbiased Learning to Rank*, 2025.
