@@ -61,7 +61,7 @@ trial: plane
 note: Made so that a gate for each task is the right tool. It shows what a mixture is good at, and
   is no evidence that the world is such a plane.
 
-S-16: At a million cards and equal cost, nobody is decidedly ahead of a shared bottom everywhere
+S-16: At a million cards and equal cost a mixture of experts captures more than a shared bottom
 paper: P2 finds MMoE ahead live; our own question where and why
 trial: mixtures, frontiers
 * captured, experts on the input with gates on the context minus shared bottom
