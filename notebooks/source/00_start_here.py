@@ -601,7 +601,7 @@ plots.system_loop()
 #
 # ## What the ledger says
 #
-# From here on, each chapter ends with the claims of the papers that it has tested. This one has two pictures only:
+# From here on, each chapter ends with the claims that it has tested. This one has two pictures of the papers, and a question of our own (its id begins with S):
 
 # %%
 ledger.show("00")

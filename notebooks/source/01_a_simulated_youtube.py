@@ -690,7 +690,7 @@ told = {dial: same_topic(simulate("village", seed=3, content=dial, days=2, futur
 pd.DataFrame(told).rename_axis("pairs").rename(columns="content {}".format).round(3)
 
 # %% [markdown]
-# With the dial at 0 a common word says next to nothing. As it is, such a pair shares its topic about three times as often as any two do. So something can be known of a video that nobody has watched (chapter 11).
+# With the dial at 0 a common word says next to nothing. As it is, such a pair shares its topic about three times as often as any two do. So something can be known of a video that nobody has watched yet.
 #
 # ## 10. The pages of three accounts
 #
