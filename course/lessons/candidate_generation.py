@@ -71,6 +71,9 @@ def rate_factor(step, steps, warm_up=0.1):
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
+torch.set_num_threads(1)
+
+
 def fit(loss, groups, n, passes=3, batch=512, warm_up=0.1, seed=0, progress=None):
     """Make loss(rows) small with Adam, rows drawn from range(n); the loss of each step."""
     random = torch.Generator().manual_seed(seed)

@@ -917,7 +917,7 @@ pd.DataFrame(rows).T.rename_axis("largest distance from the true curve, phone")
 def evening(name):
     """What the three accounts see if this model ranks."""
     score = served(models[name].main, task.scales)
-    return players.pages(world, lambda users: task.pages(score, users))
+    return players.pages(world, lambda users: task.pages(score, users), k=4)
 
 
 evening("none")
