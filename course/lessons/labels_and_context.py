@@ -82,14 +82,6 @@ def ranks_of(game, scores, events, rivals=RIVALS[1]):
     return ranks(scores, events["video_id"].to_numpy(), hidden)
 
 
-LABELS = {
-    "own pages only": lambda w: w["source"].isin(["home", "up_next"]),
-    "completed": lambda w: w["completed"],
-    "liked": lambda w: w["liked"],
-    "4 or 5 stars": lambda w: w["survey"] >= 4,
-}
-
-
 def cap(users, most=10, seed=0):
     """A mask (n,) that keeps at most so many random examples of each account."""
     order = np.random.default_rng(seed).permutation(len(users))
@@ -168,3 +160,11 @@ class Words:
                 return (user @ model.output.weight.T).numpy()
 
         return scores
+
+
+LABELS = {
+    "own pages only": lambda w: w["source"].isin(["home", "up_next"]),
+    "completed": lambda w: w["completed"],
+    "liked": lambda w: w["liked"],
+    "4 or 5 stars": lambda w: w["survey"] >= 4,
+}

@@ -99,7 +99,7 @@ def places(watches, examples):
 
 
 # %% [markdown]
-# > **Exercise 1 · Steps into a context** (building, 20 minutes). `user` and `video` are the columns of the sorted log. The moment of example $i$ lies at its rows `first[i]` to `last[i]`, without `last[i]`: mostly one row, several if two watches share a time, none if the watch was taken out of the log. Step −1 is the row before `first`, step +1 the row at `last`, and so on. Return the videos, a row for each example and a column for each of the `steps`. Put −1 where the log ends or where another account (than `account[i]`) begins.
+# > **Exercise 1 · Steps into a context** (building, 20 minutes). `user` and `video` are the columns of the sorted log. For each example, `account` says whose it is, and its moment lies at the rows from `first` to just before `last`: mostly one row, several if two watches share a time, none if the watch was taken out of the log. Step −1 is the row before `first`, step +1 the row at `last`, and so on. Return the videos, a row for each example and a column for each of the `steps`. Put −1 where the log ends or where another account begins.
 #
 # <details><summary>Hint 1</summary><code>first[:, None] + steps</code> is a table of row numbers for steps back. For steps forward, begin at <code>last - 1</code>. <code>np.where(steps &lt; 0, ..., ...)</code> takes the one or the other.</details>
 # <details><summary>Hint 2</summary>Row numbers below 0 or beyond the end must not be looked up; put 0 in their place first, and −1 into the result.</details>
@@ -261,7 +261,9 @@ sns.move_legend(ax, "lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, title=""
 plots.show(fig)
 
 # %% [markdown]
-# WHAT3
+# *What to see:* go down the blue bars. The first step closes the leak through the context, the second the leak through the rivals; and once the context is closed, the next-watch network leads in every pair.
+#
+# So the proud number of the held-out network is made of two things that no page ever has: a look into the future, and rivals that somebody else has taken out of the way. Only the last pair asks what a page asks.
 #
 # Live, then: pages for the day after the log. The numbers are exact expectations per page, of 3,000 people.
 
@@ -290,10 +292,12 @@ def against(pairs, measures):
 
 MEASURES = {"MRR": "mrr", "clicks": "clicks", "satisfied": "satisfied"}
 plots.worlds(against({"held-out watch": "next watch"}, MEASURES), panel="measure",
-             label="% above the next watch", zero=True)  # fmt: skip
+             label="%", zero=True)  # fmt: skip
 
 # %% [markdown]
-# WHAT3B
+# *What to see:* the loss on the next watch is large, and the same in all worlds. Live it is much smaller.
+#
+# That is a pattern to remember. A page shows ten videos out of many good ones, so a network that ranks the one right video lower may still make a page that people like.
 #
 # ## 4. Is it the direction?
 #
@@ -313,39 +317,43 @@ plots.worlds(pd.DataFrame(rows_by).melt(var_name="who"), zero=True,
 # %% [markdown]
 # WHAT4A
 #
-# A stronger test takes the cause away. The world has two dials: one pulls people to the next episode, the other up the *ladder* from the mainstream to the niche. We turn both to 0, then each alone as far as it goes. And we *shuffle*: each account keeps its watches and its times, but the watches are dealt out anew over the times. That log has no direction at all.
+# A stronger test takes the cause away. The world has two dials: one pulls people to the next episode, the other up the *ladder* from the mainstream to the niche. We turn both to 0, then each alone as far as it goes. (The networks are trained anew in each of these worlds, by the recipes of the usual one.)
+#
+# And we *shuffle*: in the usual log, each account keeps its watches and its times, but the watches are dealt out anew over the times. That log has no direction of any kind.
 
 # %%
-order = ledger.results("order")
-SETTINGS = ("shuffled", "no order", "ladder only", "series only", "as it is")
+order, clock = ledger.results("order"), ledger.results("clock")
+EVERY = stored.add_prefix("as it is/").join([order, clock])
+SETTINGS = {"shuffled": "shuffled, 2 passes/", "no fashion, no drift": "no fashion, no drift/",
+            "no fashion": "no fashion/", "no order": "no order/", "ladder only": "ladder only/",
+            "series only": "series only/", "as it is": "as it is/"}  # fmt: skip
 
 
 def loss_of(setting):
     """What the held-out network loses on the next watch (%), in each world."""
-    at = {"shuffled": "shuffled, 4 passes/", "as it is": ""}.get(setting, f"{setting}/")
-    table = stored if setting == "as it is" else order
-    return 100 * (1 - table[f"{at}held-out watch/mrr"] / table[f"{at}next watch/mrr"])
+    held, ahead = (EVERY[f"{SETTINGS[setting]}{who} watch/mrr"] for who in ("held-out", "next"))
+    return 100 * (1 - held / ahead)
 
 
 def at_order(setting):
     """How much order there is, and what ignoring it costs, with one setting marked."""
-    kept = {name: order[f"{setting}/{name}"] for name in ("episodes", "ladder")}
-    said = ", ".join(f"{name} in order {plots.in_words(of)}" for name, of in kept.items())
-    fig, axes = plots.figure(2, height=3.2, alt=f"{setting}: {said}; loss {plots.in_words(loss_of(setting))} %")
-    for y, name in enumerate(SETTINGS):
+    fig, axes = plots.figure(2, height=3.2, alt=f"{setting}: loss {plots.in_words(loss_of(setting))} %")
+    shown = ("shuffled", "no order", "ladder only", "series only", "as it is")
+    for y, name in enumerate(shown):
         tone = plots.colour("treatment") if name == setting else "#9aa0a8"
         for column, marker in (("episodes", "o"), ("ladder", "s")):
+            words = {"episodes": "episodes", "ladder": "mainstream first"}[column] if y == 0 else None
             values = order[f"{name}/{column}"]
-            axes[0].plot(values, [y] * len(values), marker, color=tone, alpha=0.8,
-                         label={"episodes": "episodes", "ladder": "mainstream first"}[column] if y == 0 else None)
-        axes[1].plot(loss_of(name), [y] * len(order), "D", color=tone)
-    axes[0].set(yticks=range(5), yticklabels=SETTINGS, xlim=(0.4, 1.02), xlabel="pairs watched in order (share)")
+            axes[0].plot(values, [y] * len(values), marker, color=tone, alpha=0.8, label=words)
+        axes[1].plot(loss_of(name), [y] * len(EVERY), "D", color=tone)
+    axes[0].set(yticks=range(5), yticklabels=shown, xlim=(0.4, 1.02), xlabel="pairs watched in order (share)")
     axes[1].set(yticks=range(5), yticklabels=[], xlabel="loss on the next watch (%)")
+    axes[1].axvline(0, color="#9aa0a8", linewidth=1)
     axes[0].legend(loc="lower right", fontsize=9)
     return fig
 
 
-sliders(at_order, setting=Choice(list(SETTINGS), "as it is"))
+sliders(at_order, setting=Choice(["shuffled", "no order", "ladder only", "series only", "as it is"], "as it is"))
 
 # %% [markdown]
 # Three settings, for those who read without running:
@@ -357,7 +365,7 @@ for setting in ("shuffled", "ladder only", "series only"):
 # %% [markdown]
 # WHAT4B
 #
-# What else could it be? Look at the shuffled log, where direction can play no part. Here is a third question, *what came after*: guess a watch from the fifty that followed it. In a shuffled log this is the next watch, turned round.
+# Is it then the way in which the network is trained? Around a held-out watch, any two watches of an account stand in each other's contexts, so there might be more to learn by heart. In the shuffled log one can see this alone. A third question stands beside the two: *what came after*, a watch guessed from the fifty that followed it. In a shuffled log this is the next watch, turned round.
 
 # %%
 passes = pd.DataFrame([
@@ -370,6 +378,26 @@ plots.lines(passes, "passes", label="MRR of the next watch, shuffled log")
 
 # %% [markdown]
 # WHAT4C
+
+# %%
+losses = pd.DataFrame({name: loss_of(name) for name in ("no order", "no fashion", "no fashion, no drift", "shuffled")})
+plots.worlds(losses.melt(var_name="who"), label="what the held-out network loses (%)", zero=True)
+
+# %% [markdown]
+# WHAT4E
+#
+# Who loses? The accounts in five groups, from those that watch least to those that watch most:
+
+# %%
+by_fifth = {
+    name: 100 * (stored[f"held-out watch/mrr group {k}"] / stored[f"next watch/mrr group {k}"] - 1)
+    for k, name in enumerate(("lightest fifth", "2", "3", "4", "heaviest fifth"), start=1)
+}
+plots.worlds(pd.DataFrame(by_fifth).melt(var_name="who"), zero=True,
+             label="MRR of the held-out network, % above the next watch")  # fmt: skip
+
+# %% [markdown]
+# WHAT4D
 #
 # ## 5. Whose examples?
 #
@@ -459,10 +487,16 @@ WAYS = ("10 per account", "sample like 10 per account", "weight as 10 per accoun
 by = {"MRR by account": "mrr by account", "lightest fifth": "mrr group 1",
       "heaviest fifth": "mrr group 5", "clicks": "clicks"}  # fmt: skip
 plots.worlds(against(dict.fromkeys(WAYS, "next watch"), by), panel="measure",
-             label="% above all alike", zero=True)  # fmt: skip
+             label="%", zero=True)  # fmt: skip
 
 # %% [markdown]
-# WHAT5
+# *What to see:* compare the cap with the sample of its size first. Then look at the weights, which lose nothing by being few, and at the two columns of the fifths.
+#
+# The cap does better by account than as many examples drawn at random, so there is something to P1's idea. But it lies far below all examples alike, because most of them are gone.
+#
+# The weights should have repaired that. They do not: the lightest fifth gains little, the heaviest loses much, and so does the mean over accounts. We had expected more. One guess at the reason is that an account with few examples has them drawn again and again, and what is drawn often is learned by heart; another is that the busy ones know things about videos that are of use to all. P1 had far more examples than it could use, and there the price of fairness is small. Here examples are scarce.
+#
+# Live there is a second reason why the weights cannot win. Pages are asked for in proportion to activity, so a live test counts the busy as often as they come.
 #
 # ## 6. What to withhold
 #
@@ -522,6 +556,11 @@ class WithWords(cg.NextVideo):
         return functional.pad(self.last(x), (0, 1), value=1.0)
 
 
+# %% [markdown]
+# A second small class knows the words of a log and lays the bags side by side:
+
+
+# %% tags=["export"]
 class Words:
     """The search words of a log, and which of them open a query."""
 
@@ -590,7 +629,7 @@ players.pages(world, lambda users: game.pages(scorers["last query in order"], us
 # %%
 by = {"MRR": "mrr", "after a search": "mrr search", "from home": "mrr home", "clicks": "clicks"}
 plots.worlds(against(dict.fromkeys(("last query in order", "next watch"), "bag of words"), by),
-             panel="measure", label="% above the bag of words", zero=True)  # fmt: skip
+             panel="measure", label="%", zero=True)  # fmt: skip
 
 # %%
 share = {name: stored[f"{name}/query topic"] for name in ("bag of words", "last query in order")}
@@ -603,7 +642,11 @@ for setting in ("no errands", "nearly all errands"):
         print(f"{setting}: {metric} {plots.in_words(100 * (query / bag - 1))} %")
 
 # %% [markdown]
-# WHAT6
+# *What to see:* with the last query in order the network is far better after a search, and many more of its cards are on the topic of that query. On the watches from the home page it is worse, and so are its clicks.
+#
+# The log is full of people who search and then watch what they searched for. At the home page the query is hours or days old, and the network cannot tell. P1 withholds the order for this reason: what is known at the moment of training says too much about the one label and too little about the page.
+#
+# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. Compare the two settings, and mind the intervals.
 #
 # ## 7. Which watches are labels?
 #
@@ -633,10 +676,16 @@ pairs = {name: "next watch" for name in (
     "own pages only", "sample like own pages", "completed", "sample like completed",
     "liked", "sample like liked", "4 or 5 stars")}  # fmt: skip
 by = {"MRR": "mrr", "clicks": "clicks", "satisfied": "satisfied", "new videos": "new shown"}
-plots.worlds(against(pairs, by), panel="measure", label="% above all watches", zero=True)
+plots.worlds(against(pairs, by), panel="measure", label="%", zero=True)
 
 # %% [markdown]
-# WHAT7
+# *What to see:* each pair is a choice and the sample of its size. Read the distance between the two, not the distance from zero, if you want to know what the choice itself does.
+#
+# **Own pages only.** The clicks rise, for its labels are clicks on pages, and clicks on pages are what is counted. The price is in the last column. It shows fewer videos of the last week than the network of all watches does. But a sample of its size shows few of them, too; so the better part of what P1 warns of is here a matter of *how many* examples there are, and only the rest is a matter of where they come from.
+#
+# **Completed watches.** Offline they lose even against as many random ones. Live they bring more satisfied watches than anything else, by far more than the sample, and more than all watches together. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
+#
+# **Explicit labels.** A like says about as much as a completed watch, and in this world it is about as frequent. So P1's argument, that there are orders of magnitude fewer likes, cannot be tested with them. The stars are rare enough, and they lose.
 #
 # ## 8. Offline against live
 #
@@ -688,7 +737,11 @@ for name in ("clicks", "home and clicks", "satisfied"):
     print(f"rank correlation, {name}: {plots.in_words(stored[f'agreement/{name}'])}")
 
 # %% [markdown]
-# WHAT8
+# *What to see:* in the first map the cloud rises from the left, mostly because who has few examples is bad at both. On the right, where the good ones are, height and place have little to do with each other. In the second map nothing rises.
+#
+# Offline and live agree on what is starved. Where variants differ in the *question*, the offline test prefers the one that is like itself: it asks about all next watches, and so a network that learned from all watches does well. If only watches from the home page count offline, the order comes closer to the live one (the printed lines).
+#
+# P1 says it in one sentence, that live tests decide. You have now seen when they are needed most: when two networks answer different questions.
 #
 # ## What the ledger says
 
