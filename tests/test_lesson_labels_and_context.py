@@ -87,7 +87,7 @@ def test_what_has_no_weight_is_not_learned(game):
     bags = torch.full((600, 3), videos)
     model = cg.NextVideo(videos, 8, ())
     weight = torch.from_numpy(np.repeat([0.0, 1.0], 300))
-    lc.train(model, bags, label, weight, negatives=4, passes=20, batch=64)
+    lc.learn(model, bags, label, weight, negatives=4, passes=20, batch=64)
     scores = cg.scorer(model)(Moments(*[np.full((1, 3), -1)] * 6))[0]
     assert scores.argmax() == 4 and scores[1] < scores[4] - 3
 

@@ -56,7 +56,7 @@ def set_aside(game, examples, seed=0):
     return held.sort_index(), watches[~out]
 
 
-def train(model, bags, label, weight=None, rate=0.01, negatives=500, seed=0, **options):
+def learn(model, bags, label, weight=None, rate=0.01, negatives=500, seed=0, **options):
     """Fit to next watches (n,); with weights (n,) examples are drawn in proportion to them."""
     random = torch.Generator().manual_seed(seed)
     counts = torch.bincount(label, minlength=model.videos)

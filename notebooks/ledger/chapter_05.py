@@ -237,7 +237,7 @@ class Setting:
         if name.startswith("weight"):
             most = 1 if name == "weight 1 / n" else CAP
             weight = torch.from_numpy(lc.equal_weight(rows["user_id"].to_numpy(), most))
-        lc.train(model, bags, label, weight, seed=seed, **recipe)
+        lc.learn(model, bags, label, weight, seed=seed, **recipe)
         return model
 
     def scorer(self, name, model):
