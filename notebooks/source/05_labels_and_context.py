@@ -699,7 +699,7 @@ plots.worlds(against(pairs, by), panel="measure", label="%", zero=True)
 #
 # **Own pages only.** The clicks rise in each of the worlds, for its labels are clicks on pages, and clicks on pages are what is counted. The price is in the last column. It shows fewer videos of the last week than the network of all watches does. But a sample of its size shows few of them, too; so the better part of what P1 warns of is here a matter of *how many* examples there are. Whether the rest is a matter of where they come from is undecided.
 #
-# **Completed watches.** Offline they lose even against as many random ones. Live they bring far more satisfied watches than the sample, and more than all watches together, though these are eight times as many. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
+# **Completed watches.** Offline they lose even against as many random ones. Live they bring, in each of the three worlds, far more satisfied watches than the sample, and more than all watches together, though these are eight times as many. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
 #
 # **Explicit labels.** A like says about as much as a completed watch, live and offline, and in this world it is about as frequent. So P1's argument, that there are orders of magnitude fewer likes, cannot be tested with them. The stars are rare enough, and they lose.
 #
