@@ -5,224 +5,136 @@ from __future__ import annotations
 import numpy as np
 
 from course.exercises.exercise import Exercise, Mistake
+from course.lessons import labels_and_context as lesson
 
 
-def _roll_back(times, videos, moment, length):
-    before = times < moment
-    newest_first = np.argsort(-times[before], kind="stable")
-    return videos[before][newest_first][:length]
+def _log_cases(rng: np.random.Generator):
+    """A log of a few accounts, and moments in it: of a watch, of two at once, of none."""
+    for steps in (-np.arange(1, 5), np.array([-1, -2, 1, 2]), np.arange(1, 4)):
+        user = np.repeat([2, 5, 6, 9], rng.integers(2, 7, 4))
+        video = rng.permutation(100)[: len(user)]
+        first = rng.permutation(len(user))[:6]
+        first = np.r_[0, first, len(user) - 1]
+        last = first + 1
+        last[1] = first[1]  # that watch was taken out of the log
+        wide = np.flatnonzero(user[:-1] == user[1:])[0]
+        first, last = np.append(first, wide), np.append(last, wide + 2)  # two at once
+        yield user, video, user[first], first, last, steps
 
 
-def _account_cases(rng: np.random.Generator):
-    """Watches of one account, not in order of time; the label is one of them."""
-    for case in range(4):
-        n = int(rng.integers(12, 30))
-        times = rng.permutation(np.sort(rng.choice(np.arange(1, 400), n, replace=False)) / 10.0)
-        videos = rng.permutation(500)[:n]
-        # Once the label stands near the end, where it would be in the way of the last watches.
-        place = int(rng.integers(6, n - 3)) if case else n - 2
-        yield times, videos, float(np.sort(times)[place]), int(rng.integers(3, 6))
-    yield times, videos, float(np.sort(times)[2]), 5  # a short history
+def _around(both_from=None, other_accounts=False, wrap=False, zero=False):
+    """The bags with a part done wrong."""
+
+    def around(user, video, account, first, last, steps):
+        base = {"first": first, "last": last - 1}.get(both_from)
+        at = np.where(steps < 0, first[:, None], last[:, None] - 1) if base is None else base
+        at = at + steps if base is None else at[:, None] + steps
+        inside = (at >= 0) & (at < len(user)) | wrap
+        at = np.where(inside, at, 0) % len(user)
+        own = user[at] == account[:, None]
+        return np.where(inside & (own | other_accounts), video[at], 0 if zero else -1)
+
+    return around
 
 
-def _newest(times, videos, keep, length):
-    order = np.argsort(-times[keep], kind="stable")
-    return videos[keep][order][:length]
+def _user_cases(rng: np.random.Generator):
+    for most in (1, 3, 10):
+        yield rng.permutation(np.repeat(np.arange(5), rng.integers(1, 25, 5))), most
 
 
-def _leak_cases(rng: np.random.Generator):
-    for _ in range(4):
-        n, length = int(rng.integers(6, 12)), int(rng.integers(4, 7))
-        moments = np.round(rng.uniform(20, 40, n), 1)
-        bag = moments[:, None] - np.sort(np.round(rng.uniform(0.1, 9, (n, length)), 1), axis=1)
-        bag[rng.random(bag.shape) < 0.2] = np.nan
-        for row in range(0, n, 2):
-            column = int(rng.integers(length))
-            bag[row, column] = moments[row] + (0.0 if row % 4 else 2.5)
-        yield bag, moments
-
-
-def _knows(bag_times, moments):
-    return (bag_times >= moments[:, None]).any(axis=1)
-
-
-def _cap_cases(rng: np.random.Generator):
-    for _ in range(4):
-        users = rng.zipf(1.6, int(rng.integers(40, 80))) % 9
-        yield users, int(rng.integers(2, 5))
-
-
-def _count_from_end(users):
-    seen: dict[int, int] = {}
-    out = np.zeros(len(users), int)
-    for i in range(len(users) - 1, -1, -1):
-        out[i] = seen.get(int(users[i]), 0)
-        seen[int(users[i])] = out[i] + 1
-    return out
-
-
-def _cap(users, per_user):
-    return _count_from_end(users) < per_user
-
-
-def _totals(users):
+def _counts(users):
     return np.array([(users == u).sum() for u in users])
 
 
-def _mrr(rank):
-    return float(np.mean(1.0 / rank))
+def _word_cases(rng: np.random.Generator):
+    """Queries of one to three words, newest first; an opening word opens and does nothing else."""
+    opens = np.arange(40) < 12
+    for _ in range(2):
+        rows = []
+        for queries in (0, 1, 1, 2, 4, 4):
+            row: list[int] = []
+            for _ in range(queries):
+                later = rng.integers(12, 40, rng.integers(0, 3)).tolist()
+                row = [*later, int(rng.integers(12)), *row]
+            rows.append((row + [-1] * 12)[:12])
+        rows.append([20, 30] + [-1] * 10)  # what is left of a query that began before the list
+        yield np.array(rows), opens
 
 
-def _rank_cases(rng: np.random.Generator):
-    for _ in range(3):
-        honest = rng.geometric(0.03, int(rng.integers(50, 90))).astype(float)
-        candidates = np.maximum(1, honest - rng.integers(0, 6, len(honest)))
-        own = np.maximum(1, candidates - rng.integers(0, 4, len(honest)))
-        yield own, candidates, honest
-
-
-def _inflation(own, past_context, honest):
-    return np.array([_mrr(own) - _mrr(past_context), _mrr(past_context) - _mrr(honest)])
+def _first_found(tokens, opens):
+    return ((tokens >= 0) & opens[tokens]).argmax(axis=1)
 
 
 EXERCISES = (
     Exercise(
-        id="05-roll-back",
+        id="05-around",
         chapter=5,
-        reference=_roll_back,
-        cases=_account_cases,
+        reference=lesson.around,
+        cases=_log_cases,
         mistakes=(
             Mistake(
-                lambda times, videos, moment, length: _newest(
-                    times, videos, times <= moment, length
-                ),
-                "The label itself is in its own context: what happened at the moment is not yet "
-                "known at the moment.",
+                _around(both_from="first"),
+                "Steps forward begin at the last watch of the moment: `last` is behind it.",
             ),
             Mistake(
-                lambda times, videos, moment, length: _newest(
-                    times, videos, times != moment, length
-                ),
-                "You leave out the label but use watches that came after it: that is the future.",
+                _around(both_from="last"),
+                "Steps back begin at `first`; what happens at the moment itself is not known yet.",
             ),
             Mistake(
-                lambda times, videos, moment, length: _newest(
-                    times, videos, np.ones(len(times), bool), length
-                ),
-                "Those are the last watches of the whole log, wherever the label stands.",
+                _around(other_accounts=True),
+                "Your steps run on into the log of another account.",
+            ),
+            Mistake(_around(zero=True), "Where there is none, put -1; 0 is a video."),
+        ),
+    ),
+    Exercise(
+        id="05-equal-weight",
+        chapter=5,
+        reference=lesson.equal_weight,
+        cases=_user_cases,
+        mistakes=(
+            Mistake(
+                lambda users, most: 1 / _counts(users),
+                "That makes all accounts equal; one with fewer than `most` keeps every example, "
+                "and so the weight 1.",
             ),
             Mistake(
-                lambda times, videos, moment, length: _roll_back(times, videos, moment, length)[
-                    ::-1
-                ],
-                "The right videos, but the newest must come first.",
+                lambda users, most: most / _counts(users),
+                "No chance is above 1: what is kept for sure has the weight 1.",
             ),
             Mistake(
-                lambda times, videos, moment, length: _roll_back(times, videos, moment, len(times))[
-                    ::-1
-                ][:length],
-                "You keep the oldest watches; of a long history the newest count.",
+                lambda users, most: (_counts(users) <= most).astype(float),
+                "Busy accounts keep some of their examples, so their weight is not 0.",
             ),
             Mistake(
-                lambda times, videos, moment, length: videos[times < moment][-length:][::-1],
-                "The watches are not in order of time; sort them first.",
-            ),
-            Mistake(
-                lambda times, videos, moment, length: _roll_back(times, videos, moment, len(times)),
-                "Right, but the bag holds only `length` videos.",
+                lambda users, most: np.minimum(_counts(users), most).astype(float),
+                "That is how many examples an account keeps; the chance of one of them is asked.",
             ),
         ),
     ),
     Exercise(
-        id="05-leak",
+        id="05-last-query",
         chapter=5,
-        reference=_knows,
-        cases=_leak_cases,
+        reference=lesson.last_query,
+        cases=_word_cases,
         mistakes=(
             Mistake(
-                lambda bag_times, moments: (bag_times > moments[:, None]).any(axis=1),
-                "A watch at exactly the moment of the label is the label: that leaks most of all.",
+                lambda tokens, opens: lesson.last_query(tokens, opens)[:, ::-1],
+                "The right words in the wrong order: the first word of the query comes first.",
             ),
             Mistake(
-                lambda bag_times, moments: (bag_times >= moments[:, None]).all(axis=1),
-                "One such watch is enough.",
+                lambda tokens, opens: tokens[:, :3],
+                "Those are the last three words, which may belong to several queries.",
             ),
             Mistake(
-                lambda bag_times, moments: ~(bag_times < moments[:, None]).all(axis=1),
-                "An empty place (NaN) knows nothing, so it is no leak.",
+                lambda tokens, opens: lesson.last_query(tokens, opens)[:, :1].repeat(3, axis=1),
+                "That is the first word of the query three times.",
             ),
             Mistake(
-                lambda bag_times, moments: ~_knows(bag_times, moments),
-                "That is the other way round: True should mean that the example leaks.",
-            ),
-            Mistake(
-                lambda bag_times, moments: bag_times[:, 0] >= moments,
-                "You look only at the first place of each bag.",
-            ),
-        ),
-    ),
-    Exercise(
-        id="05-cap",
-        chapter=5,
-        reference=_cap,
-        cases=_cap_cases,
-        mistakes=(
-            Mistake(
-                lambda users, per_user: _count_from_end(users[::-1])[::-1] < per_user,
-                "You keep the first examples of each account; the last ones are asked for.",
-            ),
-            Mistake(
-                lambda users, per_user: _totals(users) <= per_user,
-                "You drop busy accounts altogether; they should keep some of their examples.",
-            ),
-            Mistake(
-                lambda users, per_user: (_totals(users) >= per_user) & _cap(users, per_user),
-                "You drop the accounts that have fewer examples; they should keep all of them.",
-            ),
-            Mistake(
-                lambda users, per_user: _count_from_end(users) <= per_user,
-                "That is one more than allowed.",
-            ),
-            Mistake(
-                lambda users, per_user: np.arange(len(users)) >= len(users) - per_user,
-                "That is the last examples of the whole log; count each account on its own.",
-            ),
-        ),
-    ),
-    Exercise(
-        id="05-inflation",
-        chapter=5,
-        reference=_inflation,
-        cases=_rank_cases,
-        mistakes=(
-            Mistake(
-                lambda own, past, honest: _inflation(own, past, honest)[::-1],
-                "Right numbers in the wrong order: the context first, then the candidates.",
-            ),
-            Mistake(
-                lambda own, past, honest: -_inflation(own, past, honest),
-                "The signs are the wrong way round: a leak makes the number larger.",
-            ),
-            Mistake(
-                lambda own, past, honest: np.array(
-                    [_mrr(own) - _mrr(honest), _mrr(past) - _mrr(honest)]
+                lambda tokens, opens: np.take_along_axis(
+                    tokens, np.maximum(_first_found(tokens, opens)[:, None] - np.arange(3), 0), 1
                 ),
-                "Change one thing at a time: your first number holds both leaks.",
-            ),
-            Mistake(
-                lambda own, past, honest: np.array(
-                    [
-                        1 / own.mean() - 1 / past.mean(),
-                        1 / past.mean() - 1 / honest.mean(),
-                    ]
-                ),
-                "The mean reciprocal rank is the mean of 1 / rank, not 1 / the mean rank.",
-            ),
-            Mistake(
-                lambda own, past, honest: np.array(
-                    [_mrr(own) / _mrr(past) - 1, _mrr(past) / _mrr(honest) - 1]
-                ),
-                "Those are shares; the differences of the mean reciprocal ranks are asked for.",
+                "A query of one or two words leaves places empty, and they hold -1.",
             ),
         ),
     ),

@@ -15,14 +15,6 @@ from course.plots.feedback import (
     suspects,
     winners_and_losers,
 )
-from course.plots.labels import (
-    against,
-    asymmetry,
-    by_activity,
-    inflation,
-    offline_live,
-    two_questions,
-)
 from course.plots.ledger import ledger_overview
 from course.plots.live import gap_closed, standing
 from course.plots.palette import COLOURS, colour, look
@@ -67,12 +59,9 @@ __all__ = [
     "in_words",
     "COLOURS",
     "Figure",
-    "against",
-    "asymmetry",
     "band",
     "bottle_loop",
     "bottle_loops",
-    "by_activity",
     "colour",
     "combination_value",
     "combination_values",
@@ -90,7 +79,6 @@ __all__ = [
     "funnel_value_at",
     "gain_by_history",
     "gap_closed",
-    "inflation",
     "interval",
     "learned_lives",
     "ledger_overview",
@@ -101,7 +89,6 @@ __all__ = [
     "loop_stages",
     "off_policy_errors",
     "offline_beside_live",
-    "offline_live",
     "png",
     "price_of_quality",
     "served_age",
@@ -113,7 +100,6 @@ __all__ = [
     "styled",
     "suspects",
     "system_loop",
-    "two_questions",
     "what_depth_is_for",
     "winners_and_losers",
     "worlds",

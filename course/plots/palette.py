@@ -44,15 +44,15 @@ COLOURS: dict[str, str] = {
     "next watch": "#d55e00",
     "held-out watch": "#0072b2",
     "last query in order": "#8c2d6b",
-    "no searches": "#5b6673",
-    "20 per account": "#1b7a3d",
+    "bag of words": "#5b6673",
+    "10 per account": "#1b7a3d",
     "own pages only": "#c2185b",
     "completed": "#0b4f46",
     "liked": "#d89b12",
     "4 or 5 stars": "#6e4b10",
-    "sample, as many as 20 per account": "#7fb28e",
-    "sample, as many as own pages": "#dd7fa6",
-    "sample, as many as liked": "#b8963e",
+    "sample like 10 per account": "#7fb28e",
+    "sample like own pages": "#dd7fa6",
+    "sample like liked": "#b8963e",
     # Features of the ranker.
     "raw": "#5b6673",
     "standardised": "#e69f00",
@@ -113,6 +113,11 @@ COLOURS: dict[str, str] = {
     "student, taught": "#0072b2",
     # Many objectives, a further contestant.
     "experts on the input": "#d55e00",
+    # Labels and context, further variants.
+    "weight as 10 per account": "#56a0d3",
+    "weight 1 / n": "#4b5fa8",
+    "sample like completed": "#6fa8a0",
+    "what came after": "#1b7a3d",
     # Devices.
     "phone": "#0072b2",
     "desktop": "#d55e00",

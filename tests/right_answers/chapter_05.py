@@ -1,44 +1,49 @@
-"""Right answers to the exercises of chapter 05, written in other ways."""
+"""Right answers to the exercises of chapter 05, written in other ways than the reference."""
+
+from collections import Counter
 
 import numpy as np
 
 
-def roll_back(times, videos, moment, length):
-    pairs = sorted(zip(times, videos, strict=True), reverse=True)
-    return [video for time, video in pairs if time < moment][:length]
+def around_in_loops(user, video, account, first, last, steps):
+    out = []
+    for one, begin, end in zip(account, first, last, strict=True):
+        mine = np.flatnonzero(user == one)
+        before, after = mine[mine < begin][::-1], mine[mine >= end]
+        row = []
+        for step in steps:
+            side = before if step < 0 else after
+            place = abs(step) - 1
+            row.append(video[side[place]] if place < len(side) else -1)
+        out.append(row)
+    return np.array(out, np.float32)
 
 
-def roll_back_by_search(times, videos, moment, length):
-    order = np.argsort(times)
-    end = np.searchsorted(times[order], moment)
-    return videos[order][max(0, end - length) : end][::-1]
+def weight_by_counter(users, most):
+    counts = Counter(users.tolist())
+    return np.array([1.0 if counts[u] <= most else most / counts[u] for u in users.tolist()],
+                    np.float32)  # fmt: skip
 
 
-def leak(bag_times, moments):
-    newest = np.where(np.isnan(bag_times), -np.inf, bag_times).max(axis=1)
-    return newest >= moments
-
-
-def leak_by_loop(bag_times, moments):
-    return [any(t >= m for t in row) for row, m in zip(bag_times, moments, strict=True)]
-
-
-def cap(users, per_user):
-    kept, left = [], {}
-    for user in reversed(list(users)):
-        left[user] = left.get(user, per_user) - 1
-        kept.append(left[user] >= 0)
-    return kept[::-1]
-
-
-def inflation(own, past_context, honest):
-    a, b, c = ((1 / rank).mean() for rank in (own, past_context, honest))
-    return a - b, b - c
+def query_word_by_word(tokens, opens):
+    out = np.full((len(tokens), 3), -1, np.int32)
+    for row, words in enumerate(tokens):
+        query = []
+        for word in words:
+            if word < 0:
+                query = []
+                break
+            query.insert(0, word)
+            if opens[word]:
+                break
+        else:
+            query = []
+        out[row, : len(query)] = query
+    return out
 
 
 RIGHT = {
-    "05-roll-back": [roll_back, roll_back_by_search],
-    "05-leak": [leak, leak_by_loop],
-    "05-cap": [cap],
-    "05-inflation": [inflation],
+    "05-around": [around_in_loops],
+    "05-equal-weight": [weight_by_counter],
+    "05-last-query": [query_word_by_word],
 }
