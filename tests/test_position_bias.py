@@ -1,4 +1,4 @@
-"""Click models of the first edition that know about position; chapters 11 and 12 use them."""
+"""Click models of the first edition that know about position; chapters 12 and 13 use them."""
 
 import numpy as np
 import pytest

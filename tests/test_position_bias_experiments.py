@@ -1,4 +1,4 @@
-"""Treatments of position bias in the first edition's world, which chapters 11 and 12 still use."""
+"""Treatments of position bias in the first edition's world, which chapters 12 and 13 still use."""
 
 import numpy as np
 import pytest

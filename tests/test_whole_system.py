@@ -1,4 +1,4 @@
-"""The whole system on a tiny world: its steps, sources, funnel and the loop (chapter 11)."""
+"""The whole system on a tiny world: its steps, sources, funnel and the loop (chapter 12)."""
 
 from dataclasses import replace
 

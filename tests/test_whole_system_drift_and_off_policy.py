@@ -1,4 +1,4 @@
-"""Drift and off-policy estimates of chapter 11, on tiny worlds."""
+"""Drift and off-policy estimates of chapter 12, on tiny worlds."""
 
 from dataclasses import replace
 

@@ -1,170 +1,183 @@
-"""Exercises of chapter 12, feedback loops and open problems."""
+"""Exercises of chapter 12: joining two sources, judging by another log, an honest interval."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from course.exercises.exercise import Exercise, Mistake
-from course.simulator.rounds import gini
+from course.simulator.experiment import clustered_error
 
 
-def _count_cases(rng: np.random.Generator):
+def _list_cases(rng: np.random.Generator):
     for _ in range(4):
-        n = int(rng.integers(30, 80))
-        counts = rng.negative_binomial(0.6, 0.02, n)
-        counts[rng.integers(n)] += 1  # at least one was shown
-        yield (rng.permutation(counts),)
+        videos = rng.permutation(60)
+        common = videos[:6]
+        a, b = (rng.permutation(np.r_[common, own]) for own in (videos[6:14], videos[14:20]))
+        watched = np.r_[a[1], b[2], videos[40:45]]
+        b = np.r_[b, [-1] * int(rng.integers(1, 4))]  # this source found fewer
+        yield (a, b, watched) if rng.random() < 0.5 else (b, a, watched)
 
 
-def _mean_difference(counts):
-    """Mean absolute difference of two videos over the mean: twice the Gini coefficient."""
-    counts = np.asarray(counts, float)
-    return float(np.abs(counts[:, None] - counts).mean() / counts.mean())
+def _joined(a, b, watched, *, turns=True, once=True, gaps=False, seen=False):
+    if turns:
+        n = max(len(a), len(b))
+        lists = [list(x) + [-1] * (n - len(x)) for x in (a, b)]
+        both = [v for pair in zip(*lists, strict=True) for v in pair]
+    else:
+        both = [*a, *b]
+    out: list[int] = []
+    for video in map(int, both):
+        if (video < 0 and not gaps) or (video in watched and not seen):
+            continue
+        if once and video in out:
+            continue
+        out.append(video)
+    return np.array(out)
 
 
-def _residual_cases(rng: np.random.Generator):
-    for gap in (0.0, 0.5, -0.8):
-        n = int(rng.integers(2_000, 4_000))
-        group = rng.random(n) < rng.uniform(0.2, 0.6)
-        p = rng.beta(1.2, 12.0, n).clip(1e-4, 0.95)
-        odds = p / (1 - p) * np.exp(gap * group)
-        yield rng.random(n) < odds / (1 + odds), p, group
+def _log_cases(rng: np.random.Generator):
+    for _ in range(4):
+        n = int(rng.integers(200, 500))
+        logged = rng.uniform(0.05, 0.6, n)
+        new = np.clip(logged * rng.lognormal(-0.4, 0.8, n), 0.001, 0.95)
+        yield np.where(rng.random(n) < 0.3, rng.gamma(2.0, 3.0, n), 0.0), new, logged
 
 
-def _z(clicked, p, group):
-    inside = p[group]
-    return float((clicked[group].sum() - inside.sum()) / np.sqrt((inside * (1 - inside)).sum()))
+def _snips(reward, new, logged):
+    weight = new / logged
+    return float((weight * reward).sum() / weight.sum())
 
 
-def _weight_cases(rng: np.random.Generator):
-    for rows in (3, 6, 9):
-        scale = np.exp(rng.normal(0, 1.5, (rows, 1)))
-        yield (scale * rng.normal(size=(rows, int(rng.integers(5, 12)))),)
+def _paired_cases(rng: np.random.Generator):
+    for _ in range(3):
+        n = int(rng.integers(150, 300))
+        account = rng.integers(0, n // 4, n) * 7  # not every number is an account
+        liking = rng.gamma(1.0, 8.0, account.max() + 1)[account]
+        gain = rng.normal(1.0, 3.0, account.max() + 1)[account]
+        yield liking + rng.gamma(1, 4, n), liking + gain + rng.gamma(1, 4, n), account
 
 
-def _int8(weight):
-    scale = np.abs(weight).max(axis=1, keepdims=True) / 127
-    return np.round(weight / scale) * scale
+def _paired(old, new, account):
+    difference = np.asarray(new) - np.asarray(old)
+    return float(difference.mean()), 1.96 * clustered_error(difference, account)
 
 
-def _between_ends(weight):
-    low, high = (f(weight, axis=1, keepdims=True) for f in (np.min, np.max))
-    step = (high - low) / 255
-    return low + np.round((weight - low) / step) * step
+def _each_alone(old, new, account):
+    half = np.hypot(clustered_error(np.asarray(old), account),
+                    clustered_error(np.asarray(new), account))  # fmt: skip
+    return float(np.mean(new) - np.mean(old)), 1.96 * half
 
 
-def _with(scale, weight, cut=np.round):
-    return cut(weight / scale) * scale
+def _as_if_independent(old, new, account):
+    difference = np.asarray(new) - np.asarray(old)
+    return float(difference.mean()), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+
+
+def _account_means(old, new, account):
+    difference = np.asarray(new) - np.asarray(old)
+    means = np.array([difference[account == a].mean() for a in np.unique(account)])
+    return float(means.mean()), 1.96 * means.std(ddof=1) / np.sqrt(len(means))
 
 
 EXERCISES = (
     Exercise(
-        id="12-gini",
+        id="12-pool",
         chapter=12,
-        reference=gini,
-        cases=_count_cases,
+        reference=_joined,
+        cases=_list_cases,
         mistakes=(
             Mistake(
-                lambda c: -gini(c),
-                "The sign is turned: take the absolute value of the differences.",
+                lambda a, b, watched: _joined(a, b, watched, turns=False),
+                "One source stands before the other; take one from each in turns.",
             ),
             Mistake(
-                _mean_difference,
-                "That is twice the Gini coefficient: halve the mean difference.",
+                lambda a, b, watched: _joined(a, b, watched, once=False),
+                "A video that both sources found stands there twice.",
             ),
             Mistake(
-                lambda c: gini(c[c > 0]),
-                "You leave out the videos that were never shown; they are the point of it.",
+                lambda a, b, watched: _joined(a, b, watched, gaps=True),
+                "-1 means that a source found no more; it is no video.",
             ),
             Mistake(
-                lambda c: gini(c) * len(c) / (len(c) - 1),
-                "You divide by n(n - 1); the definition here divides by n times n.",
+                lambda a, b, watched: _joined(a, b, watched, seen=True),
+                "Some of these were watched lately.",
             ),
             Mistake(
-                lambda c: 1 - gini(c),
-                "That is 1 minus the Gini coefficient: 0 should mean that all are equal.",
+                lambda a, b, watched: _joined(b, a, watched),
+                "The first list comes first in each turn.",
             ),
             Mistake(
-                lambda c: float(np.std(c) / np.mean(c)),
-                "That is the coefficient of variation; the Gini coefficient is asked for.",
+                lambda a, b, watched: np.sort(_joined(a, b, watched)),
+                "You sorted them by number; the order is that of the turns.",
             ),
         ),
     ),
     Exercise(
-        id="12-residual",
+        id="12-snips",
         chapter=12,
-        reference=_z,
-        cases=_residual_cases,
+        reference=_snips,
+        cases=_log_cases,
         mistakes=(
             Mistake(
-                lambda c, p, g: -_z(c, p, g),
-                "Keep the sign of observed minus expected, so that more clicks than expected "
-                "are positive.",
+                lambda reward, new, logged: float(np.mean(reward * new / logged)),
+                "That is IPS: divided by the number of pages, and not by the sum of the weights.",
             ),
             Mistake(
-                lambda c, p, g: _z(c, p * c.sum() / p.sum(), g),
-                "Do not rescale the probabilities here; the test is of the model as it is.",
+                lambda reward, new, logged: _snips(reward, logged, new),
+                "Your weights stand upside down.",
             ),
             Mistake(
-                lambda c, p, g: float((c[g].sum() - p[g].sum()) / np.sqrt(p[g].sum())),
-                "You divide by the root of the expected clicks; a click that may or may not "
-                "come has the variance p(1 - p).",
+                lambda reward, new, logged: float(np.mean(reward)),
+                "That is what the old policy earned.",
             ),
             Mistake(
-                lambda c, p, g: float((c[g].sum() - p[g].sum()) / np.sqrt((p * (1 - p)).sum())),
-                "Your variance is that of all cards; only those of the group count.",
+                lambda reward, new, logged: float((reward * new).sum() / new.sum()),
+                "You weigh with the new probability alone; what the old policy often showed is "
+                "in the log too often.",
             ),
             Mistake(
-                lambda c, p, g: _z(c, p, np.ones(len(g), bool)),
-                "You test all cards together; take only those of the group.",
-            ),
-            Mistake(
-                lambda c, p, g: float(
-                    (c[g].mean() - p[g].mean()) / np.sqrt((p * (1 - p))[g].sum())
-                ),
-                "You take the mean above and the sum below; take sums in both.",
-            ),
-            Mistake(
-                lambda c, p, g: float((c[g].sum() - p[g].sum()) / (p * (1 - p))[g].sum()),
-                "You divide by the variance; its root is asked for.",
+                lambda reward, new, logged: float((reward / logged).sum() / (1 / logged).sum()),
+                "You weigh with the old probability alone: that is the value of a policy that "
+                "draws evenly.",
             ),
         ),
     ),
     Exercise(
-        id="12-int8",
+        id="12-paired",
         chapter=12,
-        reference=_int8,
-        cases=_weight_cases,
+        reference=_paired,
+        cases=_paired_cases,
+        tolerance=1e-4,  # 1.96 is a rounded number
         mistakes=(
             Mistake(
-                lambda w: _with(np.abs(w).max() / 127, w),
-                "You use one scale for the whole matrix; each row has its own.",
+                _each_alone,
+                "You treat the two as strangers; both served the same requests, so take the "
+                "difference page by page.",
             ),
             Mistake(
-                lambda w: _with(np.abs(w).max(axis=0, keepdims=True) / 127, w),
-                "Your scales belong to columns; each row has its own.",
+                _as_if_independent,
+                "Pages of one account hang together, and you count each as a new witness.",
             ),
             Mistake(
-                lambda w: _with(np.abs(w).max(axis=1, keepdims=True) / 127, w, np.trunc),
-                "You cut the decimals off; round to the nearest.",
+                lambda old, new, account: (_paired(old, new, account)[0],
+                                           _paired(old, new, account)[1] / 1.96),
+                "That is the standard error; the interval reaches 1.96 of them to each side.",
             ),
             Mistake(
-                lambda w: _with(np.abs(w).max(axis=1, keepdims=True) / 128, w),
-                "Eight bits with a sign and a zero in the middle reach from -127 to 127, not 128.",
+                lambda old, new, account: (-_paired(old, new, account)[0],
+                                           _paired(old, new, account)[1]),
+                "The sign is turned: new minus old.",
             ),
             Mistake(
-                lambda w: _with(w.max(axis=1, keepdims=True) / 127, w),
-                "Take the largest absolute value of the row; its largest weight may be negative.",
+                lambda old, new, account: (_paired(old, new, account)[0],
+                                           _paired(old, new, account)[1]
+                                           * np.sqrt(1 - 1 / len(np.unique(account)))),
+                "You left out the factor C / (C - 1).",
             ),
             Mistake(
-                lambda w: np.round(w / (np.abs(w).max(axis=1, keepdims=True) / 127)),
-                "Those are the whole numbers; multiply them with the scale again.",
-            ),
-            Mistake(
-                _between_ends,
-                "You spread the steps from the smallest to the largest weight; here they are "
-                "symmetric about 0.",
+                _account_means,
+                "You average over accounts; the step is asked for per page.",
             ),
         ),
     ),
-)
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Train once, or go on training every few days, in a world whose people change (chapter 11).
+"""Train once, or go on training every few days, in a world whose people change (chapter 12).
 
 Two kinds of model stand for two places where taste may be kept. *Factorization* keeps it in a
 vector for each account, that is, in its weights. The *ranker* reads it from what the account did

@@ -1,4 +1,4 @@
-"""A system that learns from its own log: rounds of serve, log and retrain (chapter 12)."""
+"""A system that learns from its own log: rounds of serve, log and retrain (chapter 13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How wide should the funnel be, and what is a better ranker worth that is slow? (chapter 11)
+"""How wide should the funnel be, and what is a better ranker worth that is slow? (chapter 12)
 
 `CorpusPages` asks for the same page requests once and takes the score of a ranker and the truth
 for *every* video of the catalogue. What any choice of candidates, any re-ranking or any

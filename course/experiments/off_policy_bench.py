@@ -1,4 +1,4 @@
-"""Off-policy estimates against the true value, on pages of a single card (chapter 11).
+"""Off-policy estimates against the true value, on pages of a single card (chapter 12).
 
 A log of one-card pages under a policy that draws its card; another policy is to be judged by it.
 The simulator knows P(click) of every candidate at the top of the page, so the value of the other

@@ -1,4 +1,4 @@
-"""How long one request takes with a catalogue of 100,000 videos (chapter 11 and the benchmark).
+"""How long one request takes with a catalogue of 100,000 videos (chapter 12 and the benchmark).
 
 The sources that search by vectors get an index of 100,000 vectors: those of the trained model, and
 random ones with as much spread around them. A vector that belongs to no video of the small world

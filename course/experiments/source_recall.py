@@ -1,4 +1,4 @@
-"""What each candidate source finds of the watches to come, and what only it finds (chapter 11)."""
+"""What each candidate source finds of the watches to come, and what only it finds (chapter 12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's trial of the whole system: one world, one training, many read-outs (chapter 11)."""
+"""The ledger's trial of the whole system: one world, one training, many read-outs (chapter 12)."""
 
 from __future__ import annotations
 

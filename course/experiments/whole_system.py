@@ -1,4 +1,4 @@
-"""The whole system of one world, from its log to its pages, and its steps live (chapter 11)."""
+"""The whole system of one world, from its log to its pages, and its steps live (chapter 12)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from course.world import World, ab_test
 EPOCHS = 1
 """Of the sequence model: two more raise its recall by a few hundredths and take twice as long."""
 RATING_WEIGHT = 1.0
-"""Set by hand on the worlds of seeds 7 and 11, along the curve that chapter 11 draws."""
+"""Set by hand on the worlds of seeds 7 and 11, along the curve that chapter 12 draws."""
 STEPS = (
     "random",
     "popularity",

@@ -1,4 +1,4 @@
-"""Figures of chapter 11: steps of the course, sources, funnel, combination, offline and live."""
+"""Figures of chapter 12: steps of the course, sources, funnel, combination, offline and live."""
 
 from __future__ import annotations
 

@@ -1,51 +1,49 @@
 """Differently written right answers to the exercises of chapter 12."""
 
+from itertools import zip_longest
+
 import numpy as np
-import torch
+import pandas as pd
 
 
-def gini_of_pairs(counts):
-    counts = np.asarray(counts, float)
-    gaps = [abs(a - b) for a in counts for b in counts]
-    return sum(gaps) / len(counts) ** 2 / (2 * counts.mean())
+def pool_by_zip(a, b, watched):
+    turns = [v for pair in zip_longest(a, b, fillvalue=-1) for v in pair]
+    kept = dict.fromkeys(int(v) for v in turns if v >= 0 and v not in set(watched.tolist()))
+    return list(kept)
 
 
-def gini_of_the_lorenz_curve(counts):
-    share = np.cumsum(np.sort(counts)) / np.sum(counts)
-    under = np.r_[0.0, share]
-    return 1 - (under[1:] + under[:-1]).sum() / len(counts)
+def pool_by_pandas(a, b, watched):
+    frame = pd.DataFrame({
+        "video": np.r_[a, b],
+        "turn": np.r_[2 * np.arange(len(a)), 2 * np.arange(len(b)) + 1],
+    }).sort_values("turn")  # fmt: skip
+    frame = frame[(frame["video"] >= 0) & ~frame["video"].isin(watched)]
+    return frame["video"].drop_duplicates().to_numpy()
 
 
-def z_in_a_loop(clicked, probability, group):
-    gap, variance = 0.0, 0.0
-    for c, p, inside in zip(clicked, probability, group, strict=True):
-        if inside:
-            gap += float(c) - p
-            variance += p * (1 - p)
-    return gap / variance**0.5
+def snips_by_average(reward, new, logged):
+    return np.average(reward, weights=np.asarray(new) / np.asarray(logged))
 
 
-def z_by_weights(clicked, probability, group):
-    gap = np.dot(group, clicked - probability)
-    return gap / np.sqrt(np.dot(group, probability - probability**2))
+def paired_by_pandas(old, new, account):
+    difference = pd.Series(np.asarray(new) - np.asarray(old))
+    sums = (difference - difference.mean()).groupby(np.asarray(account)).sum()
+    c = len(sums)
+    return difference.mean(), 1.96 * np.sqrt((sums**2).sum() * c / (c - 1)) / len(difference)
 
 
-def int8_row_by_row(weight):
-    out = []
-    for row in weight:
-        step = max(abs(row)) / 127
-        out.append([step * round(w / step) for w in row])
-    return out
-
-
-def int8_in_torch(weight):
-    w = torch.from_numpy(weight)
-    scale = 127 / w.abs().amax(dim=1, keepdim=True)
-    return (torch.round(w * scale) / scale).numpy()
+def paired_by_loop(old, new, account):
+    gain = [n - o for o, n in zip(old, new, strict=True)]
+    mean = sum(gain) / len(gain)
+    of = {}
+    for g, a in zip(gain, account, strict=True):
+        of[int(a)] = of.get(int(a), 0.0) + g - mean
+    squares = sum(s * s for s in of.values())
+    return mean, 1.96 * (squares * len(of) / (len(of) - 1)) ** 0.5 / len(gain)
 
 
 RIGHT = {
-    "12-gini": [gini_of_pairs, gini_of_the_lorenz_curve],
-    "12-residual": [z_in_a_loop, z_by_weights],
-    "12-int8": [int8_row_by_row, int8_in_torch],
+    "12-pool": [pool_by_zip, pool_by_pandas],
+    "12-snips": [snips_by_average],
+    "12-paired": [paired_by_pandas, paired_by_loop],
 }

@@ -1,6 +1,6 @@
 # ---
 # course:
-#   number: "11"
+#   number: "12"
 #   title: The whole system, live
 #   question: Does it work in front of users, and what is each idea worth?
 #   paper: P1 Fig. 2; P2 Fig. 1 and sections 3, 5, 6
@@ -8,12 +8,12 @@
 # ---
 
 # %% [markdown]
-# # 11 · The whole system, live
+# # 12 · The whole system, live
 #
 # **Promise.** After this chapter you can put candidate sources, a ranker of several tasks and a combination into one system, say what each part is worth live and at what cost, and when a number from a log may be trusted instead.
 #
 # * **Papers.** Covington et al. 2016 (P1), Figure 2; Zhao et al. 2019 (P2), Figure 1, sections 3, 5 and 6. Also Dudík et al. 2011 and Swaminathan and Joachims 2015 (estimates from logs).
-# * **You should know.** Chapters 04 (sequence model), 07 (watch time), 08 (many objectives), 09 (shallow tower).
+# * **You should know.** Chapters 04 (sequence model), 07 (watch time), 08 (many objectives), 10 (shallow tower).
 # * **Your time** about 100 minutes; **the machine's** about {{seconds}} seconds.
 
 # %%
@@ -49,7 +49,7 @@ results = claims.results("whole_system")  # five other worlds, stored
 
 # %%
 guess = predict(
-    "11-steps",
+    "12-steps",
     "Which step of the course brings the most watch minutes, on top of the steps before?",
     [
         "deep candidates in the place of matrix factorization",
@@ -297,7 +297,7 @@ plots.drift_gains(claims.results("drift"), drift.DRIFTS)
 # Ranges were fixed before these worlds were run. A line *holds* when its whole 95% interval lies in its range.
 
 # %%
-HTML(claims.table("11").drop(columns="detectable").to_html(index=False))
+HTML(claims.table("12").drop(columns="detectable").to_html(index=False))
 
 # %% [markdown]
 # What did not come out, and why, as far as we know:
@@ -319,7 +319,7 @@ def join_two(a, b, watched):
     return ...  # your code
 
 
-_ = check("11-pool", join_two)
+_ = check("12-pool", join_two)
 
 
 # %% tags=["solution"]
@@ -333,7 +333,7 @@ def join_two(a, b, watched):
     return np.array(taken)
 
 
-_ = check("11-pool", join_two)
+_ = check("12-pool", join_two)
 
 # %% [markdown]
 # **Exercise 2 · Judge a policy by another one's log** (difficulty 2, 8 minutes). Given `reward` (n,) of logged pages and the probabilities `new` and `logged` (n,) of what was shown, return the self-normalised estimate.
@@ -346,7 +346,7 @@ def self_normalised(reward, new, logged):
     return ...  # your code
 
 
-_ = check("11-snips", self_normalised)
+_ = check("12-snips", self_normalised)
 
 
 # %% tags=["solution"]
@@ -355,7 +355,7 @@ def self_normalised(reward, new, logged):
     return np.sum(weight * reward) / np.sum(weight)
 
 
-_ = check("11-snips", self_normalised)
+_ = check("12-snips", self_normalised)
 
 # %% [markdown]
 # **Exercise 3 · An honest interval** (difficulty 3, 15 minutes). Two systems served the same n requests: `old` and `new` minutes (n,), and the `account` of each. Return the mean difference per page, new minus old, and 1.96 standard errors when the pages of an account hang together: with $S_a$ the sum over the pages of account $a$ of (difference − mean difference), and $C$ accounts, the standard error is $\frac{1}{n}\sqrt{\frac{C}{C-1}\sum_a S_a^2}$.
@@ -369,7 +369,7 @@ def paired_step(old, new, account):
     return ...  # your code
 
 
-_ = check("11-paired", paired_step)
+_ = check("12-paired", paired_step)
 
 
 # %% tags=["solution"]
@@ -381,7 +381,7 @@ def paired_step(old, new, account):
     return difference.mean(), 1.96 * error
 
 
-_ = check("11-paired", paired_step)
+_ = check("12-paired", paired_step)
 
 # %% [markdown]
 # ## Summary
