@@ -95,8 +95,8 @@ def read(reader, words, looks):
 
 def told(given, goal, known, fresh):
     """Share of the variance of a goal (n, k) that a line in given (n, d) tells on fresh rows."""
-    spread = given[known].std(axis=0) + 1e-6
-    given, goal = (given - given[known].mean(axis=0)) / spread, goal.reshape(len(goal), -1)
+    given = (given - given[known].mean(axis=0)) / given[known].std()
+    goal = goal.reshape(len(goal), -1)
     guess = RidgeCV(10.0 ** np.arange(-1, 6)).fit(given[known], goal[known]).predict(given[fresh])
     left = ((goal[fresh] - guess.reshape(len(fresh), -1)) ** 2).sum()
     return 1 - left / ((goal[fresh] - goal[known].mean(axis=0)) ** 2).sum()
