@@ -122,6 +122,13 @@ COLOURS: dict[str, str] = {
     "phone": "#0072b2",
     "desktop": "#d55e00",
     "tv": "#1b7a3d",
+    # Titles and thumbnails.
+    "content alone": "#d55e00",
+    "watches alone": "#0072b2",
+    "blend": "#8c2d6b",
+    "topic": "#0b4f46",
+    "taste": "#d55e00",
+    "taste within topics": "#56a0d3",
 }
 
 #: Other names under which the same method is known.
