@@ -28,17 +28,6 @@ from course.plots.live import gap_closed, standing
 from course.plots.palette import COLOURS, colour, look
 from course.plots.pictures import funnel, system_loop
 from course.plots.shapes import diagram, in_words, lines, worlds
-from course.plots.signals import (
-    depth_by_measure,
-    depth_grid,
-    gain_by_history,
-    learned_lives,
-    lives,
-    served_age,
-    served_ages,
-    serving_sweep,
-    what_depth_is_for,
-)
 from course.plots.style import (
     Figure,
     adopt,
@@ -77,8 +66,6 @@ __all__ = [
     "combination_value",
     "combination_values",
     "course_steps",
-    "depth_by_measure",
-    "depth_grid",
     "diagram",
     "drift_gains",
     "fewer_bits",
@@ -88,14 +75,11 @@ __all__ = [
     "funnel",
     "funnel_value",
     "funnel_value_at",
-    "gain_by_history",
     "gap_closed",
     "inflation",
     "interval",
-    "learned_lives",
     "ledger_overview",
     "lines",
-    "lives",
     "look",
     "loop_rounds",
     "loop_stages",
@@ -104,9 +88,6 @@ __all__ = [
     "offline_live",
     "png",
     "price_of_quality",
-    "served_age",
-    "served_ages",
-    "serving_sweep",
     "show",
     "source_recall",
     "standing",
@@ -114,7 +95,6 @@ __all__ = [
     "suspects",
     "system_loop",
     "two_questions",
-    "what_depth_is_for",
     "winners_and_losers",
     "worlds",
 ]
