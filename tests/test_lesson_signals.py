@@ -22,7 +22,9 @@ def game():
 def told(game):
     rows = game.examples()
     tell = sg.teller(game.train, game.videos, game.at)
-    return tell(Moments.of_events(game.train, rows)), torch.tensor(rows["video_id"].to_numpy())
+    return tell(Moments.of_events(game.train, rows)), torch.tensor(
+        rows["video_id"].to_numpy(np.int64)
+    )
 
 
 def test_ages_by_hand():
@@ -127,8 +129,8 @@ def test_a_cross_starts_as_the_network_and_then_differs_by_its_cell():
 def trained(game, told, signals):
     given, label = told
     counts = torch.bincount(label, minlength=game.videos)
-    model = sg.AllSignals(game.videos, signals, dim=16, widths=(), counts=counts)
-    cg.train(model, given, label, passes=3)
+    model = sg.AllSignals(game.videos, signals, dim=16, widths=(), counts=counts, loud=10.0)
+    cg.train(model, given, label, rate=0.03, tower_rate=0.01, passes=5, batch=128)
     return model
 
 

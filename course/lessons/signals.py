@@ -99,12 +99,13 @@ class AllSignals(nn.Module):
     """P1's Figure 3: all that is known of a moment side by side, under one tower."""
 
     def __init__(
-        self, videos, signals=SIGNALS, dim=64, widths=(256, 128), counts=None, skip=False, seed=0
-    ):
+        self, videos, signals=SIGNALS, dim=64, widths=(256, 128), counts=None,
+        skip=False, loud=1.0, seed=0,
+    ):  # fmt: skip
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.signals, size = signals, {"age": 3}
+            self.signals, self.loud, size = signals, loud, {"age": 3}
             self.bags, self.norms, self.codes = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
             for name, ids in (("watches", videos), ("searches", TOKENS)):
                 self.bags[name] = nn.EmbeddingBag(ids + 1, dim, padding_idx=ids)
@@ -133,7 +134,7 @@ class AllSignals(nn.Module):
             elif name in self.codes:
                 parts += [table(values[:, i]) for i, table in enumerate(self.codes[name])]
             else:
-                parts.append(values)
+                parts.append(self.loud * values)
         return functional.pad(self.last(self.tower(torch.cat(parts, dim=1))), (0, 1), value=1.0)
 
 

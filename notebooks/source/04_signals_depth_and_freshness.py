@@ -217,7 +217,7 @@ pd.DataFrame({name: [tuple(values.shape), values[-1, :3].tolist()] for name, val
 #
 # One part needs an explanation that comes later. If `skip` is true, the tower is wrapped in a `Skip`, which section 7 is about; for now take it as given.
 #
-# > **Exercise 2 · The concatenation** (building, 20 minutes). `given` is an `Inputs`. Go through `self.signals` in order. A bag gives two parts, the normalised mean of its vectors and $\log(1+n)$, as in chapter 03. Codes ($B$, kinds) give one part for each column, a row of the table for that column. The age goes in as it is. Put all parts side by side, send them through `self.tower` and `self.last`, and append the 1.
+# > **Exercise 2 · The concatenation** (building, 20 minutes). `given` is an `Inputs`. Go through `self.signals` in order. A bag gives two parts, the normalised mean of its vectors and $\log(1+n)$, as in chapter 03. Codes ($B$, kinds) give one part for each column, a row of the table for that column. The age goes in multiplied by `self.loud`, a number that section 3 is about. Put all parts side by side, send them through `self.tower` and `self.last`, and append the 1.
 #
 # <details><summary>Hint 1</summary><code>self.bags[name]</code> and <code>self.norms[name]</code> belong to bags; <code>self.bags[name].padding_idx</code> is the id that stands for nothing.</details>
 # <details><summary>Hint 2</summary><code>self.codes[name]</code> is a list of tables, one for each column of <code>given[name]</code>.</details>
@@ -242,12 +242,13 @@ class AllSignals(nn.Module):
     """P1's Figure 3: all that is known of a moment side by side, under one tower."""
 
     def __init__(
-        self, videos, signals=SIGNALS, dim=64, widths=(256, 128), counts=None, skip=False, seed=0
-    ):
+        self, videos, signals=SIGNALS, dim=64, widths=(256, 128), counts=None,
+        skip=False, loud=1.0, seed=0,
+    ):  # fmt: skip
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.signals, size = signals, {"age": 3}
+            self.signals, self.loud, size = signals, loud, {"age": 3}
             self.bags, self.norms, self.codes = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
             for name, ids in (("watches", videos), ("searches", TOKENS)):
                 self.bags[name] = nn.EmbeddingBag(ids + 1, dim, padding_idx=ids)
@@ -275,12 +276,13 @@ class AllSignals(nn.Module):
     """P1's Figure 3: all that is known of a moment side by side, under one tower."""
 
     def __init__(
-        self, videos, signals=SIGNALS, dim=64, widths=(256, 128), counts=None, skip=False, seed=0
-    ):
+        self, videos, signals=SIGNALS, dim=64, widths=(256, 128), counts=None,
+        skip=False, loud=1.0, seed=0,
+    ):  # fmt: skip
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.signals, size = signals, {"age": 3}
+            self.signals, self.loud, size = signals, loud, {"age": 3}
             self.bags, self.norms, self.codes = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
             for name, ids in (("watches", videos), ("searches", TOKENS)):
                 self.bags[name] = nn.EmbeddingBag(ids + 1, dim, padding_idx=ids)
@@ -309,7 +311,7 @@ class AllSignals(nn.Module):
             elif name in self.codes:
                 parts += [table(values[:, i]) for i, table in enumerate(self.codes[name])]
             else:
-                parts.append(values)
+                parts.append(self.loud * values)
         return functional.pad(self.last(self.tower(torch.cat(parts, dim=1))), (0, 1), value=1.0)
 
 
@@ -334,18 +336,20 @@ def answers(model, tell):
 # %% [markdown]
 # ## 3. Train it
 #
-# The loop is that of chapter 03, `fit`, and so is the loss, 500 sampled videos with the correction. We train three networks, which differ by what they are told, and by nothing else. Two passes have to do on this page; the stored contests train as long as suits each.
+# The loop is that of chapter 03, `fit`, and so is the loss, 500 sampled videos with the correction. We train two networks, with the clock and without, which differ by nothing else. Two passes have to do on this page; the stored contests train as long as suits each.
 
 # %%
 label = torch.tensor(examples["video_id"].to_numpy(np.int64))
 counts = torch.bincount(label, minlength=game.videos)
 recipe = tuning.load("tuning_depth").best["depth 2, skip"]
 rates = {"rate": recipe["rate"], "tower_rate": recipe["tower_rate"]}
+louder = tuning.load("tuning_loud")
+loud = louder.best["depth 2, skip"]["loud"]
 
 
-def trained(*signals, **network):
+def trained(*signals, kind=AllSignals, **network):
     """A network on these signals, trained for two passes."""
-    model = AllSignals(game.videos, signals, counts=counts, **network)
+    model = kind(game.videos, signals=signals, counts=counts, loud=loud, **network)
     loss = cg.sampled(cg.chances(cg.law(counts), 500))
 
     def step(rows):
@@ -358,7 +362,6 @@ def trained(*signals, **network):
 # %%
 blind = [name for name in SIGNALS if name != "age"]
 networks = {
-    "watches": trained("watches", skip=True),
     "all but the clock": trained(*blind, skip=True),
     "all": trained(*SIGNALS, skip=True),
 }
@@ -370,7 +373,18 @@ found |= {name: game.offline(answers(model, tell), events, (20, 300)) for name, 
 pd.DataFrame(found).T.round(3)
 
 # %% [markdown]
-# What was added helps, in this world and after this short training. Which of the signals did it, and is that so elsewhere? These are stored results, from worlds that had no part in choosing anything. In each the signals were added one by one, in the order of P1's Figure 6, to a network without hidden layers.
+# What was added helps, in this world and after this short training.
+#
+# **How loud is the clock?** The ages are small numbers, and Adam moves every weight by steps of about the same size, whatever the weight belongs to. So an input whose numbers are ten times larger moves the result ten times faster. It is as if this one input had a learning rate of its own. While we wrote this chapter the clock was worth nearly nothing in our contests, and we were about to say so. Then we multiplied its three numbers. Here is what came of it, from the two worlds on which recipes are sought, with and without two hidden layers:
+
+# %%
+columns = {"mrr": "MRR", "nats": "nats", "fresh": "under 5 days old, of 20"}
+louder.cells.groupby(["who", "loud"])[list(columns)].mean().rename(columns=columns).round(3)
+
+# %% [markdown]
+# The measure *nats* is new here. It is minus the logarithm of the probability that the model gave to what was watched, so **less is better**, and it is what the training makes small. The table holds a warning for anybody who writes "this signal did not help". It holds a second one, too. Turned up further, the clock still raises the MRR while the probabilities get worse, so the best loudness is another one for each measure. We took the one that is best in nats, and the networks on this page have it.
+#
+# **One signal after the other.** Which of the signals did it? These are stored results, from worlds that had no part in choosing anything. The signals were added one by one, in the order of P1's Figure 6, to a network without hidden layers. This contest was run before we knew about the loudness, with the clock's numbers as they are.
 
 # %%
 stored = ledger.results("depth")
@@ -384,7 +398,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="minus watches alone", zero=True)
 
 # %% [markdown]
-# *What to see:* each row adds to the one above it. The measure *nats* is new here. It is minus the logarithm of the probability that the model gave to what was watched, so **less is better**, and it is what the training makes small.
+# *What to see:* each row adds to the one above it, and in nats less is better. The clock's step is that of a quiet clock; section 5 has the loud one.
 
 # %%
 gain = {
@@ -455,11 +469,11 @@ for name, key in {"observed": "observed", "with a clock": "with example age", "w
     axes[2].plot(paper.FIG4_DAYS, np.array(paper.FIG4[key]) / 10, color=looks[name])
 axes[2].set(title="P1's Figure 4", xlabel="days since the upload", xlim=(-10, 20))
 axes[0].set_ylabel("probability (%)")
-axes[0].legend()
+axes[2].legend(axes[0].lines, lives, fontsize=8)
 fig
 
 # %% [markdown]
-# *What to see:* the model with a clock rises and falls with the video. Without one the line is flat, and above zero on days before the video existed, as in the paper.
+# *What to see:* the model with a clock is low before the upload, rises after it, and falls, but later and more slowly than the truth. The paper's curve follows its video closely. Without a clock the line is flat, and above zero on days before the video existed, as in the paper.
 #
 # That our line is *exactly* flat is no finding, because nothing changed that this model can see. Ask it instead about moments **of that day**, with the histories that people had then, and it is not so blind:
 
@@ -467,17 +481,19 @@ fig
 likeness = ledger.results("freshness")
 rows = [
     {"who": who, "measure": words, "value": value}
-    for words, key in {"correlation with the true life": "correlation", "height of the peak (truth = 1)": "peak"}.items()
-    for who in ("clock, moments of the day", "clock, the same moments", "no clock, moments of the day",
-                "no clock, the same moments")
+    for words, key in {"correlation": "correlation", "height of peak": "peak"}.items()
+    for who in ("clock, moments of the day", "clock, the same moments", "quiet clock, the same moments",
+                "no clock, moments of the day", "no clock, the same moments")
     for value in likeness[f"{who}/{key}"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="measure", label="median over videos")
+plots.worlds(pd.DataFrame(rows), panel="measure", label="truth = 1; median over videos")
 
 # %% [markdown]
-# *What to see:* compare the two rows without a clock. The bags of a day hold the videos of that day, so they tell the date, and the model has learned to read it. When every day gets the same moments the reading stops, and the likeness is gone.
+# *What to see:* compare the two rows without a clock (a quiet clock is one of loudness 1). The bags of a day hold the videos of that day, so they tell the date, and the model has learned to read it. When every day gets the same moments the reading stops, and the likeness is gone.
 #
-# So the clock competes with another one, which was there before. That is why it is worth less than one might think.
+# So the clock competes with another one, which was there before it.
+#
+# And our clock is blunter than the paper's. If only the age changes, the peaks stay far below the true ones, and those of the quiet clock are lower still. Three powers of the age bend slowly. Section 7 meets a clock that is sharper.
 #
 # ## 5. Which age to serve
 #
@@ -532,32 +548,33 @@ for age in (0, 7, 22):
 # %% [markdown]
 # *What to see:* the model expects the videos that were new *then*. Served at the age of three weeks ago, it has nearly forgotten that the newest videos exist.
 #
-# Two mistakes are easily made. One is to leave the age at its mean over the training data, as one does with inputs that are missing. The other is to read "age" as the age of the *video*. In training that gives much of the answer away, since only a few videos are exactly that old. At a request there is no such number, and served at 0 it asks for videos uploaded this second. Here are both, beside the true age, which is slightly negative, and 0 (stored; *live* means pages in front of simulated people on the day after the log).
+# Two mistakes are easily made. One is to leave the age at its mean over the training data, as one does with inputs that are missing. The other is to read "age" as the age of the *video*. In training that gives much of the answer away, since only a few videos are exactly that old. At a request there is no such number, and served at 0 it asks for videos uploaded this second. Here are both, beside the true age, which is slightly negative, and 0 and beside the quiet clock of section 3 (stored; *live* means pages in front of simulated people on the day after the log, three days after the end of training).
 
 # %%
-ways = ["no clock", "true age", "age 0", "mean age", "age of the video"]
+ways = ["no clock", "quiet clock", "true age", "age 0", "mean age", "age of the video"]
 rows = [
     {"who": who, "measure": words, "value": value}
-    for words, column in {"MRR": "{}/mrr", "under 5 days old, of 20": "{}/fresh", "clicks a page, live": "live, {}/clicks"}.items()
-    for who in ways
-    for value in likeness[column.format(who)]
+    for words, column in {"MRR": "{}/mrr", "new videos": "{}/fresh", "live clicks": "live, {}/clicks"}.items()
+    for who in ways[1:]
+    for value in likeness[column.format(who)] - likeness[column.format("no clock")]
 ]
-plots.worlds(pd.DataFrame(rows), panel="measure", label="a dot for each world")
+plots.worlds(pd.DataFrame(rows), panel="measure", label="minus no clock", zero=True)
 
 # %%
-truly = plots.in_words(likeness["watched/fresh"])
-print(f"videos under 5 days old among what was truly watched: {truly}")
-rows = {
-    who: {"MRR": plots.in_words(likeness[f"{who}/mrr"] - likeness["no clock/mrr"]),
-          "clicks a page, live": plots.in_words(likeness[f"live, {who}/clicks"] - likeness["live, no clock/clicks"]),
-          "minutes a page, live": plots.in_words(
-              likeness[f"live, {who}/watch_minutes"] - likeness["live, no clock/watch_minutes"])}
-    for who in ways[1:]
-}
-pd.DataFrame(rows).T.rename_axis("minus no clock")
+pd.DataFrame({
+    who: {"MRR": likeness[f"{who}/mrr"].mean(), "nats": likeness[f"{who}/nats"].mean(),
+          "under 5 days old, of 20": likeness[f"{who}/fresh"].mean(),
+          "live clicks a page": likeness[f"live, {who}/clicks"].mean(),
+          "live minutes a page": likeness[f"live, {who}/watch_minutes"].mean()}
+    for who in ways
+} | {"truly watched": {"under 5 days old, of 20": likeness["watched/fresh"].mean()}}).T.round(3)
 
 # %% [markdown]
-# *What to see:* the table has differences within a world, where the figure shows the worlds themselves. Compare the pages of the two wrong clocks with those of the right one, first by how fresh they are, then by their clicks.
+# *What to see:* the intervals are those of two worlds, so they are wide; the table has the means. Served at the mean age, the lists lose most of their new videos, and the MRR falls far below that of no clock. With the age of the video they hold more new videos than are truly watched, and the probabilities are worthless.
+#
+# The true age and 0 are close to each other. That is the reason why P1 can say "zero or slightly negative" and leave it open.
+#
+# *Live* the clock does not show a gain. These pages are made three days after the end of training, from videos that were there before it, so the newest of all are missing, and the model is asked about days beyond its last one. P1 reports a dramatic gain on new videos, from a system that is trained again and again. With two worlds we call ours undecided.
 #
 # ## 6. Who needs to be known as a person?
 #
@@ -568,36 +585,39 @@ pd.DataFrame(rows).T.rename_axis("minus no clock")
 # %%
 new = ledger.results("newcomers")
 groups = ["none", "1 to 4", "5 to 19", "20 or more"]
+before = {group: f"{group} watched before".replace("none", "nothing") for group in groups}
 rows = [
-    {"who": f"{group} watches before", "measure": words, "value": value}
-    for words, known, end in (("region", "region", ""), ("region, own language", "region", ", own language"),
+    {"who": before[group], "measure": words, "value": value}
+    for words, known, end in (("region", "region", ""), ("region,\nown language", "region", ", own language"),
                               ("gender, age,\nown language", "person", ", own language"))
     for group in groups
     for value in new[f"{known}, {group}{end}/mrr"] - new[f"nothing, {group}{end}/mrr"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="measure", label="MRR, minus nothing known", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="measure", label="MRR gained", zero=True)
 
 # %%
 pd.DataFrame({
-    f"{group} watches before": {
+    before[group]: {
         "watches asked about, all worlds": f"{int(new[f'nothing, {group}/n'].sum()):,}",
-        "MRR, nothing known": plots.in_words(new[f"nothing, {group}/mrr"]),
-        "MRR, region, gender, age": plots.in_words(new[f"both, {group}/mrr"]),
-        "in the own language, nothing known": plots.in_words(new[f"nothing, {group}, own language/mrr"]),
-        "in the own language, region, gender, age": plots.in_words(new[f"both, {group}, own language/mrr"]),
+        "nothing known": plots.in_words(new[f"nothing, {group}/mrr"]),
+        "region, gender, age known": plots.in_words(new[f"both, {group}/mrr"]),
+        "own language, nothing known": plots.in_words(new[f"nothing, {group}, own language/mrr"]),
+        "own language, all three known": plots.in_words(new[f"both, {group}, own language/mrr"]),
     } for group in groups
 }).T
 
 # %% [markdown]
-# *What to see:* the region helps those without a watch, and the gain is gone after a few watches. Then look at the middle panel, in which language is taken out, to see how much of that was taste.
+# *What to see:* the region helps those who have watched nothing, and the gain is gone after a few watches. In the middle panel, with language taken out, nothing is left of it. What the region told was the language.
 #
-# The table has a surprise. With the region known, the very first watch of an account is *easier* to guess than its twentieth. We asked why, and can say only what it is not: it is not the signal, because the rows without it show how hard it is without. A guess is that a first watch follows what everybody watches, and that people become different with time.
+# Whether gender and age tell a newcomer's taste is undecided. Both worlds have a small gain before the first watch, and two worlds are too few. (The table has the MRR.)
+#
+# Read the columns of the table downwards, too. Is a first watch harder to guess than one after twenty? We have no run that would explain the order of these rows, and leave it at that.
 #
 # ## 7. Hidden layers
 #
 # A network without hidden layers adds up what it is told. It has a number for *evening* and one for *TV*, and it cannot say that somebody wants something on the TV in the evening only. A hidden layer can. P1's Figure 6 reports that each further layer helps, most when all signals are there.
 #
-# To give a tower more layers is to change a number. Whether that is *fair* is another matter, since a tower has to learn what the linear map just has. Here is a remedy of later years. Give the last map both, what comes out of the tower and what went in. Then the network begins where the linear one stands, and the layers have to find only what is missing. This is `Skip`, the way around the tower, which you met in section 2.
+# To give a network more layers is to change a number. But a tower has to learn first to pass on what a linear map simply passes on. Later years found a remedy. Give the last map both, what comes out of the tower and what went into it. Then the layers have to find only what the linear map lacks. This is `Skip`, the way around the tower, which you met in section 2.
 
 # %% [markdown]
 # Now the contest. Each tower has its own learning rates and its own number of passes, found by one search for all, on two worlds that are used for nothing else. What the search made as likely as possible is what was watched on the days after. This is the point at which such contests go wrong. In the first edition of this course the linear model was trained at the rates of the tables and the towers at a quarter of them, and part of what was called the gain of depth was the gain of a smaller rate.
@@ -627,10 +647,15 @@ for name in names.values():
     for layers in range(5):
         value = 100 * (paper.FIG6[name][layers] / paper.FIG6["watches"][layers] - 1)
         panels.append({"panel": "P1's Figure 6", "who": name, "hidden layers": layers, "value": value})
-plots.lines(pd.DataFrame(panels), "hidden layers", panel="panel", label="above watches alone (%)")
+fig = plots.lines(pd.DataFrame(panels), "hidden layers", panel="panel", label="above watches alone (%)")
+for ax in fig.axes:
+    ax.set(ylim=(-20, 110), xticks=range(5))
+fig.axes[0].legend(*fig.axes[-1].get_legend_handles_labels(), loc="upper left", fontsize=8)
+fig.axes[-1].get_legend().remove()
+fig
 
 # %% [markdown]
-# *What to see:* the panels have scales of their own; read them before the curves. *Inside the window* are examples that were kept from training at random, so that their days are known to the model, and *days after* are the three days after its end.
+# *What to see:* all panels have one scale, and the paper's curves lie far above ours. Here no signal adds as much as there, and no line rises clearly with depth. *Inside the window* are examples that were kept from training at random, so that their days are known to the model, and *days after* are the three days after its end.
 #
 # Whether depth pays hangs on what is asked. So ask more. Here all signals are given, and each tower is compared with no layer in the same world, by three measures and at two places.
 
@@ -648,7 +673,9 @@ for row in rows:
 plots.worlds(pd.DataFrame(rows), panel="measure", label="minus no hidden layer", zero=True)
 
 # %% [markdown]
-# *What to see:* zero is the linear network.
+# *What to see:* zero is the linear network. In nats, compare the tower with a way around it and the same tower without.
+#
+# By MRR and recall on the days after, no tower is shown to be ahead, so this contest does not reproduce P1's Figure 6. With three worlds its intervals are wide. The ledger at the end says for each line whether it failed or is undecided.
 #
 # **Because of what?** If layers pay because a sum cannot say certain things, then two things must be true. Say such a thing to the linear model by hand, and the gain must shrink. And take the thing out of the world, and it must go. We tried two: *time*, by giving the linear model a vector of its own for each day, and by a world without fashions and drifting tastes; and the *moment*, by a vector for each combination of device, part of the day and age band, and by a world in which taste does not depend on the moment.
 #
@@ -716,23 +743,19 @@ rows = [
     for who, (a, b) in lines.items()
     for value in switch[f"{a}/{measure}"] - switch[f"{b}/{measure}"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="measure", label="minus linear, same world (less is better)", zero=True)
-
-# %% [markdown]
-# *What to see:* compare the first row with the last two.
-#
-# **More data.** P1 learned from hundreds of billions of examples. Layers have more to learn than a linear map, so they may be waiting for data. Here is a world with four times the accounts, at the same recipes.
+plots.worlds(pd.DataFrame(rows), panel="measure", label="minus linear; less is better", zero=True)
 
 # %%
-more = ledger.results("depth_more")
-print(f"{len(label):,} examples on this page; {more['examples'].mean():,.0f} in the larger worlds")
-rows = [
-    {"who": size, "measure": words, "value": value}
-    for words, measure in {"MRR": "mrr", "nats (less is better)": "nats", "nats, inside": "inside/nats"}.items()
-    for size, of, pre in (("2,500 accounts", stored, "all, "), ("10,000 accounts", more, ""))
-    for value in of[f"{pre}depth 2, skip/{measure}"] - of[f"{pre}depth 0/{measure}"]
-]
-plots.worlds(pd.DataFrame(rows), panel="measure", label="two layers and a skip minus linear", zero=True)
+day, flat = "depth 0, a vector for each day", "as it is, depth 0"
+for place in ("mrr", "inside/mrr"):
+    gained = switch[f"{day}/{place}"] - switch[f"{flat}/{place}"]
+    layers = switch[f"as it is, depth 2, skip/{place}"] - switch[f"{flat}/{place}"]
+    print(f"{place:11} a vector for each day: {plots.in_words(gained)}; two layers: {plots.in_words(layers)}")
+
+# %% [markdown]
+# *What to see:* a *linear* model with a vector for each day has the best probabilities of all, in both worlds, and its MRR rises as well. It is the sharper clock that section 4 was looking for. The hand-made cross adds little.
+#
+# The switches tell another story than we expected. In a world without fashions the layers gain about as much as in the world as it is. So the clock is not why they gain, although a better clock is worth more than they are. Where taste does not depend on the moment, the gain differs much between the two worlds. What the layers find is undecided.
 
 # %% [markdown]
 # ## 8. The cast
@@ -756,7 +779,7 @@ ledger.show("04")
 # %% [markdown]
 # ## Challenge
 #
-# > **A clock of your own** (open, an hour or an evening). The powers of the age are one way to tell the time. A vector for each day is another; a count of what was watched in the last two days, added to the scores, a third. Which of them closes more of the gap? And which age should it be served at?
+# > **A clock of your own** (open, an hour or an evening). The powers of the age are one way to tell the time. A vector for each day is another (give `Crossed` a `cell` that numbers the days, and draw Figure 4 with it); a count of what was watched in the last two days, added to the scores, a third. Which of them closes more of the gap? And which age should it be served at?
 
 # %%
 def my_generator(logs):
@@ -766,13 +789,13 @@ def my_generator(logs):
     mine = teller(g.train, g.videos, g.at)
     next_one = torch.tensor(rows["video_id"].to_numpy(np.int64))
     popular = torch.bincount(next_one, minlength=g.videos)
-    model = AllSignals(g.videos, widths=(), counts=popular)
+    model = AllSignals(g.videos, widths=(), counts=popular, loud=loud)
     loss = cg.sampled(cg.chances(cg.law(popular), min(500, g.videos // 2)))
     cg.train(model, mine(Moments.of_events(g.train, rows)), next_one, loss)
     return g.policy(answers(model, mine))
 
 
-scored = contest(my_generator, worlds=5)
+scored = contest(my_generator, worlds=3)
 scored
 
 # %% [markdown]
@@ -780,10 +803,10 @@ scored
 #
 # 1. Whatever is known of a moment becomes a few numbers, written side by side. Bags lose their order, names get small vectors.
 # 2. The example age is a clock of the moment. It is learned in training and served at the end of training; at another age the model lives on another day.
-# 3. A model without a clock reads the date from what people watched last, so the clock is worth less than it seems.
-# 4. What is known of a person helps those without a history, and much of what the region tells is the language.
-# 5. What hidden layers are worth depends on rates, on the measure, and on whether one asks about days that the model knows. State all three.
+# 3. A signal has a loudness, which must be tuned before one says what the signal is worth. A model without a clock reads the date from what people watched last.
+# 4. The region helps those without a history, and what it tells is the language.
+# 5. Tuned alike, hidden layers were not shown to raise the MRR of the days after. With a way around them they made the probabilities better, and a plain vector for each day made them better still.
 #
-# **Limits.** P1 has up to four layers and we have two, in worlds a million times smaller. Its bags hold pairs of neighbouring words beside single words; ours hold single words. The recipes were found on all signals and used for each set.
+# **Limits.** P1 has up to four layers and we have two, and a million times the examples. Whether more accounts make layers pay has not been tried here. Its bags hold pairs of neighbouring words beside single words; ours hold single words. The recipes were found on all signals and used for each set.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, for ways around layers.
