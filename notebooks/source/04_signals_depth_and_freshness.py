@@ -620,7 +620,7 @@ pd.DataFrame({
 # To give a network more layers is to change a number. But a tower has to learn first to pass on what a linear map simply passes on. Later years found a remedy. Give the last map both, what comes out of the tower and what went into it. Then the layers have to find only what the linear map lacks. This is `Skip`, the way around the tower, which you met in section 2.
 
 # %% [markdown]
-# Now the contest. Each tower has its own learning rates and its own number of passes, found by one search for all, on two worlds that are used for nothing else. What the search made as likely as possible is what was watched on the days after. This is the point at which such contests go wrong. In the first edition of this course the linear model was trained at the rates of the tables and the towers at a quarter of them, and part of what was called the gain of depth was the gain of a smaller rate.
+# Now the contest. Each tower has its own learning rates and its own number of passes, found by one search for all, on two worlds that have no part in the contest. What the search made as likely as possible is what was watched on the days after. This is the point at which such contests go wrong. In the first edition of this course the linear model was trained at the rates of the tables and the towers at a quarter of them, and part of what was called the gain of depth was the gain of a smaller rate.
 
 # %%
 towers = {"depth 0": (), "depth 1": (128,), "depth 2": (256, 128), "depth 2, skip": (256, 128)}
@@ -805,7 +805,7 @@ scored
 # 2. The example age is a clock of the moment. It is learned in training and served at the end of training; at another age the model lives on another day.
 # 3. A signal has a loudness, which must be tuned before one says what the signal is worth. A model without a clock reads the date from what people watched last.
 # 4. The region helps those without a history, and what it tells is the language.
-# 5. Tuned alike, hidden layers were not shown to raise the MRR of the days after. With a way around them they made the probabilities better, and a plain vector for each day made them better still.
+# 5. Tuned alike, hidden layers were not shown to raise the MRR of the days after. With a way around them they made the probabilities better, and in both worlds that were tried a plain vector for each day made them better still.
 #
 # **Limits.** P1 has up to four layers and we have two, and a million times the examples. Whether more accounts make layers pay has not been tried here. Its bags hold pairs of neighbouring words beside single words; ours hold single words. The recipes were found on all signals and used for each set.
 #
