@@ -10,7 +10,6 @@ from course import ab_test, simulate
 from course.errors import ConfigError, LeakError, LogError
 from course.features import (
     NONE,
-    TOKEN_LIMIT,
     Features,
     History,
     Vocabulary,
@@ -19,7 +18,6 @@ from course.features import (
     history_bags,
     search_bags,
     sizes,
-    with_bigrams,
 )
 from course.logs import check_future, check_truth, first_watches
 
@@ -111,17 +109,6 @@ def test_bags_are_what_a_plain_loop_finds():
         assert watched[i].tolist() == want
         assert searched[i].tolist() == plain_bag(logs.searches, tokens, row.user_id, row.time, 12)
     assert (watched == NONE).any() and (watched != NONE).all(axis=1).any()
-
-
-def test_bigrams_are_ordered_pairs_above_all_tokens():
-    bags = np.array([[7, 3, 5, NONE], [NONE] * 4])  # typed: 5, then 3, then 7
-    out = with_bigrams(bags)
-    assert out[:, :4].tolist() == bags.tolist()
-    assert out[0, 4:].tolist() == [4 * TOKEN_LIMIT + 7, 6 * TOKEN_LIMIT + 3, NONE]
-    assert (out[1] == NONE).all()
-    assert out[0, 4] != with_bigrams(np.array([[3, 7]]))[0, 2], "the order within a pair counts"
-    with pytest.raises(LogError, match="1024"):
-        with_bigrams(np.array([[TOKEN_LIMIT, 3]]))
 
 
 def test_example_age_in_powers_and_what_is_served():

@@ -10,8 +10,7 @@ from worlds import mini
 
 from course import ab_test
 from course.errors import LogError, PolicyError
-from course.experiments import factorization, whole_system
-from course.experiments import next_watch as first_edition
+from course.experiments import whole_system
 from course.lessons import candidate_generation as cg
 from course.lessons import matrix_factorization as mf
 from course.simulator.engine import Engine, Record
@@ -279,16 +278,3 @@ def test_truth_at_a_day_remembers_that_day_and_no_more():
     early = truth_at(world, 5.0)
     counted = world.logs().watches.query("time < 5")["video_id"]
     assert early._memory.video_watches.sum() == len(counted) and early.end == 5.0
-
-
-def test_chapter_04_asks_for_the_same_floor_and_ceiling():
-    old = first_edition.NextWatch(mini().logs(), days=2)
-    events = factorization.sampled(old, 40)
-    pd.testing.assert_frame_equal(events, game().sample(40))
-    ranks = old.rank(factorization.oracle_scores(mini(), old, events), events)
-    np.testing.assert_array_equal(ranks, game().rank(oracle(mini(), game()), events))
-    recent = factorization.per_account(factorization.floors(old)["recent popularity"], events)
-    table, language = mf.popularity(game().train, 2), game().train.users["language"].cat.codes
-    np.testing.assert_array_equal(
-        recent(slice(3, 9)), table[language.to_numpy()[events["user_id"]]][3:9]
-    )

@@ -8,11 +8,9 @@ agree. Nothing here knows a model. ``moments`` holds the inputs of the candidate
 
 from course.features.history import (
     BAG_LENGTH,
-    TOKEN_LIMIT,
     History,
     history_bags,
     search_bags,
-    with_bigrams,
 )
 from course.features.moments import (
     CONTEXT,
@@ -39,7 +37,6 @@ __all__ = [
     "NEVER",
     "NONE",
     "RANKING_FEATURES",
-    "TOKEN_LIMIT",
     "WARM_UP_DAYS",
     "DailySums",
     "Feature",
@@ -58,5 +55,4 @@ __all__ = [
     "powers",
     "search_bags",
     "sizes",
-    "with_bigrams",
 ]

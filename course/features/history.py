@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from course.errors import ConfigError, LogError
+from course.errors import ConfigError
 from course.features.vocabulary import NONE
 from course.logs.tables import Logs
 
 BAG_LENGTH = 50
 TOKENS = ["token_1", "token_2", "token_3"]
-TOKEN_LIMIT = 1_024
-"""Search tokens are below this number; a pair (first, second) gets an id above it."""
 
 
 class History:
@@ -99,16 +97,3 @@ def search_bags(logs: Logs, examples: pd.DataFrame, length: int = BAG_LENGTH) ->
         tokens[there],
     )
     return history.bags(examples["user_id"].to_numpy(), examples["time"].to_numpy(), length)
-
-
-def with_bigrams(bags: np.ndarray) -> np.ndarray:
-    """Append the ids of neighbouring tokens (n, t) -> (n, 2t - 1).
-
-    A live request lists tokens without saying where one query ends. So a pair may span two
-    queries, when training as well as when serving.
-    """
-    if bags.size and bags.max() >= TOKEN_LIMIT:
-        raise LogError(f"a search token is {bags.max()}", allowed=f"below {TOKEN_LIMIT}")
-    first, second = bags[:, 1:], bags[:, :-1]  # newest first: the earlier word stands behind
-    pair = (first + 1) * TOKEN_LIMIT + second
-    return np.hstack([bags, np.where((first < 0) | (second < 0), NONE, pair)]).astype(np.int32)

@@ -20,17 +20,6 @@ from course.plots.live import gap_closed, standing
 from course.plots.palette import COLOURS, colour, look
 from course.plots.pictures import funnel, system_loop
 from course.plots.shapes import diagram, in_words, lines, worlds
-from course.plots.signals import (
-    depth_by_measure,
-    depth_grid,
-    gain_by_history,
-    learned_lives,
-    lives,
-    served_age,
-    served_ages,
-    serving_sweep,
-    what_depth_is_for,
-)
 from course.plots.style import (
     Figure,
     adopt,
@@ -66,8 +55,6 @@ __all__ = [
     "combination_value",
     "combination_values",
     "course_steps",
-    "depth_by_measure",
-    "depth_grid",
     "diagram",
     "drift_gains",
     "fewer_bits",
@@ -77,13 +64,10 @@ __all__ = [
     "funnel",
     "funnel_value",
     "funnel_value_at",
-    "gain_by_history",
     "gap_closed",
     "interval",
-    "learned_lives",
     "ledger_overview",
     "lines",
-    "lives",
     "look",
     "loop_rounds",
     "loop_stages",
@@ -91,16 +75,12 @@ __all__ = [
     "offline_beside_live",
     "png",
     "price_of_quality",
-    "served_age",
-    "served_ages",
-    "serving_sweep",
     "show",
     "source_recall",
     "standing",
     "styled",
     "suspects",
     "system_loop",
-    "what_depth_is_for",
     "winners_and_losers",
     "worlds",
 ]
