@@ -803,7 +803,7 @@ def two_tasks(seed):
 def tune_two_tasks():
     """Tune the rate of everybody on pairs with cosine .5."""
     tuning.tune(
-        {name: _on_pairs(name) for name in TWO}, {"rate": (0.001, 0.003, 0.01, 0.03, 0.1)},
+        {name: _on_pairs(name) for name in TWO}, {"rate": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)},
         start={"rate": 0.01}, store="tuning_two_tasks", about={"steps": TWO_STEPS},
     )  # fmt: skip
 

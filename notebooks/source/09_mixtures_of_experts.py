@@ -875,7 +875,7 @@ cast(data.logs).pages(world, lambda users: data.pages(score_of, users))
 ledger.show("09")
 
 # %% [markdown]
-# R-1 and P2-C5 belong to Ma et al.'s own made-up problem, in which the relation of two tasks is a dial. Those trainings were stopped early and not tuned here, so they tell who learns faster and no more. P2-C5b found there what the plane shows more plainly: it is not unrelated labels that make a shared layer fail, but different needs from few units.
+# R-1 and P2-C5 belong to Ma et al.'s own made-up problem, in which the relation of two tasks is a dial. There, with everybody's rate tuned, a gate for each task leaves a smaller error than one gate for both where the tasks are unlike, and that lead grows as they become unlike, as in their paper. The lead over a shared bottom is undecided, since single trainings differ too much. P2-C5b asks whether gates are for different needs or for unrelated labels, and stays undecided, too.
 #
 # ## Challenge
 #
