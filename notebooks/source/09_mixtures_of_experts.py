@@ -249,10 +249,10 @@ MMoE = answer("09-mmoe", MMoE)
 #
 # The loop is that of chapter 03, warm-up and all, only that this world gives fresh examples at every step, so nothing can be learned by heart.
 #
-# > **Exercise 3 · The loop** (building, 15 minutes). Train `model` with Adam, its rate led by torch's `OneCycleLR` (up to `rate` and down again over all `steps`), and return it. At each step call `look(step, model)` if it is given (it will let us peep at the model), and draw a fresh `batch` of places, cards and worths by `plane.draw`. Cards have their place as two more numbers, in front; the gates read the place alone. The loss is the squared error of both tasks, summed. Take a step by it, and one of the schedule.
+# > **Exercise 3 · The loop** (building, 15 minutes). Train `model` with Adam, its rate led by torch's `OneCycleLR` (up to `rate` and down again over all `steps`), and return it. If `look` is given, call it first at each step, with the number of the step and the model (it will let us peep); then draw a fresh `batch` of places, cards and worths by `plane.draw`. Cards have their place as two more numbers, in front; the gates read the place alone. The loss is the squared error of both tasks, summed. Take a step by it, and one of the schedule.
 # >
 # > <details><summary>Hint 1</summary>torch.cat([place, card], dim=1) is what the model reads as x.</details>
-# > <details><summary>Hint 2</summary>zero_grad, backward, step, in this order, and schedule.step() last.</details>
+# > <details><summary>Hint 2</summary>zero_grad, backward, step, in this order, and last a step of the schedule.</details>
 
 # %% tags=["exercise"]
 def train_on(plane, model, rate=0.03, steps=600, batch=256, look=None):
@@ -337,14 +337,14 @@ plots.show(painted(torch.as_tensor(shares), ["gate of task 1", "gate of task 2"]
 moments, film = (0, 30, 60, 120, 240, 599), []
 
 
-def look(step, model):
-    if step in moments:
+def look(now, model):
+    if now in moments:
         with torch.no_grad():
             film.append(model.gates(grid)[:, 0])
 
 
 train_on(Plane(seed=7), MMoE(10, 2, seed=7), look=look)
-plots.show(painted(torch.stack(film), [f"step {step}" for step in moments],
+plots.show(painted(torch.stack(film), [f"step {now}" for now in moments],
                    "the gate of task 1 at six steps: grey at first, then with borders"))  # fmt: skip
 
 # %% [markdown]
@@ -666,7 +666,7 @@ rows = [
     for name, label in names.items()
     for value in seven[f"{name}/{group}"] - seven[f"shared bottom/{group}"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus the shared bottom's", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True)
 
 # %% [markdown]
 # *What to see:* FiLM, which knows the context in another way, is ahead of the shared bottom in engagement, and so are experts on the input with gates on the context, by about a hundredth. In satisfaction three towns decide nothing in favour of any layout; P2's, whose gates read the shared layer, is behind the shared bottom there.
@@ -694,12 +694,12 @@ corners = {"main": "at odds, turning", "agreeing": "agreeing, turning",
            "not turning": "at odds, not turning", "neither": "neither"}  # fmt: skip
 rows = [
     {"who": title, "panel": f"{label}{size}", "value": value}
-    for name, label in (("mmoe", "MMoE on the input"), ("film", "FiLM"))
+    for name, label in (("mmoe", "MMoE"), ("film", "FiLM"))
     for size in ("", ", half")
     for corner, title in corners.items()
     for value in turned[f"{corner}/{name}{size}/both"] - turned[f"{corner}/shared bottom{size}/both"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus the shared bottom's", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="panel", label="more captured", zero=True)
 
 # %% [markdown]
 # *What to see:* unlike on the plane, the gain does not go with its supposed reasons. It is no larger where tasks are at odds and the context turns than where neither is so, at either size. FiLM is ahead where nothing turns, too, so what it gains there cannot be the context. Whatever these layouts are good for in our world, it is not what they were made for.
