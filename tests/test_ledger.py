@@ -409,14 +409,14 @@ def test_a_plain_run_leaves_the_further_questions_out():
 
 
 def test_claims_that_read_two_trials():
-    claim = ledger.find("P2-T1b")
-    assert {t.name for t in reproduce.chosen(["P2-T1b"])} == set(claim.trials)
+    claim = ledger.find("P2-T1")
+    assert {t.name for t in reproduce.chosen(["P2-T1"])} == set(claim.trials)
     assert set(registry.results_of(claim)) == {
         column for name in claim.trials for column in ledger.results(name)
     }
-    assert set(reproduce.judged({"multitask_context"})) == {"P2-T1b", "P2-F5b"}
-    assert reproduce.judged({"multitask_context"}, stored=False) == []
-    assert "P2-T1b" in reproduce.judged({"multitask_context", "multitask"}, stored=False)
+    assert set(reproduce.judged({"frontiers"})) == {"P2-T1", "P2-C6"}
+    assert reproduce.judged({"frontiers"}, stored=False) == []
+    assert "P2-T1" in reproduce.judged({"frontiers", "mixtures"}, stored=False)
 
 
 def test_seeds_of_the_options():

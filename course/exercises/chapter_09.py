@@ -63,6 +63,77 @@ def _over_everything(self, z):
     return self.gate(z).softmax(dim=1).unflatten(1, (self.tasks, self.count))
 
 
+def _loop_cases(rng: np.random.Generator):
+    for seed in rng.integers(1_000, size=2).tolist():
+        plane = lesson.Plane(numbers=4, seed=seed)
+        model = lesson.MMoE(6, 2, experts=4, width=5, seed=seed)
+        model.plane_seed, model.looks, model.start = seed, [], model.gate.weight.detach().clone()
+
+        def look(step, model, plane=plane):
+            model.looks.append((step, hash(bytes(plane.random.get_state().numpy()))))
+
+        yield plane, model, 0.1, LOOP_STEPS, 64, look
+
+
+LOOP_STEPS = 80
+LOOP = ("looks", "stands still", "one batch", "neither task", "first task", "second task", "learns")
+
+
+def _of_loop(model):
+    """Which model it is, and what became of it in a word of ``LOOP``, as its number."""
+    steps, states = zip(*model.looks, strict=True) if model.looks else ((), ())
+    plane = lesson.Plane(numbers=4, seed=model.plane_seed)
+    left = (lesson.error_left(plane, model, 5_000) < 0.5).tolist()
+    if steps != tuple(range(LOOP_STEPS)):
+        word = "looks"
+    elif torch.equal(model.gate.weight, model.start):
+        word = "stands still"
+    elif len(set(states)) < LOOP_STEPS:
+        word = "one batch"
+    else:
+        word = LOOP[3 + left[0] + 2 * left[1]]
+    return np.array([model.plane_seed, LOOP.index(word)])
+
+
+def _learns(got, right, *arguments):
+    if got[0] != right[0]:
+        return "it is not the model that was given"
+    return {
+        "looks": "look(step, model) is to be called at each of the steps, from 0",
+        "stands still": "the model is as it was",
+        "one batch": "not every step has a fresh batch",
+        "neither task": "more than half of the variance is left in both tasks",
+        "first task": "more than half of the variance is left in the second task",
+        "second task": "more than half of the variance is left in the first task",
+    }.get(LOOP[got[1]])
+
+
+def _loop(zero=True, both=True, fresh=True, step=True):
+    """The loop with a part left out."""
+
+    def train_on(plane, model, rate=0.03, steps=600, batch=256, look=None):
+        optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps)
+        drawn = plane.draw(batch)
+        for number in range(steps):
+            if look is not None:
+                look(number, model)
+            place, card, worth = drawn
+            error = (model(torch.cat([place, card], dim=1), place) - worth) ** 2
+            loss = error.mean(dim=0).sum() if both else error.mean(dim=0)[0]
+            if zero:
+                optimizer.zero_grad()
+            loss.backward()
+            if step:
+                optimizer.step()
+                schedule.step()
+            if fresh and number < steps - 1:
+                drawn = plane.draw(batch)
+        return model
+
+    return train_on
+
+
 def _keep_cases(rng: np.random.Generator):
     for kept in (0.7, 0.3):
         random = _random(rng)
@@ -136,6 +207,23 @@ EXERCISES = (
                 ),
                 "All your tasks use the gate of the first one.",
             ),
+        ),
+    ),
+    Exercise(
+        id="09-train",
+        chapter=9,
+        reference=lesson.train_on,
+        cases=_loop_cases,
+        read=_of_loop,
+        compare=_learns,
+        mistakes=(
+            Mistake(
+                _loop(zero=False),
+                "Your gradients add up from step to step; forget the old ones first.",
+            ),
+            Mistake(_loop(step=False), "Your optimizer never takes a step."),
+            Mistake(_loop(both=False), "Your loss leaves out the second task."),
+            Mistake(_loop(fresh=False), "You draw once; each step needs fresh examples."),
         ),
     ),
     Exercise(

@@ -46,15 +46,19 @@ def _is_ours(module: str) -> bool:
 def _bindings(module: str) -> dict[str, list[ast.stmt]]:
     """Top-level statements of a module, by the names that they define, import or change."""
     found: dict[str, list[ast.stmt]] = {}
+    imported: set[str] = set()
     file = importlib.import_module(module).__file__
     for statement in ast.parse(Path(file).read_text(encoding="utf-8")).body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names = {statement.name}
         elif isinstance(statement, _IMPORTS):
             names = {alias.asname or alias.name.split(".")[0] for alias in statement.names}
+            imported |= names
         else:
             targets = getattr(statement, "targets", [getattr(statement, "target", statement)])
             names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+            if isinstance(statement, ast.Expr):  # a call changes our things, no package
+                names -= imported
         for name in names:
             found.setdefault(name, []).append(statement)
     return found

@@ -44,3 +44,15 @@ P2_FIG7 = [-1.02, -1.26, -1.49, -1.71, -1.81, -1.89, -1.92, -1.94, -1.99]
 
 P2_TABLE2 = {"Input Feature": -0.07, "Adversarial Loss": 0.01, "Shallow Tower": 0.24}
 """P2, Table 2: live change of the engagement metric in per cent; the control is not named."""
+
+P2_FIG5 = [
+    [0.05, 0.06, 0.03, 0.22, 0.01, 0.27, 0.04, 0.32],
+    [0.04, 0.05, 0.08, 0.42, 0.04, 0.31, 0.04, 0.02],
+    [0.04, 0.19, 0.05, 0.16, 0.08, 0.35, 0.13, 0.01],
+    [0.05, 0.18, 0.11, 0.03, 0.03, 0.39, 0.10, 0.14],
+    [0.02, 0.01, 0.80, 0.0, 0.0, 0.11, 0.03, 0.04],
+    [0.03, 0.02, 0.63, 0.11, 0.0, 0.16, 0.02, 0.04],
+    [0.0, 0.0, 0.28, 0.0, 0.0, 0.0, 0.0, 0.69],
+]
+"""P2, Figure 5: share of each of eight experts in the gates of three engagement tasks and four
+satisfaction tasks; digitised."""

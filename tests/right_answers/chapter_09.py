@@ -48,8 +48,25 @@ def keep_in_loops(gates, keep):
     return out
 
 
+def train_by_hand(plane, model, rate=0.03, steps=600, batch=256, look=None):
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    for step in range(steps):
+        if look:
+            look(step, model)
+        place, card, worth = plane.draw(batch)
+        optimizer.param_groups[0]["lr"] = rate * min(
+            1, 5 * (step + 1) / steps, 2 - 2 * step / steps
+        )
+        left = model(torch.hstack([place, card]), place) - worth
+        model.zero_grad()
+        sum(part.square().mean() for part in left.T).backward()
+        optimizer.step()
+    return model
+
+
 RIGHT = {
     "09-mix": [mix_in_loops],
     "09-mmoe": [MixtureByHand],
+    "09-train": [train_by_hand],
     "09-keep-experts": [keep_in_loops],
 }
