@@ -72,10 +72,10 @@ def _loop_cases(rng: np.random.Generator):
         def look(step, model, plane=plane):
             model.looks.append((step, hash(bytes(plane.random.get_state().numpy()))))
 
-        yield plane, model, 0.1, LOOP_STEPS, 64, look
+        yield plane, model, 0.1, LOOP_STEPS, 128, look
 
 
-LOOP_STEPS = 80
+LOOP_STEPS = 100
 LOOP = ("looks", "stands still", "one batch", "neither task", "first task", "second task", "learns")
 
 

@@ -842,17 +842,16 @@ plots.show(fig)
 
 # %%
 many = ledger.results("polarisation")
-kinds = ("sane", "stressed", "very stressed")
+for name in ("sane", "sane, drop-out"):
+    print(f"{name}: {plots.in_words(100 * many[f'{name}/600 steps'])} % of the runs polarised")
 rows = [
-    {"step": step, "panel": kind, "who": f"{kind}{drop}", "value": value}
-    for kind in kinds
-    for drop in ("", ", drop-out")
+    {"step": step, "panel": kind, "who": who, "value": value}
+    for kind in ("stressed", "very stressed")
+    for who, drop in (("without", ""), ("with drop-out", ", drop-out"))
     for step in (50, 100, 200, 400, 600)
     for value in many[f"{kind}{drop}/{step} steps"]
 ]
-data_of_runs = pd.DataFrame(rows)
-data_of_runs["who"] = np.where(data_of_runs["who"].str.endswith("drop-out"), "with drop-out", "without")
-plots.lines(data_of_runs, "step", panel="panel", label="share of polarised runs")
+plots.lines(pd.DataFrame(rows), "step", panel="panel", label="share of polarised runs")
 
 # %% [markdown]
 # *What to see:* at a sane rate it is rare. At twice that rate gates fall silent one by one, until most runs have lost one; at four times, all have. With the drop-out it comes later, and at the largest rate some runs are spared. So the drop-out holds polarisation back; that it cures it is not what we find.
@@ -866,7 +865,7 @@ def score_of(batch):
     return mo.combine(factors, {"click": 1.0, "watch time": 1.0, "rating": 4.0})
 
 
-cast(data.logs).pages(world, lambda users: data.pages(score_of, users))
+cast(data.logs).pages(world, lambda users: data.pages(score_of, users), k=4)
 
 # %% [markdown]
 # ## What the ledger says
