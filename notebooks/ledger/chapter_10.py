@@ -479,12 +479,10 @@ class _Plain(torch.nn.Module):
         return x @ self.weights
 
 
-# Four worlds so far; more are added by `reproduce --worlds N`.
-FIRST = (1, 2, 3, 4)
 TRIALS = (
-    Trial("position_bias", position_bias, seeds=FIRST, minutes=1.2),
-    Trial("position_bias_additive", additive, seeds=FIRST, minutes=0.5),
-    Trial("position_orders", orders, seeds=FIRST, minutes=1.1),
-    Trial("position_limits", limits, seeds=FIRST, minutes=0.7),
-    Trial("shallow_layout", layout, seeds=FIRST, minutes=0.01, cheap=True),
+    Trial("position_bias", position_bias, minutes=1.2),
+    Trial("position_bias_additive", additive, minutes=0.5),
+    Trial("position_orders", orders, minutes=1.1),
+    Trial("position_limits", limits, minutes=0.7),
+    Trial("shallow_layout", layout, minutes=0.01, cheap=True),
 )
