@@ -124,6 +124,16 @@ def _fact(looked, wanted, click=True):
     return chances
 
 
+def _weight_cases(rng: np.random.Generator):
+    for most in (2.0, 5.0, 20.0):
+        n = 60
+        yield torch.from_numpy(rng.uniform(0.002, 1, n).astype(np.float32)), most
+
+
+def _even(chance, most):
+    return (0.1 / chance).clamp(max=most)
+
+
 def _none(t, p):
     return 1 - t * p
 
@@ -286,6 +296,37 @@ EXERCISES = (
                     click=False,
                 ),
                 "You forgot the clicked cards: they were looked at and wanted, for sure.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="10-even-weights",
+        chapter=10,
+        reference=lesson.even_weights,
+        cases=_weight_cases,
+        tolerance=Tolerance(1e-4, 1e-5),
+        mistakes=(
+            Mistake(
+                lambda chance, most: 10 * chance / (10 * chance).mean(),
+                "You let a row count the more, the more often it is shown; divide by the chance.",
+            ),
+            Mistake(
+                lambda chance, most: (0.1 / chance) / (0.1 / chance).mean(),
+                "You cut nothing; a rare row would count for hundreds.",
+            ),
+            Mistake(
+                lambda chance, most: (
+                    (1 / chance).clamp(max=most) / (1 / chance).clamp(max=most).mean()
+                ),
+                "You cut too early: before the cut, a row with the chance .1 counts 1, not 10.",
+            ),
+            Mistake(
+                _even,
+                "Their mean is not 1, so that the training would have another rate.",
+            ),
+            Mistake(
+                lambda chance, most: (0.1 / chance / (0.1 / chance).mean()).clamp(max=most),
+                "You scale and then cut; cut first, so that the mean is 1 in the end.",
             ),
         ),
     ),

@@ -48,10 +48,16 @@ def fact_by_enumeration(clicked, theta, p):
     return tuple(np.where(clicked > 0, 1.0, x) for x in both)
 
 
+def even_by_loop(chance, most):
+    weight = torch.tensor([min(most, 1 / (10 * float(c))) for c in chance])
+    return weight * len(weight) / weight.sum()
+
+
 RIGHT = {
     "10-shallow-logit": [TowerByOneHot],
     "10-turned-back": [turned_by_function],
     "10-product": [product_in_double],
     "10-inverse-propensity": [seen_by_parts],
     "10-e-step": [fact_by_enumeration],
+    "10-even-weights": [even_by_loop],
 }
