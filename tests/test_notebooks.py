@@ -55,9 +55,9 @@ def test_every_chapter_has_its_seconds(path):
 
 
 @every_source
-def test_a_chapter_has_two_to_five_exercises(path):
+def test_a_chapter_has_two_to_six_exercises(path):
     cells = read_chapter(path).notebook.cells
-    assert 2 <= sum(has(cell, EXERCISE) for cell in cells) <= 5
+    assert 2 <= sum(has(cell, EXERCISE) for cell in cells) <= 6
 
 
 @every_notebook
