@@ -140,7 +140,8 @@ class Adversarial(Clicks):
         super().__init__(main)
         self.strength = strength
         self.reader = nn.Linear(main.rest[-1].in_features, POSITIONS)
-        nn.init.zeros_(self.reader.weight)
+        for values in self.reader.parameters():
+            nn.init.zeros_(values)
 
     def hidden(self, batch):
         """The last hidden layer (n, width)."""

@@ -365,7 +365,7 @@ fig = plots.lines(pd.DataFrame(rows), "position", panel="panel", label="logarith
 fig
 
 # %% [markdown]
-# *What to see:* the click rates fall equally far, P2's with the larger first step, and P2's learned bias falls much less than ours. Is looking less important there, or is its curve too flat? Without the truth there is no telling.
+# *What to see:* the click rates fall about equally far, P2's with the larger first step, and P2's learned bias falls much less than ours. Without the truth there is no telling why.
 #
 # **Two details of P2.** It leaves out one position in ten, and it crosses the position with the device. What do they buy? The stored trial has variants: 0 to 20 % left out, and one curve for all devices (*no cross*). Dots are worlds, diamonds their means:
 
@@ -385,7 +385,7 @@ for ax, right, words in zip(fig.axes, (0, 1, 0), ("logarithm", "1 is right", "la
 fig
 
 # %% [markdown]
-# *What to see:* drop-out does what P2 wants of it (left: how far the mean of what is *served* is from the click rate; 0 is right). Without it nothing ever trains the number for *missing*. To the order of a page that number is a constant. Yet the tower with drop-out also brings more clicks than without, 2.6 ± 2.3 % (row P2-C8), and we do not know why. On a card without its position, the ranker has to explain the whole click rate itself, just like the untreated one. So it takes over part of the bias, and the curve gets flatter (middle).
+# *What to see:* drop-out does what P2 wants of it (left: how far the mean of what is *served* is from the click rate; 0 is right). Without it nothing ever trains the number for *missing*. To the order of a page that number is a constant. Here the tower still brings more clicks with drop-out than without, 2.6 ± 2.3 % (row P2-C8), but fewer in the worlds of the tuning (section 7). We would not build on it. On a card without its position, the ranker has to explain the whole click rate itself, just like the untreated one. So it takes over part of the bias, and the curve gets flatter (middle).
 #
 # With one curve for all, that of the TV is far off (right). Whether its viewers lose clicks by that is undecided.
 #
@@ -452,7 +452,8 @@ class Adversarial(Clicks):
         super().__init__(main)
         self.strength = strength
         self.reader = nn.Linear(main.rest[-1].in_features, POSITIONS)
-        nn.init.zeros_(self.reader.weight)
+        for values in self.reader.parameters():
+            nn.init.zeros_(values)
 
     def hidden(self, batch):
         """The last hidden layer (n, width)."""
@@ -477,7 +478,7 @@ models["adversarial"] = trained(Adversarial(task.ranker()))
 credit(["none", "input, missing", "adversarial", "shallow tower"])
 
 # %% [markdown]
-# *What to see:* the input, served as missing, and the adversary each go a part of the way that the tower goes.
+# *What to see:* the input, served as missing, goes a part of the way that the tower goes. The adversary changes little.
 #
 # What gives a position away is, before anything else, *relevance*, since good cards stand high. A layer that hides the position hides how good the card is. (A guess; the tuning of section 7 chose a tenth of this page's strength.)
 #
@@ -672,7 +673,7 @@ curves = {name: models[name].curve() for name in ("PAL", "regression-EM")}
 over_truth(curves, task.true_curve("product"), "log P(looked at)")
 
 # %% [markdown]
-# *What to see:* two roads to the same product lead to nearly the same curve, near the truth, which is $\log\theta$ itself.
+# *What to see:* two roads to the same product lead to nearly the same curve, near the truth, here $\log\theta$.
 #
 # ## 7. In front of people
 #
@@ -709,14 +710,26 @@ rows = [
     if f"live/{name}/clicks" in results
     for value in results[f"live/{name}/clicks"] / results["live/none/clicks"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, % more than no treatment", zero=True)
+
+
+def one_scale(fig):
+    """The same axis of values in all panels."""
+    ends = [end for ax in fig.axes for end in ax.get_xlim()]
+    for ax in fig.axes:
+        ax.set(xlim=(min(ends), max(ends)))
+    return fig
+
+
+one_scale(
+    plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, % more than none", zero=True)
+)
 
 
 # %%
-def said(values, digits=1):
+def said(values, form="+.1f"):
     """Mean over worlds with the half width of its 95 % interval."""
     mean, half = interval(values.to_numpy())
-    return f"{mean:+.{digits}f} ± {half:.{digits}f}"
+    return f"{mean:{form}} ± {half:{form[-3:]}}"
 
 
 lift = {
@@ -838,7 +851,7 @@ pd.Series(slopes).unstack(sort=False).rename_axis("slope over the truth, by the 
 #
 # > **Exercise 6 · Even weights** (building, 10 minutes). `chance` ($n$,) is $P(k\mid\text{card})$, how often the card of a row stands at the position of that row. Find the weight that makes this a tenth, cut it at `most`, and scale the weights to the mean 1.
 #
-# <details><summary>Hint</summary>A row of a card that stands there in half of its showings must count a fifth: 0.1 / 0.5.</details>
+# <details><summary>Hint</summary>Half of its showings must count a tenth: 0.1 / 0.5.</details>
 
 
 # %% tags=["exercise"]
@@ -938,18 +951,14 @@ for panel, (before, results) in both.items():
     for name, who in shown.items():
         for value in results[f"{before}live/{name}/clicks"] / results[f"{before}live/none/clicks"]:
             rows.append({"who": who, "panel": panel, "value": 100 * (value - 1)})
-fig = plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, % more", zero=True)
-ends = [end for ax in fig.axes for end in ax.get_xlim()]
-for ax in fig.axes:
-    ax.set(xlim=(min(ends), max(ends)))
-fig
+one_scale(plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, % more", zero=True))
 
 # %%
 rows = {}
 for panel, (before, results) in both.items():
     learned, best = (results[f"{before}{curve}/span, phone"] for curve in ("learned", "best"))
-    rows[panel] = {"tower: fall minus true fall": said(learned - best, 2)} | {
-        f"{who}: largest distance": said(results[f"{before}{who}/error, phone"], 2)
+    rows[panel] = {"tower: fall minus true fall": said(learned - best, "+.2f")} | {
+        f"{who}: largest distance": said(results[f"{before}{who}/error, phone"], ".2f")
         for who in ("shallow tower", "PAL")
     }
 pd.DataFrame(rows).T.rename_axis("phone, logits")
@@ -961,7 +970,7 @@ pd.DataFrame(rows).T.rename_axis("phone, logits")
 #
 # ## 10. The pages of three accounts
 #
-# First by the naive ranker, then by the shallow tower:
+# By the naive ranker, and by the shallow tower (most of the cards are the same):
 
 
 # %%
