@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 #: Chapters of the first edition whose world may be smaller here.
-FEWER = ("04", "12")
+FEWER = ("12",)
 
 #: Set this to a folder to look at what the reader sees.
 SCREENSHOTS = os.environ.get("COURSE_SCREENSHOTS")
