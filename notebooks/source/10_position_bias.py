@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 10 · Position bias
 #
-# **Promise.** You will meet six treatments of position bias and write the heart of five of them, lay them over the truth, put them in front of people, and say when a bias can be told from relevance at all.
+# **Promise.** You will meet six treatments of position bias and write the heart of five of them, lay their curves over the truth, put them in front of people, and say when a bias can be told from relevance at all.
 #
 # * **Papers.** P2, section 4.3, Figures 6 and 7, Table 2. Others stand at the end.
 # * **You should know.** Chapter 01 on clicks and positions, and chapter 07's ranker.
@@ -161,7 +161,7 @@ def scores_of(model, batch, cell):
 
 
 # %% [markdown]
-# On this page everybody makes four passes at one rate. (For the contest of section 7 everybody is tuned alike, the control included, and some train three times as long.)
+# On this page everybody makes four passes at one rate. (For the contest of section 7 everybody is tuned alike, the control included, and some train three or four times as long.)
 
 
 # %%
@@ -308,7 +308,7 @@ credit(["none", "shallow tower"])
 #
 # ## 4. The learned curve over the true one
 #
-# Did the second model learn the bias, or something else that falls with the position? Any two falling curves look alike, and correlate even where one is twice as steep. So we lay the curve over the truth.
+# Did the second model learn the bias? Any two falling curves look alike, and correlate even where one is twice as steep. So we lay the curve over the truth.
 #
 # **But which truth?** In this world a card is clicked if it is looked at *and* wanted, so probabilities multiply, $P(\text{click})=\theta_{\delta k}\,p$, while the tower adds logits. For rare clicks that is nearly the same. For the cards at the top, many of which are clicked, it is not. So give the tower a perfect ranker, the true logit of $p$ for each card. At each place, which single number must it add so that the mean predicted click rate is the true one? Those numbers are the curve that we call true below (`task.true_curve()`).
 #
@@ -966,7 +966,7 @@ pd.DataFrame(rows).T.rename_axis("phone, logits")
 # %% [markdown]
 # *What to see:* where cards stand high for no good reason, all three bring clicks. Where relevance alone decided, PAL *costs* clicks, although its curve is no worse there than without bias, where it costs none that one could see. A guess: a high position means a good card there. The untreated ranker profits, since the extra clicks from the top push good cards further up, and a treatment takes that help away.
 #
-# The table has a surprise. With a bias the tower's curve is too flat. Without any it falls all the same, by a third of a logit, and PAL's is as far off. So a part of a learned curve is relevance, as in the bottle: what the ranker has *not* learned of the past ranking's reasons goes to the position. (Perhaps in the other towns, too, hidden there by what makes the curve flat. A guess.)
+# The table has a surprise. With a bias the tower's curve is too flat. Without any it falls all the same, by .3 of a logit, and PAL's is as far off. So a part of a learned curve is relevance, as in the bottle: what the ranker has *not* learned of the past ranking's reasons goes to the position. (Perhaps in the other towns, too, hidden there by what makes the curve flat. A guess.)
 #
 # ## 10. The pages of three accounts
 #
@@ -1005,6 +1005,6 @@ ledger.show("10")
 # 4. A bias can be told from relevance where the same cards stand at several positions, or cards with like features do, and if the ranker can learn what the past ranking went by. If not, a weight all but mends the curve, as long as some cards move.
 # 5. What a treatment is worth hangs on the past ranking: in the mean most where cards stood high for no good reason, for PAL less than nothing where they stood there for a good one.
 #
-# **Limits.** One law of looking, that falls with the position and is the same for all people. The yardstick is clicks; chapter 07 has said what is wrong with them. There are five worlds, and the bottle has only the faults that we turn on.
+# **Limits.** One law of looking, that falls with the position and is the same for all people. The yardstick is clicks; chapter 07 has said what is wrong with them. There are five worlds, the best rate for the weights is the lowest of its grid, and the bottle has only the faults that we turn on.
 #
 # **References.** P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Guo et al., *PAL: A Position-bias Aware Learning Framework for CTR Prediction in Live Recommender Systems*, RecSys 2019. Wang et al., *Position Bias Estimation for Unbiased Learning to Rank in Personal Search*, WSDM 2018. Hager et al., *Unidentified and Confounded? Understanding Two-Tower Models for Unbiased Learning to Rank*, 2025.
