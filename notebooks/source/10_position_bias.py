@@ -843,7 +843,7 @@ pd.Series(slopes).unstack(sort=False).rename_axis("slope over the truth, by the 
 )
 
 # %% [markdown]
-# *What to see:* without swaps the answer hangs on the speed, and more passes do not change it. With a tenth of swaps all three go to the truth, the slowest late. So *can be told apart* is one thing, and *has been told apart* another.
+# *What to see:* without swaps the answer hangs on the speed, and more passes do not change it. With a tenth of swaps all three go to the truth; the slowest is not there yet. So *can be told apart* is one thing, and *has been told apart* another.
 #
 # The wrong model was wrong in all three figures. Some videos are good because two features multiply. The past ranking knew that and put them on top. A linear ranker cannot express it; only the position goes with their extra clicks, so the position gets the credit. That is a third condition: the ranker must be able to learn what the past ranking went by.
 #
