@@ -1,4 +1,4 @@
-"""Cheaper rankers: a student taught by an ensemble, and weights of a few bits (chapter 13)."""
+"""Cheaper rankers: a student taught by an ensemble, and weights of a few bits (chapter 14)."""
 
 from __future__ import annotations
 

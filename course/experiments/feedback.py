@@ -1,4 +1,4 @@
-"""A system that learns from its own log: rounds of serve, log and retrain (chapter 13)."""
+"""A system that learns from its own log: rounds of serve, log and retrain (chapter 14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feedback loop in a bottle: rounds of serve, log and learn that take a moment (chapter 13).
+"""A feedback loop in a bottle: rounds of serve, log and learn that take a moment (chapter 14).
 
 Everybody likes the same, so that a ranker is nothing but one number for each video: what it
 believes of the video's appeal. It learns these numbers from the pages that it served itself.

@@ -1,4 +1,4 @@
-"""One task up, another down: mixtures of experts and PLE on the seven tasks (chapter 13)."""
+"""One task up, another down: mixtures of experts and PLE on the seven tasks (chapter 14)."""
 
 from __future__ import annotations
 

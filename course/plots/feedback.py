@@ -1,4 +1,4 @@
-"""Figures of chapter 13: loops, a second bias, winners and losers, cheaper rankers."""
+"""Figures of chapter 14: loops, a second bias, winners and losers, cheaper rankers."""
 
 from __future__ import annotations
 

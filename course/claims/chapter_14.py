@@ -1,4 +1,4 @@
-"""Claims of chapter 13: feedback loops and open problems."""
+"""Claims of chapter 14: feedback loops and open problems."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ EXPLORING = "shallow + exploration"
 CLAIMS = (
     Claim(
         id="P2-C11",
-        chapter="13",
+        chapter="14",
         title="A ranker that learns from its own pages concentrates more and more and serves "
         "people worse; the shallow tower and exploration slow it down",
         paper="selection bias in the logs makes a feedback loop (no number); Chaney et al. 2018: "
@@ -167,7 +167,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C11b",
-        chapter="13",
+        chapter="14",
         title="A first stage that learns from nothing but its own pages takes cards from new "
         "uploads; one that sees what is watched elsewhere does so less, and serves people better",
         paper="P1, section 3.4: trained on all watches, not only those of its own pages, or new "
@@ -207,7 +207,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C16",
-        chapter="13",
+        chapter="14",
         title="There are biases beside the position; the shallow tower takes one out once it is "
         "known",
         paper="discussion: many other biases, known and unknown; how to find them is open",
@@ -247,7 +247,7 @@ CLAIMS = (
     ),
     Claim(
         id="R-5",
-        chapter="13",
+        chapter="14",
         title="Experts for one task beside common ones: fewer tasks gain at another's expense",
         paper="PLE (Tang et al. 2020): the seesaw of earlier models goes; +2.23 % views and "
         "+1.84 % watch time live against an earlier multitask model",
@@ -279,7 +279,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C17",
-        chapter="13",
+        chapter="14",
         title="A compressed ranker keeps nearly all of the gain at a fraction of the cost",
         paper="future work: model compression, distillation (no number)",
         trial="compression",

@@ -1,6 +1,6 @@
 # ---
 # course:
-#   number: "13"
+#   number: "14"
 #   title: Feedback loops and open problems
 #   question: What happens when a system learns from itself?
 #   paper: P1 section 5, P2 sections 4.3, 5.4 and 6
@@ -8,7 +8,7 @@
 # ---
 
 # %% [markdown]
-# # 13 · Feedback loops and open problems
+# # 14 · Feedback loops and open problems
 #
 # **Promise.** After this chapter you can let a recommender learn from its own pages, search a log for a bias that nobody told you of, compress a ranker, and say which claims of the two papers came out here.
 #
@@ -41,7 +41,7 @@ print(world)
 
 # %%
 guess = predict(
-    "13-loop",
+    "14-loop",
     "A ranker that ignores positions is retrained six times, more and more on its own pages. "
     "What do the clicks per page do?",
     ["they fall", "they stay about the same", "they rise"],
@@ -298,7 +298,7 @@ plots.price_of_quality(claims.results("compression"))
 
 # %%
 with pd.option_context("display.max_colwidth", None):
-    own = HTML(claims.table("13").drop(columns="detectable").to_html(index=False))
+    own = HTML(claims.table("14").drop(columns="detectable").to_html(index=False))
 own
 
 # %% [markdown]
@@ -332,7 +332,7 @@ def gini(counts):
     return ...  # your code
 
 
-_ = check("13-gini", gini)
+_ = check("14-gini", gini)
 
 
 # %% tags=["solution"]
@@ -341,7 +341,7 @@ def gini(counts):
     return gaps.mean() / (2 * counts.mean())
 
 
-_ = check("13-gini", gini)
+_ = check("14-gini", gini)
 
 # %% [markdown]
 # **Exercise 2 · Test one group** (difficulty 2, 10 minutes). Given `clicked` (n,) True or False, `probability` (n,) and `group` (n,) True or False, return $z$ of the cards in the group. Do not rescale.
@@ -354,7 +354,7 @@ def group_z(clicked, probability, group):
     return ...  # your code
 
 
-_ = check("13-residual", group_z)
+_ = check("14-residual", group_z)
 
 
 # %% tags=["solution"]
@@ -364,7 +364,7 @@ def group_z(clicked, probability, group):
     return surplus / np.sqrt((expected * (1 - expected)).sum())
 
 
-_ = check("13-residual", group_z)
+_ = check("14-residual", group_z)
 
 # %% [markdown]
 # **Exercise 3 · Eight bits** (difficulty 2, 10 minutes). Given `weight` (rows, columns), give each row the scale *largest absolute value / 127*, round the weights to the nearest whole number of scales, and return them as weights again (rows, columns).
@@ -377,7 +377,7 @@ def to_int8_and_back(weight):
     return ...  # your code
 
 
-_ = check("13-int8", to_int8_and_back)
+_ = check("14-int8", to_int8_and_back)
 
 
 # %% tags=["solution"]
@@ -386,7 +386,7 @@ def to_int8_and_back(weight):
     return np.round(weight / scale) * scale
 
 
-_ = check("13-int8", to_int8_and_back)
+_ = check("14-int8", to_int8_and_back)
 
 # %% [markdown]
 # ## Summary

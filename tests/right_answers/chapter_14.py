@@ -1,4 +1,4 @@
-"""Differently written right answers to the exercises of chapter 13."""
+"""Differently written right answers to the exercises of chapter 14."""
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def int8_in_torch(weight):
 
 
 RIGHT = {
-    "13-gini": [gini_of_pairs, gini_of_the_lorenz_curve],
-    "13-residual": [z_in_a_loop, z_by_weights],
-    "13-int8": [int8_row_by_row, int8_in_torch],
+    "14-gini": [gini_of_pairs, gini_of_the_lorenz_curve],
+    "14-residual": [z_in_a_loop, z_by_weights],
+    "14-int8": [int8_row_by_row, int8_in_torch],
 }

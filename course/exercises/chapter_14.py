@@ -1,4 +1,4 @@
-"""Exercises of chapter 13, feedback loops and open problems."""
+"""Exercises of chapter 14, feedback loops and open problems."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def _with(scale, weight, cut=np.round):
 
 EXERCISES = (
     Exercise(
-        id="13-gini",
-        chapter=13,
+        id="14-gini",
+        chapter=14,
         reference=gini,
         cases=_count_cases,
         mistakes=(
@@ -91,8 +91,8 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        id="13-residual",
-        chapter=13,
+        id="14-residual",
+        chapter=14,
         reference=_z,
         cases=_residual_cases,
         mistakes=(
@@ -131,8 +131,8 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        id="13-int8",
-        chapter=13,
+        id="14-int8",
+        chapter=14,
         reference=_int8,
         cases=_weight_cases,
         mistakes=(
