@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     one = sub.add_parser("test", help="install what is missing, then run all checks")
     which = one.add_mutually_exclusive_group()
     which.add_argument("--unit", action="store_true", help="neither notebooks nor browser")
-    which.add_argument("--notebooks", action="store_true", help="only the notebooks")
+    which.add_argument(
+        "--notebooks", action="store_true", help="only the notebooks, and the solved ones"
+    )
     which.add_argument(
         "--colab", action="store_true", help="the solved notebooks with the packages that Colab has"
     )
@@ -136,7 +138,8 @@ def _test(options: argparse.Namespace, extra: list[str]) -> int:
     if options.unit:
         legs = legs[:3]
     elif options.notebooks:
-        legs = legs[4:]
+        by_name = any(argument.split("::")[0].endswith(".ipynb") for argument in extra)
+        legs = ["notebooks"] if by_name else ["notebooks", "solved"]
     elif options.colab:
         legs = ["solved"]
     if options.here:

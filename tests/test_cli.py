@@ -248,6 +248,10 @@ def test_parts_of_the_tests(calls, monkeypatch):
     solved = Path("solutions", "00_a.ipynb")
     both = [commands.NOTEBOOKS / "00_a.ipynb", commands.NOTEBOOKS / solved]
     monkeypatch.setattr(commands, "find_notebooks", lambda: both)
+    cli.main(["test", "--notebooks"])
+    assert [leg[-1] for leg in legs(calls)] == [str(Path("notebooks", "00_a.ipynb")),
+                                                str(Path("notebooks") / solved)]  # fmt: skip
+    calls.clear()
     cli.main(["test", "--colab"])
     assert calls[0][0][0] == str(Path("colab/python"))
     assert len(calls) == 1 and "--nbval-lax" in calls[0][0]

@@ -70,7 +70,7 @@ def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> 
         Interpreter of the environment.
     legs
         Some of ``lint``, ``format``, ``unit``, ``browser`` (chapters in a real browser),
-        ``notebooks``, and ``solved``, the solved ones of the last.
+        ``notebooks``, the readers' ones, and ``solved``, the same solved.
     extra
         Further arguments for pytest.
     """
@@ -121,9 +121,9 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
 
 
 def _files(leg: str) -> list[Path]:
-    """Notebooks of a leg: all, or the solved ones, which hold every cell but the stubs."""
-    found = find_notebooks()
-    return found if leg == "notebooks" else [p for p in found if p.parent.name == "solutions"]
+    """Notebooks of a leg: the readers', or the solved ones, which hold every cell but the stubs."""
+    solved = leg == "solved"
+    return [p for p in find_notebooks() if (p.parent.name == "solutions") == solved]
 
 
 def find_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
