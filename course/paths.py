@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from course.errors import CacheError, CourseError
 
@@ -43,6 +46,19 @@ def repository_root() -> Path:
 def notebooks_dir() -> Path:
     """Return the folder of the chapters that a reader opens."""
     return repository_root() / "notebooks"
+
+
+def load_by_path(path: Path) -> ModuleType:
+    """Return a chapter's Python file as a new module: nothing in `course` imports it."""
+    name = f"notebooks_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def data_dir() -> Path:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 import course.exercises
 from course.errors import ExerciseError
-from course.exercises import Exercise, Mistake, answer, check, find, noise_tolerance
+from course.exercises import Exercise, Mistake, answer, check, find, noise_tolerance, registry
 from course.exercises.compare import difference
 from course.exercises.selftest import assert_exercise
 
@@ -361,10 +361,8 @@ def chapter_90(tmp_path, monkeypatch):
     text = "from test_exercises import RATE, SOFTMAX\nEXERCISES = (SOFTMAX, RATE)\n"
     (tmp_path / "chapter_90.py").write_text(text, encoding="utf-8")
     (tmp_path / "chapter_91.py").write_text("raise ImportError('not asked for')", encoding="utf-8")
-    monkeypatch.setattr(course.exercises, "__path__", [*course.exercises.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "folder", lambda: tmp_path)
     monkeypatch.setitem(sys.modules, "test_exercises", sys.modules[__name__])
-    yield
-    sys.modules.pop("course.exercises.chapter_90", None)
 
 
 def test_only_the_chapter_that_is_asked_for_is_imported(chapter_90):

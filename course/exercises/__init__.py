@@ -1,8 +1,9 @@
 """Exercises that answer back.
 
 `check` runs an answer on hidden cases, drawn afresh each time, and says one short thing: not
-answered yet, correct, or what is wrong. The exercises of chapter NN stand in ``chapter_NN.py``
-as a tuple ``EXERCISES``; a chapter's module is imported when one of its exercises is asked for.
+answered yet, correct, or what is wrong. The exercises of chapter NN stand in
+``notebooks/exercises/chapter_NN.py`` as a tuple ``EXERCISES``; a chapter's file is loaded when one
+of its exercises is asked for.
 """
 
 from course.exercises.exercise import Exercise, Mistake, Result, Tolerance, noise_tolerance

@@ -1,22 +1,28 @@
-"""Find an exercise by its id; only the module of its own chapter is imported."""
+"""Find an exercise by its id; only the file of its own chapter is loaded."""
 
 from __future__ import annotations
 
 import difflib
-import importlib
-import pkgutil
+import functools
 import re
+from pathlib import Path
 
-import course.exercises
 from course.errors import ExerciseError
 from course.exercises.exercise import Exercise
+from course.paths import load_by_path, notebooks_dir
+
+
+def folder() -> Path:
+    """Return the folder with a file for each chapter that has exercises."""
+    return notebooks_dir() / "exercises"
+
+
+_module = functools.cache(load_by_path)
 
 
 def chapters() -> list[int]:
     """Return the numbers of the chapters that have exercises."""
-    names = [module.name for module in pkgutil.iter_modules(course.exercises.__path__)]
-    found = [re.fullmatch(r"chapter_(\d\d)", name) for name in names]
-    return sorted(int(match.group(1)) for match in found if match)
+    return sorted(int(path.stem[-2:]) for path in folder().glob("chapter_[0-9][0-9].py"))
 
 
 def of_chapter(chapter: int) -> tuple[Exercise, ...]:
@@ -25,7 +31,7 @@ def of_chapter(chapter: int) -> tuple[Exercise, ...]:
     Parameters
     ----------
     chapter : int
-        Chapter number; its module ``course.exercises.chapter_NN`` has a tuple ``EXERCISES``.
+        Chapter number; its file ``notebooks/exercises/chapter_NN.py`` has a tuple ``EXERCISES``.
 
     Raises
     ------
@@ -36,8 +42,7 @@ def of_chapter(chapter: int) -> tuple[Exercise, ...]:
         raise ExerciseError(
             f"chapter {chapter} has no exercises", allowed=", ".join(map(str, chapters()))
         )
-    module = importlib.import_module(f"course.exercises.chapter_{chapter:02d}")
-    exercises = tuple(module.EXERCISES)
+    exercises = tuple(_module(folder() / f"chapter_{chapter:02d}.py").EXERCISES)
     ids = [exercise.id for exercise in exercises]
     if len(set(ids)) < len(ids) or any(exercise.chapter != chapter for exercise in exercises):
         raise ExerciseError(

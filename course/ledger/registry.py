@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +16,7 @@ from course.errors import ConfigError
 from course.ledger import store
 from course.ledger.claim import UNDECIDED, UNTESTABLE, Claim, Trial
 from course.ledger.tables import read
-from course.paths import notebooks_dir, repository_root
+from course.paths import load_by_path, notebooks_dir, repository_root
 
 PAGE = "data/LEDGER.md"
 """The page with every line, from the root of the repository."""
@@ -36,14 +34,11 @@ def _module(path: Path) -> ModuleType:
     """A chapter's file as a module. Loaded by its path: nothing in `course` imports it."""
     if path.parent.name == "claims":
         return importlib.import_module(f"course.claims.{path.stem}")
-    name = f"notebooks_ledger_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        module.CLAIMS = read(module.CLAIMS, path.stem[-2:])
+        module = load_by_path(path)
+        if isinstance(module.CLAIMS, str):
+            module.CLAIMS = read(module.CLAIMS, path.stem[-2:])
     except Exception as error:
-        del sys.modules[name]
         what = f"{_short(path)} cannot be loaded ({type(error).__name__}: {error})"
         raise ConfigError(what, fix="mend that file") from error
     return module

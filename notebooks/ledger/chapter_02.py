@@ -43,7 +43,7 @@ note: Without fashions the lead of the recent count goes; what is left of it has
 
 RIVALS = {"dot product": mf.SoftmaxFactorization, "MLP combiner": mf.MLPCombiner}
 NEGATIVES = 100
-GRID = {"rate": (0.001, 0.003, 0.01, 0.03), "passes": (2, 4, 8, 16),
+GRID = {"rate": (0.001, 0.003, 0.01, 0.03), "passes": (2, 4, 8, 16, 32),
         "decay": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}  # fmt: skip
 STORE = "tuning_combiners"
 
