@@ -236,13 +236,14 @@ def check(path: Path, book: Book) -> list[str]:
 
 def table(book: Book) -> str:
     """Return the README's table of chapters, as Markdown."""
-    seconds = book.seconds()
+    seconds, minutes = book.seconds(), 0
     rows = [
         "| no. | chapter | question | in the papers | your minutes | the machine's seconds |",
         "|---|---|---|---|---|---|",
     ]
     for path in book.sources():
         chapter = read_chapter(path)
+        minutes += int(chapter.minutes)
         target = book.notebook(chapter.name, "student").relative_to(book.root).as_posix()
         cells = [
             chapter.number,
@@ -253,7 +254,8 @@ def table(book: Book) -> str:
             seconds.get(chapter.name, "?"),
         ]
         rows.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows)
+    last = f"In all {len(rows) - 2} chapters, and about {round(minutes / 60)} hours of your time."
+    return "\n".join([*rows, "", last])
 
 
 def readme_with_table(book: Book) -> str:
