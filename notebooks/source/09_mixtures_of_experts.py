@@ -48,9 +48,9 @@ from course.widgets import Choice, predict, sliders
 # %% [markdown]
 # ## 1. Needs that turn
 #
-# On a phone, on the way to work, a long video is a nuisance. On the sofa, in front of a television, it is what one came for. What a card is worth is not a fixed sum of its features. It *turns with the situation*. And it turns differently for different tasks, since what makes one click in the evening is not what one is glad of afterwards.
+# On a phone, on the way to work, a long video is a nuisance. On the sofa, in front of a television, it is what one came for. What a card is worth *turns with the situation*. And it turns differently for different tasks: what makes one click in the evening is not what one is glad of afterwards.
 #
-# We make this as small as it gets, so that it can be seen. A **situation** is a place on a plane (think of leaning back to the right, and of late to the top). A **card** is eight random numbers. Four things about a card can matter, its *components*, each some curved function of the eight numbers. How much each of them counts depends on the place:
+# We make this as small as it gets. A **situation** is a place on a plane (think of leaning back to the right, and of late to the top). A **card** is eight random numbers. Four things about a card can matter, its *components*, each some curved function of the eight numbers. How much each of them counts depends on the place:
 
 
 # %% tags=["export"]
@@ -84,7 +84,7 @@ class Plane:
 
 
 # %% [markdown]
-# Where it stands, the first task asks for the component of that side, and the second task for the one of the *opposite* side. We paint the needs, a colour for each component, mixed as the needs are:
+# At each place the first task asks for the component of that side, and the second for the one of the *opposite* side. We paint the needs, a colour for each component, mixed as the needs are:
 
 # %%
 sides = torch.linspace(-1, 1, 60)
@@ -108,9 +108,9 @@ titles = ["task 1 needs", "task 2 needs"]
 plots.show(painted(plane.needs(grid), titles, "four regions of the plane, in opposite order for task 2"))
 
 # %% [markdown]
-# *What to see:* each side of the plane wants its own component, and the two tasks want opposite ones. They agree nowhere.
+# *What to see:* each side of the plane wants its own component, and the two tasks want opposite ones. They agree only in the middle, where all four count alike.
 #
-# A viewer does not come with a label "right side". The network sees ten numbers, two of the place and eight of the card, and must predict both tasks.
+# The network sees ten numbers, two of the place and eight of the card, and must predict both tasks.
 
 # %%
 guess = predict(
@@ -124,13 +124,13 @@ guess
 # %% [markdown]
 # ## 2. Why a shared layer has a hard time
 #
-# A layer adds up what it reads: so much for the place, so much for the card. But the place does not *add* anything here. It decides which component counts, which is a product of something of the place and something of the card. A network of ReLU units can imitate products, as it can imitate anything, but it pays for each of them with many units.
+# A layer adds up what it reads: so much for the place, so much for the card. But the place does not *add* anything here. It decides which component counts: something of the place *times* something of the card. ReLU units can imitate products, but they pay for each with many units.
 #
-# Ma et al. (2018) put the product into the network. Instead of one shared layer there are several small ones, the **experts**, and they all read everything. Each task has a **gate** that looks at the situation and says how much to take from each expert:
+# A **mixture of experts** puts the product into the network. Instead of one shared layer it has several small ones, the **experts**, which all read everything. A **gate** looks at the situation and says how much to take from each. Ma et al. (2018) gave each task a gate of its own:
 #
-# $$s_m=F_m\Big(\sum_{\nu} g_{m\nu}\,f_\nu(x)\Big),\qquad g_m=\mathrm{softmax}(G_m\,z).$$
+# $$s_m=F_m\Big(\sum_{\nu} g_{m\nu}\,f_\nu(\phi)\Big),\qquad g_m=\mathrm{softmax}(G_m\,\phi').$$
 #
-# Here $f_\nu(x)$ is what expert $\nu$ computes from all inputs $x$, $g_{m\nu}$ is the share that task $m$ takes of it, and $F_m$ is the tower of chapter 08. The gate reads $z$, which may be the inputs or a part of them. The shares of a task sum to 1.
+# Here $f_\nu(\phi)$ is what expert $\nu$ computes from all inputs $\phi$ (`x` in code and drawing), $g_{m\nu}$ is the share that task $m$ takes of it, and $F_m$ is the tower of chapter 08. The gate multiplies its table of weights $G_m$ with $\phi'$ (`z`), which may be all inputs or a part of them. The shares of a task sum to 1.
 
 # %%
 boxes = {
@@ -243,16 +243,16 @@ class MMoE(nn.Module):
 MMoE = answer("09-mmoe", MMoE)
 
 # %% [markdown]
-# With a single expert every share is 1 and the gates do nothing: **one expert is the shared bottom.** So one class gives us both contestants.
+# With a single expert every share is 1 and the gates do nothing: **one expert is the shared bottom.**
 #
 # ## 3. Train it
 #
 # The loop is that of chapter 03, warm-up and all, only that this world gives fresh examples at every step, so nothing can be learned by heart.
 #
-# > **Exercise 3 · The loop** (building, 15 minutes). Train `model` with Adam, its rate led by torch's `OneCycleLR` (up to `rate` and down again over all `steps`), and return it. If `look` is given, call it first at each step, with the number of the step and the model (it will let us peep); then draw a fresh `batch` of places, cards and worths by `plane.draw`. Cards have their place as two more numbers, in front; the gates read the place alone. The loss is the squared error of both tasks, summed. Take a step by it, and one of the schedule.
+# > **Exercise 3 · The loop** (building, 15 minutes). Train `model` with Adam, its rate led by torch's `OneCycleLR` (up to `rate` and down again over all `steps`), and return it. If `look` is given, call it first at each step, with the number of the step and the model (it will let us peep); then draw a fresh `batch` of places, cards and worths by `plane.draw`. Cards have their place as two more numbers, in front; the gates read the place alone. The loss is the squared error, averaged over the batch and summed over both tasks. Take a step by it, and one of the schedule.
 # >
 # > <details><summary>Hint 1</summary>torch.cat([place, card], dim=1) is what the model reads as x.</details>
-# > <details><summary>Hint 2</summary>zero_grad, backward, step, in this order, and last a step of the schedule.</details>
+# > <details><summary>Hint 2</summary>The schedule is OneCycleLR(optimizer, rate, steps). At each step: zero_grad, backward, step, in this order, and last a step of the schedule.</details>
 
 # %% tags=["exercise"]
 def train_on(plane, model, rate=0.03, steps=600, batch=256, look=None):
@@ -315,11 +315,11 @@ for name, (experts, width) in shapes.items():
           f"{left[0]:.3f} and {left[1]:.3f}")  # fmt: skip
 
 # %% [markdown]
-# For the same price the experts leave a fraction of the error. Before we believe it: that is one plane and one training. Section 6 has the contest with everybody tuned.
+# For the same price the experts leave a fraction of the error, on one plane and in one training. Section 6 has the contest with everybody tuned.
 #
 # ## 4. What have the gates learned?
 #
-# Nobody told the network that there are four regions. We paint the shares of its gates over the plane, a colour for each expert, as we painted the needs:
+# Nobody told the network that there are four regions. We paint the shares of its gates as we painted the needs, a colour for each expert:
 
 # %%
 mixture = models["six experts"]
@@ -329,9 +329,9 @@ plots.show(painted(torch.as_tensor(shares), ["gate of task 1", "gate of task 2"]
                    "shares of six experts over the plane, for both tasks"))  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the gates have found the regions, with their borders, and where task 1 asks one expert, task 2 asks another. The colours mean nothing but "the same expert".
+# *What to see:* the gates have found the regions, and where task 1 asks one expert, task 2 asks another. (Colours follow the experts' numbers: 0 is blue, then orange, green, red, pink, brown. Grey is a mixture.)
 #
-# How did it get there? A film, from the first step to the last, of the gate of task 1:
+# How did it get there? A film of the gate of task 1:
 
 # %%
 moments, film = (0, 30, 60, 120, 240, 599), []
@@ -348,7 +348,7 @@ plots.show(painted(torch.stack(film), [f"step {now}" for now in moments],
                    "the gate of task 1 at six steps: grey at first, then with borders"))  # fmt: skip
 
 # %% [markdown]
-# *What to see:* at first all experts speak everywhere. Then two halves form, and the halves split.
+# *What to see:* for the first hundred steps all experts speak everywhere. By step 240 all four regions are there, and then only their borders sharpen.
 #
 # And **what does each expert compute?** Its units are a few numbers; we ask how well each of the four components can be read off them, by a straight line (the share of its variance that the line explains):
 
@@ -372,15 +372,17 @@ ax.set(xlabel="component")
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* most experts have specialised in one component. Nobody assigned them; who gets which is an accident of the first weights.
+# *What to see:* most experts have specialised in one component, and it is that of the side where the picture shows their colour. Experts 0 and 3, blue and red, share the grey side.
+#
+# Nobody assigned them: at the start only their first weights tell one expert from another.
 #
 # ## 5. Surgery
 #
 # A picture of shares is a suggestion, not a proof. An expert might be asked and say nothing of use. So we operate: switch one expert off, let the others take over its share, and see what each task loses.
 #
-# > **Exercise 4 · Switch an expert off** (building, 10 minutes). Set the share of one expert to 0 in all gates, and bring what is left of each gate back to the sum 1. A gate of which nothing is left stays as it was.
+# > **Exercise 4 · Switch an expert off** (building, 10 minutes). `keep` is a table of True and False, of the shape of the gates or one that broadcasts to it. (It will serve for *drop-out on gates* in section 9, too.) Set the shares of the experts that are not kept to 0, and bring what is left of each gate back to the sum 1. A gate of which nothing is left stays as it was.
 # >
-# > <details><summary>Hint</summary>The same function will serve for *drop-out on gates* in section 9, so let it take `keep`, a table of True and False of the same shape as the gates or one that broadcasts to it.</details>
+# > <details><summary>Hint</summary>torch.where chooses between two tables, by a third one of True and False.</details>
 
 # %% tags=["exercise"]
 def keep_experts(gates, keep):
@@ -416,20 +418,20 @@ table = pd.DataFrame(torch.cat([used, lost], dim=1).numpy().round(2),
 table.rename_axis("expert").T
 
 # %% [markdown]
-# *What to see:* for each task, who is asked more is missed more, by and large. Now the map of shares has been tested, by taking the cause away.
+# *What to see:* for each task, who is asked more is missed more, by and large. Expert 5, off which a good part of a component can be read, is asked little and not missed.
 #
 # ## 6. When do gates pay?
 #
-# Two things are special about this plane: the needs *turn* with the place, and the two tasks are at *odds*. Each can be switched off. And there are rivals who get the place as well. The contest has
+# Two things are special about this plane: the needs *turn* with the place, and the two tasks are at *odds*. Each can be switched off. The contest has
 #
 # * the **shared layer**;
 # * **FiLM** (Perez et al. 2018): a shared layer, each of whose units is turned up or down by a linear function of the place;
 # * **one gate** on the place, the same for both tasks;
 # * **MMoE**, a gate for each task on the place;
 # * MMoE whose gates read **all inputs**;
-# * **P2's layout**: one shared layer first, on which experts and gates both stand (it saves multiplications where the input is wide), and the same with gates on the place.
+# * **P2's layout**: one shared layer first, on which experts and gates both stand, and the same with gates on the place.
 #
-# All have about 600 multiplications, and no mixture has more than the shared layer (units come whole, so the small shapes miss the mark by up to a fifth, always to the mixture's cost). All see the same number of examples, 1,200 steps of 256. Each was tuned for itself on three other planes: the rate (from .003 to .3), and, where there are experts, how many.
+# All have about 600 multiplications, and no mixture has more than the shared layer (units come whole; mixtures miss the mark by up to a fifth, never to their advantage). All see the same number of examples, 1,200 steps of 256. Each was tuned for itself on three other planes, at odds and turning: the rate (from .003 to .3), and, where there are experts, how many (in P2's layout also how wide).
 
 # %%
 stored = ledger.results("plane")
@@ -457,11 +459,11 @@ guess.beside(f"error left: shared layer {gap['shared layer']}, FiLM {gap['film']
 plots.worlds(pd.DataFrame(rows), panel="panel", label="error left")
 
 # %% [markdown]
-# *What to see:* where needs turn, whoever has gates on the place leaves next to nothing; gates that read everything find the place on some planes and not on others, and the others leave a few percent. Where nothing turns, the shared layer is as good as any.
+# *What to see:* where needs turn, whoever has gates on the place leaves next to nothing; gates that read everything find the place on some planes and not on others, and the others leave a few percent. Where nothing turns, the shared layer is as good as any. (The scale on the right is far finer.)
 #
-# **What makes P2's layout lose** here is what its gates read. A shared layer of a dozen units has mixed the place up with the card before the gates see it. Give the gates the place itself, over such a layer, and next to nothing is left. (Its trainings differ so much from plane to plane that five do not decide it.)
+# **What holds P2's layout back?** With gates on the place, over such a layer, next to nothing is left. Where the tasks agree that difference is decided; where they are at odds, the planes differ too much. Our guess: a shared layer of a dozen units has mixed the place up with the card before the gates see it.
 #
-# **One gate or one for each task?** Where the tasks agree there is no difference, as it must be. Where they are at odds, a gate for each task learns faster on average, but on five planes that is not decided, and with more steps both leave next to nothing: one gate can split the plane into regions, and in each region let an expert serve both tasks with different units. Here is the contest over the steps:
+# **One gate or one for each task?** Where the tasks agree we see no difference. Where they are at odds, a gate for each task learns faster on average, but on five planes that is not decided, and with more steps both leave next to nothing. One gate *can* do it: in each region one expert serves both tasks, with different units. The contest over the steps:
 
 # %%
 rows = [
@@ -474,7 +476,7 @@ rows = [
 plots.lines(pd.DataFrame(rows), "steps", label="error left", log=True)
 
 # %% [markdown]
-# **And with more units?** A shared layer with room for everything needs no gates. The same contest at two and four times the cost:
+# **And with more units?** The same contest at two and four times the cost:
 
 # %%
 rows = [
@@ -487,11 +489,11 @@ rows = [
 plots.lines(pd.DataFrame(rows), "multiplications", panel="panel", label="error left", log=True)
 
 # %% [markdown]
-# *What to see:* with four times the units the shared layer has halved what it leaves, and FiLM more than that. What gates buy is the work of many units, and it shrinks as units get cheap.
+# *What to see:* with four times the units the shared layer has about halved what it leaves, and FiLM leaves less still. Yet both leave several times as much as a mixture at a quarter of their cost: gates do the work of very many units.
 #
 # ## 7. How many experts?
 #
-# At equal cost, more experts means smaller ones. The slider trains a mixture with as many experts as you like, about 600 multiplications each time:
+# At equal cost, more experts means smaller ones. The slider trains a mixture with as many experts as you like, about 600 multiplications each time. The star is this training; the grey line is the stored trial, the mean of five other planes, at a tuned rate and with twice the steps:
 
 # %%
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -529,9 +531,11 @@ for number in (1, 3, 12):
     plots.show(with_experts(number))
 
 # %% [markdown]
-# *What to see:* with one expert there is nothing to choose. With three, one of them must serve two regions; with more than there are components, regions are shared out among several.
+# *What to see:* with one expert there is nothing to choose. With three, one of them must serve two regions; with twelve the colours blend, since several experts speak at each place (and beyond eight the colours repeat).
 #
-# **Few at a time.** Large language models route each word to two experts of many and let the others sleep. That saves work; P2's gates are *dense*, all experts take part. Sparse gates are one line more:
+# On the five planes six experts leave least on average, and twelve decidedly more than six.
+#
+# **Few at a time.** Some language models route each word to two experts of many (a number set by hand) and let the others sleep. P2's gates are *dense*, all experts take part. Sparse gates are one line more:
 
 
 # %% tags=["export"]
@@ -568,15 +572,17 @@ for k in (1, 2, 4, 8):
 pd.DataFrame(rows).T
 
 # %% [markdown]
-# Two of eight are worse than all eight on this plane. One of eight fails, and the last column says why: its only share is brought back to 1, whatever the gate says, so the gate has no gradient and stays where it began. (Sparse models with one expert therefore multiply what it says by the share that it had.)
+# Two of eight are worse than all eight, on this plane and on the five others; what four cost is undecided.
 #
-# What sparse gates save is work, where there are thousands of experts. With eight there is little to save, and here the zeros are computed and thrown away.
+# One of eight fails, and the last column says why: its only share is brought back to 1, whatever the gate says, so the gate has no gradient and stays, but for rounding, where it began. (Sparse models with one expert therefore multiply what it says by the share that it had.)
+#
+# Sparse gates save work where experts are many. Here the zeros are computed and thrown away.
 #
 # ## 8. Seven tasks, our world
 #
-# Now the simulated YouTube, with a dial turned up so that what the tasks weigh changes with format, device and part of the day (`task_context=1`, twice the default). The gates may read exactly these, the *context*. What they read is a piece of knowledge that we hand to them; FiLM gets the same.
+# Now the simulated YouTube, with a dial turned up so that what the tasks weigh changes with format, device and part of the day (`task_context=1`, twice the default). The gates may read exactly these, the *context*. That is knowledge that we hand to them, and to FiLM.
 #
-# The network for it is the MMoE of section 2 on the input layer of chapter 06, with the options that we want to compare: experts straight on the input or over a shared layer, and gates that read the context, the shared layer or the whole input.
+# The network is the MMoE of section 2 on the input layer of chapter 06, with experts straight on the input or over a shared layer, and gates that read the context, the shared layer or the whole input.
 
 
 # %% tags=["export"]
@@ -618,7 +624,7 @@ class RankingMixture(nn.Module):
 
 
 # %% [markdown]
-# The rival that reads the same context is FiLM of section 6 on chapter 08's shared bottom:
+# The rival is FiLM on chapter 08's shared bottom:
 
 
 # %% tags=["export"]
@@ -638,7 +644,7 @@ class FilmBottom(SharedBottom):
 
 
 # %% [markdown]
-# P2 puts experts and gates on top of one shared layer, since its input is very wide and experts on it would be dear. In the stored contest that layout competes with others, all within 1 percent of 19,900 multiplications. Each was tuned for itself on worlds 7, 11 and 13 (two shapes, rates from .003 to .1, one to six passes), in towns of 1,500 accounts:
+# P2 puts experts and gates on top of one shared layer, since its input is very wide and experts on it would be dear. In the stored contest that layout competes with others, all within 1 percent of 19,900 multiplications. Each was tuned for itself on worlds 7, 11 and 13 (two shapes, rates from .001 to .1, one to six passes), in towns of 1,500 accounts:
 
 # %%
 names = {
@@ -655,7 +661,7 @@ costs = {who: int(costs[f"{who}/multiplications"]) for who in contest.best}
 contest.recipes(multiplications=costs).rename(index=names).round({"seconds": 0})
 
 # %% [markdown]
-# (*8 x 12*: eight experts of twelve units; *over 55*: on a shared layer of 55. *Half*: with half the multiplications.) The worlds of the tuning decide nothing more. In three other towns, of 3,400 accounts with a million cards each and rules that turn twice as much as by default:
+# (*8 x 12*: eight experts of twelve units; *over 55*: on a shared layer of 55. *Half*: with half the multiplications.) In three *other* towns, of 3,400 accounts with a million cards each and rules that turn twice as much as by default:
 
 # %%
 seven = ledger.results("mixtures")
@@ -669,7 +675,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True)
 
 # %% [markdown]
-# *What to see:* FiLM, which knows the context in another way, is ahead of the shared bottom in engagement, and so are experts on the input with gates on the context, by about a hundredth. In satisfaction three towns decide nothing in favour of any layout; P2's, whose gates read the shared layer, is behind the shared bottom there.
+# *What to see:* FiLM is a little ahead of the shared bottom in engagement, and so are experts on the input with gates on the context. In satisfaction three towns decide nothing in favour of any layout; P2's is behind.
+#
+# **One gate or seven?** Here it is decided, as it was not on the plane: over both groups the mixture captures more than one gate for all tasks (P2-T1b below). Whether it captures more than the shared bottom is not.
 #
 # What is that worth on live pages? As in chapter 08 we go along each ranker's whole frontier, weights of the rating from 0 to 16. We ask for the most satisfied watches anywhere on it, and for the most minutes where 95 percent of the shared bottom's satisfied watches are kept:
 
@@ -684,9 +692,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="more than the shared bottom", zero=True)
 
 # %% [markdown]
-# *What to see:* none of these differences is decided. A hundredth of what can be captured is little beside the luck of a training, and these towns differ by several per cent.
+# *What to see:* none of these differences is decided. P2 reports about one percent in satisfaction and less in engagement; three towns would have shown, for most contestants, only gains of several.
 #
-# **The map.** As on the plane we turn the switches: worlds in which all tasks follow one rule, worlds in which the context does not matter, and both; and we halve the multiplications (three towns of 1,500 accounts, the same recipes):
+# **The map.** As on the plane we turn the switches: worlds in which all tasks follow one rule, worlds in which the context does not matter, and both; and we halve the multiplications (three towns of 1,500 accounts, the recipes above, both groups together):
 
 # %%
 turned = ledger.results("corners")
@@ -702,9 +710,11 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="more captured", zero=True)
 
 # %% [markdown]
-# *What to see:* unlike on the plane, the gain does not go with its supposed reasons. It is no larger where tasks are at odds and the context turns than where neither is so, at either size. FiLM is ahead where nothing turns, too, so what it gains there cannot be the context. Whatever these layouts are good for in our world, it is not what they were made for.
+# *What to see:* unlike on the plane, the mixture's gain is not seen to go with its supposed reasons. At full size, where tasks are at odds, it is *smaller* if the context turns than if nothing turns; most other comparisons are open.
 #
-# **One task, two situations.** We train the mixture here, by the recipe of that contest, and ask its gates directly. They read nothing but the context, so there are only as many gates as there are contexts:
+# FiLM is ahead where nothing turns, too (at odds, at full size), so what it gains there is not that rules turn. That these layouts earn by what they were made for, our towns do not show.
+#
+# **One task, two situations.** We train the mixture by its recipe and ask its gates, which read nothing but the context:
 
 # %%
 world = simulate("town", seed=7, task_context=1.0)
@@ -745,9 +755,9 @@ sns.move_legend(axes[1], "upper left", bbox_to_anchor=(1.0, 1.0))
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* the same task asks other experts in another situation. That is what a gate is for, and a picture of its mean, as in the next figure, hides it.
+# *What to see:* the same task asks other experts in another situation. That is what a gate is for, and a mean, as in the next figure, hides it.
 #
-# How many experts does a gate spread over? If it gives each of *k* experts the same share, the answer should be *k*, and *e* to the power of its entropy is that:
+# How many experts does a gate spread over? If it gives each of $n$ experts the same share, the answer should be $n$. And $e$ to the power of its *entropy*, $-\sum_\nu g_{m\nu}\log g_{m\nu}$, is that:
 
 # %% tags=["export"]
 def experts_in_use(gates):
@@ -759,7 +769,7 @@ def experts_in_use(gates):
 experts_in_use(torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0], [0.97, 0.01, 0.01, 0.01]]))
 
 # %% [markdown]
-# **The paper's picture.** P2's Figure 5 shows the mean gate of each task, and says that satisfaction tasks concentrate on few experts. Such a map needs two controls, the network before its training, and a world whose tasks agree:
+# **The paper's picture.** P2's Figure 5 shows the mean gate of each task (three of engagement above, four of satisfaction below, without names). It says that the latter tend to concentrate on few experts. Such a map needs two controls, the network before its training, and a world whose tasks agree:
 
 # %%
 def gate_map(stored, prefix):
@@ -784,9 +794,11 @@ seven[[f"{of}in use, engagement", f"{of}in use, satisfaction", f"{of}overlap, en
        f"{of}overlap, satisfaction", f"{of}overlap, between"]].agg(["mean", "std"]).round(2)  # fmt: skip
 
 # %% [markdown]
-# *What to see:* untrained gates are flat. Trained ones are narrow, but so are those of a world whose tasks agree, so a narrow gate is no sign of a conflict.
+# *What to see:* untrained gates are flat. Training makes them narrower, but so it does in a world whose tasks agree, so a narrow gate is no sign of a conflict.
 #
-# **Are the experts well?** A unit that is silent for every card is dead weight, and a ReLU unit can die. We look at the mixture that we just trained, and at one whose experts are *normalised* (brought to mean 0 and one size, so that none can drown the others), at the same cost:
+# That satisfaction tasks use fewer experts is true on average (the table), but undecided on three towns.
+#
+# **Are the experts well?** A ReLU unit that is silent for every card is dead. We look at our mixture, and at one whose experts are *normalised* (brought to mean 0 and one size, so that none drowns the others):
 
 # %%
 normal = RankingMixture(InputLayer(data.features), mo.best_constants(data.labels), *shape, normalised=True)
@@ -805,9 +817,9 @@ for name, model in {"plain experts": ranker, "normalised experts": normal}.items
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# No unit is dead in either, and half of the activations are zero, as one expects of ReLU units. It is one training in one world, so the last two columns are no contest.
+# No unit is dead in either. The last two columns are of one training, and no contest.
 #
-# **Surgery, again.** Which expert is needed for what? We switch off one after the other:
+# **Surgery, again.** Which expert is needed for what?
 
 # %%
 def captured_without(expert):
@@ -832,13 +844,13 @@ ax.set(xlabel="expert that is switched off", title="captured that is lost")
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* each column is an expert. Shares, the rarest "yes", stand on two of them, which like and rating need as well; the click can do without any single one.
+# *What to see:* the task *share* stands on two of them; one of these dismissals miss most, the other the rating. The click has an expert of its own, and watch time and completion can do without any single one.
 #
-# ## 9. Gates that fall silent
+# ## 9. Gates that keep one expert
 #
-# The fear is that an expert that is asked more learns faster, and is then asked even more. P2 trained on many machines and found in 20 percent of its runs that a gate had gone over to one expert: it had **polarised**. The cure was drop-out *on the gates*: during training each share is set to 0 with probability 10 percent, and the rest is brought back to the sum 1. You wrote that function in section 5; `RankingMixture` uses it if you set its `drop`.
+# The fear is that an expert that is asked more learns faster, and is then asked even more. P2 trained on many machines and found in 20 percent of its runs that a gate had gone over to one expert: it had **polarised**. The cure was drop-out *on the gates*: during training each share is set to 0 with probability 10 percent, and the rest is brought back to the sum 1. You wrote it in section 5; `RankingMixture` uses it if you set `drop`.
 #
-# On one machine this is rare, so we provoke it: by a step that is twice or four times as large as a sane one, and never gets smaller. A gate counts as polarised if it spreads over fewer than 1.5 of eight experts. Eight runs of each kind in each of five towns, with P2's layout:
+# On one machine this is rare, so we provoke it: by a step that is twice or four times as large as a sane one, is not warmed up, and never gets smaller. A gate counts as polarised if its mean over the cards spreads over fewer than 1.5 of eight experts, and a run if any of its gates does. Eight runs of each kind in each of five towns, with P2's layout:
 
 # %%
 many = ledger.results("polarisation")
@@ -854,7 +866,9 @@ rows = [
 plots.lines(pd.DataFrame(rows), "step", panel="panel", label="share of polarised runs")
 
 # %% [markdown]
-# *What to see:* at a sane rate it is rare. At twice that rate gates fall silent one by one, until most runs have lost one; at four times, all have. With the drop-out it comes later, and at the largest rate some runs are spared. So the drop-out holds polarisation back; that it cures it is not what we find.
+# *What to see:* at a sane rate it is rare. At twice that rate most runs, on average, end with a polarised gate; at four times, all do.
+#
+# With the drop-out it comes later: at twice the rate fewer runs are polarised at step 400, and at the end that is undecided; at four times some are spared. So the drop-out holds polarisation back; that it cures it is not what we find. Whether polarised gates predict worse, as P2 says, our runs leave open.
 #
 # ## 10. Our three accounts
 
@@ -874,7 +888,7 @@ cast(data.logs).pages(world, lambda users: data.pages(score_of, users), k=4)
 ledger.show("09")
 
 # %% [markdown]
-# R-1 and P2-C5 belong to Ma et al.'s own made-up problem, in which the relation of two tasks is a dial. There, with everybody's rate tuned, a gate for each task leaves a smaller error than one gate for both where the tasks are unlike, and that lead grows as they become unlike, as in their paper. The lead over a shared bottom is undecided, since single trainings differ too much. P2-C5b asks whether gates are for different needs or for unrelated labels, and stays undecided, too.
+# R-1 and P2-C5 belong to Ma et al.'s own made-up problem, with a dial for how alike two tasks are, the cosine $\rho$ of their directions (*p* in the rows). There a gate for each task leaves a smaller error than one gate for both at $\rho=.5$, and that lead is larger than at 1, as in their paper. The lead over a shared bottom at .5 is undecided, and so is P2-C5b, whether gates are for different needs or for unrelated labels.
 #
 # ## Challenge
 #
@@ -885,10 +899,10 @@ ledger.show("09")
 #
 # 1. A mixture multiplies: what the gates read decides how much of each expert counts. A layer that adds can only imitate that, with many units.
 # 2. On the plane gates pay where needs turn with what they can read, and not where nothing turns. Whether each task needs a gate *of its own* stayed undecided there.
-# 3. In the contest of the seven tasks a mixture on the input gains a hundredth of engagement at best, and that gain does not follow conflict and context. P2's own layout, whose gates read a shared layer, is behind the shared bottom of the same cost.
+# 3. Among seven tasks a mixture on the input gains a little engagement, as FiLM does, and is ahead of one gate for all. That a gain follows conflict and context we have not seen. P2's own layout is behind the shared bottom of the same cost in satisfaction.
 # 4. A gate map shows shares, not needs. Its controls are the untrained network, a world without conflict, and surgery.
-# 5. At equal cost more experts are smaller experts. A few more than there are needs are enough, and more do no harm here.
+# 5. At equal cost more experts are smaller experts. A few more than there are needs were enough here, and still more did not help.
 #
-# **Limits.** Both worlds are made of parts that a softmax over the context mixes, which is just what such gates can express; it is no evidence that YouTube is made that way. The context was handed to the gates by us. Rankers here have about 20,000 multiplications; P2's have millions, and saw gains live that we cannot show.
+# **Limits.** On the plane a softmax of the place mixes the parts, just what such gates can express; in the towns the context multiplies each part by a weight, which is akin. Neither is evidence that YouTube is made that way. We handed the context to the gates. Rankers here have about 20,000 multiplications; P2's have millions, and saw gains live that we cannot show.
 #
 # **References.** P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Ma et al., *Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts*, KDD 2018. Perez et al., *FiLM: Visual Reasoning with a General Conditioning Layer*, AAAI 2018. Shazeer et al., *Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer*, ICLR 2017.
