@@ -55,7 +55,7 @@ f"{len(examples):,} watches of twenty days to learn from, {len(game.events):,} o
 #
 # A log does not say what to learn from it. Somebody has to turn it into examples: here is a watch, the *label*, and here is what the network may look at, its *context*. P1 draws two ways (its Figure 5):
 #
-# * **A held-out watch.** Take any watch out of an account's log and guess it from what lies *around* it. Much of collaborative filtering is judged like this.
+# * **A held-out watch.** Take any watch out of an account's log and guess it from what lies *around* it. Much that learns from who watched what is judged like this.
 # * **The next watch.** Go back to the moment before a watch, *roll back* the log to there, and guess the watch from what lies *before*.
 #
 # Here are both, for one label of an account that watches now and then, and with a context of six watches:
@@ -80,9 +80,9 @@ axes[-1].set_xlabel("day of the log (star: the label; filled: what is seen)")
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* in the upper row half of what the network sees happened after the label. When somebody asks for a page, there is no "after".
+# *What to see:* in the upper row half of what the network sees happened after the label. When somebody asks for a page, there is no "after". (The height of a dot means nothing; it keeps the watches of one evening apart.)
 #
-# In code the two questions differ by one array. Sort the log by account and time. Then a context is a set of *steps* from the example's own place: the steps −1 to −50 for the next watch, −25 to +25 without 0 for a held-out one. A small function finds the places:
+# In code the two questions differ by one array. Sort the log by account and time. Then a context is a set of *steps* from the example's own place: the steps −1 to −50 for the next watch, −25 to +25 without 0 for a held-out one. A small function finds the places. Its `key` makes one number of account and time, which grows in the order of the log:
 
 
 # %% tags=["export"]
@@ -233,7 +233,7 @@ guess.beside(f"held-out network {own:.3f} on its own test, next-watch network {h
 #
 # These are two tests, so the two numbers cannot be compared. What can be done is to put *both* networks through the same tests, and to close one leak after the other.
 #
-# The first leak is the **context**: what came after the label. The second are the **rivals**. "Never watched" also strikes out what the account watched *later*, and those are the very videos that are hardest to tell from the label. No live system knows them.
+# The first leak is the **context**: what came after the label. The second are the **rivals**. "Never watched" also strikes out what the account watched *later*, videos that it likes as it likes the label. No live system knows them.
 
 # %%
 tests = {
@@ -263,9 +263,11 @@ plots.show(fig)
 # %% [markdown]
 # *What to see:* go down the blue bars. The first step closes the leak through the context, the second the leak through the rivals; and once the context is closed, the next-watch network leads in every pair.
 #
-# So the proud number of the held-out network is made of two things that no page ever has: a look into the future, and rivals that somebody else has taken out of the way. Only the last pair asks what a page asks.
+# But the orange bar *rises* at the first step: a network does best on the kind of context that it was trained on. So part of what blue loses there may be that its context has become a strange one; these bars cannot tell.
 #
-# Live, then: pages for the day after the log. The numbers are exact expectations per page, of 3,000 people.
+# Still, the proud number of the held-out network leans on what no page ever has: a look into the future, and rivals that somebody else has taken out of the way. Only the last pair asks what a page asks.
+#
+# Live, then: 3,000 pages of the day after the log, as exact expectations per page. *Satisfied* counts watches worth four or five stars; *coverage* is the share of the catalogue that any page shows.
 
 # %%
 result = game.live(world, {name: cg.scorer(model) for name, model in models.items()}, n=3_000)
@@ -295,7 +297,7 @@ plots.worlds(against({"held-out watch": "next watch"}, MEASURES), panel="measure
              label="%", zero=True)  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the loss on the next watch is large, and the same in all worlds. Live it is much smaller.
+# *What to see:* the loss on the next watch is large, and much alike in all worlds. In clicks it is far smaller, and for satisfied watches the interval decides.
 #
 # That is a pattern to remember. A page shows ten videos out of many good ones, so a network that ranks the one right video lower may still make a page that people like.
 #
@@ -315,11 +317,11 @@ plots.worlds(pd.DataFrame(rows_by).melt(var_name="who"), zero=True,
              label="MRR of the held-out network, % above the next watch")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the held-out network loses most on the next episodes. So direction does show where there is one. But it also loses on what people find by browsing or on other sites, where nobody follows an order.
+# *What to see:* on the mean the held-out network loses most on the next episodes (*series*), as P1's reason would have it. But it also loses, and not much less, on what people find by browsing, where no next episode waits.
 #
 # A stronger test takes the cause away. The world has two dials: one pulls people to the next episode, the other up the *ladder* from the mainstream to the niche. We turn both to 0, then each alone as far as it goes. (The networks are trained anew in each of these worlds, by the recipes of the usual one.)
 #
-# And we *shuffle*: in the usual log, each account keeps its watches and its times, but the watches are dealt out anew over the times. That log has no direction of any kind.
+# And we *shuffle*: in the usual log, each account keeps its watches and its times, but the watches are dealt out anew over the times. That log has no direction of any kind. (Here both have the recipe of the next watch, with two passes.)
 
 # %%
 order, clock = ledger.results("order"), ledger.results("clock")
@@ -363,9 +365,11 @@ for setting in ("shuffled", "ladder only", "series only"):
     plots.show(at_order(setting))
 
 # %% [markdown]
-# *What to see:* on the left each dial does what it should. On the right the loss is as large without order as with it, and only the shuffled log has none.
+# *What to see:* on the left each dial does what it should. On the right the loss is about as large without order as with it, and only the shuffled log has none.
 #
-# So neither of P1's two examples is the reason here. With the ladder alone the loss is even a little smaller than without any order; with the episodes alone it is undecided. And yet the loss is gone where *time* has no direction. Something that has to do with time is the cause.
+# So neither of P1's two examples makes this loss here. With the ladder alone it is even a little smaller than without any order; whether the episodes add to it is undecided.
+#
+# And yet the loss is gone where *time* has no direction. Something that has to do with time is the cause.
 #
 # Is it then the way in which the network is trained? Around a held-out watch, any two watches of an account stand in each other's contexts, so there might be more to learn by heart. In the shuffled log one can see this alone. A third question stands beside the two: *what came after*, a watch guessed from the fifty that followed it. In a shuffled log this is the next watch, turned round.
 
@@ -379,7 +383,7 @@ passes = pd.DataFrame([
 plots.lines(passes, "passes", label="MRR of the next watch, shuffled log")
 
 # %% [markdown]
-# *What to see:* the three questions lie close together at each number of passes, and with too many passes all of them fall. So the way of training alone does no harm. The same bags do harm in the log as it is, so the harm lies in what that log has and the shuffled one has not.
+# *What to see:* the three questions lie close together at each number of passes, and with too many passes all of them fall. So the way of training alone does no harm that one could see. The harm lies in what the log as it is has and the shuffled one has not.
 #
 # What does time bring in this world, if not order? Two things. **Fashion**: a video comes up and fades within days. And **drift**: now and then a person swaps one interest for another. Both have dials. From the world without order we take away first the fashion, then the drift as well:
 
@@ -388,9 +392,9 @@ losses = pd.DataFrame({name: loss_of(name) for name in ("no order", "no fashion"
 plots.worlds(losses.melt(var_name="who"), label="what the held-out network loses (%)", zero=True)
 
 # %% [markdown]
-# *What to see:* without fashion the loss is gone. Taking the drift away after that changes nothing that three worlds could show.
+# *What to see:* without fashion the loss is gone. Taking the drift away after that changes nothing that one could see.
 #
-# So in this world the cause is fashion. How does it work? Our reading, which no run here has tested, is this. Around a held-out watch lies its own time: the bag's videos were in fashion just before *and* just after, so the network learns to look at the *middle* of the bag. When a page is asked for, the viewer stands at the bag's *end*, and the network offers what was in fashion some time ago.
+# So in this world it takes fashion to make the loss. How does it work? Our reading, which no run here has tested, is this. Around a held-out watch lies its own time: the bag's videos were in fashion just before *and* just after, so the network learns to look at the *middle* of the bag. When a page is asked for, the viewer stands at the bag's *end*, and the network offers what was in fashion some time ago.
 #
 # P1's own remedy for fashion is another one, the age of an example (chapter 04). Whether the loss would survive it, we have not tried.
 #
@@ -405,7 +409,9 @@ plots.worlds(pd.DataFrame(by_fifth).melt(var_name="who"), zero=True,
              label="MRR of the held-out network, % above the next watch")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* whether the lightest fifth loses anything is undecided; the middle loses most. A guess: with fifty places, the bag of a middling account reaches over weeks, and its middle is long ago; that of a heavy one reaches over days. The lightest have few watches in any bag.
+# *What to see:* whether the lightest fifth loses anything is undecided; on the mean the third and the fourth lose most.
+#
+# A guess: with fifty places, the bag of a middling account reaches over weeks, and its middle is long ago; that of a heavy one reaches over days. The lightest have few watches in any bag.
 #
 # ## 5. Whose examples?
 #
@@ -418,7 +424,7 @@ busiest = per_user.head(len(per_user) // 10).sum() / per_user.sum()
 print(f"The busiest tenth of the accounts gives {busiest:.0%} of the examples.")
 
 # %% [markdown]
-# P1 takes a fixed number of examples from each account, so that a few heavy viewers do not decide what everybody gets. The naive way to do so is a *cap*: at most ten examples of each account, drawn at random. It is easily written, and it throws data away.
+# P1 takes a fixed number of examples from each account, so that a few heavy viewers do not decide what everybody gets. The naive way to do so is a *cap*: at most ten examples of each account, drawn at random. It is easily written.
 
 
 # %% tags=["export"]
@@ -435,7 +441,7 @@ def cap(users, most=10, seed=0):
 print(f"A cap of ten keeps {cap(users).mean():.0%} of the examples.")
 
 # %% [markdown]
-# One would like to have the cap's fairness and all of the data. So ask what the cap does to one example. It keeps it with some chance. Give the example this chance as its *weight*, and every account counts as much as under the cap, while nothing is thrown away.
+# That throws most of the data away. One would like to have the cap's fairness and all of the data. So ask what the cap does to one example. It keeps it with some chance. Give the example this chance as its *weight*, and every account counts as much as under the cap, while nothing is thrown away.
 #
 # > **Exercise 2 · Equal weight** (warm-up, 8 minutes). `users` ($n$,) says which account each example belongs to. Return for each example the chance that a cap of `most` examples per account keeps it.
 #
@@ -486,7 +492,7 @@ for most in (1, 10, 300):
     plots.show(voices(most))
 
 # %% [markdown]
-# *What to see:* at 300 nobody is capped, and the heaviest fifth has half of all the weight. At 1 every account has the same voice.
+# *What to see:* at 300 nobody is capped, and the heaviest fifth has about half of all the weight. At 1 every account has the same voice.
 #
 # And what does it do? Four ways against all examples alike: the cap, a *sample* of the same size drawn from everybody (the switch: as few examples, but no fairness), the weights of the cap, and the weight $1/n$, with which all accounts count the same. The first panel is the MRR averaged over accounts, and the next two are two fifths of it.
 
@@ -500,19 +506,21 @@ plots.worlds(against(dict.fromkeys(WAYS, "next watch"), by), panel="measure",
 # %% [markdown]
 # *What to see:* compare the cap with the sample of its size first. Then look at the weights, which lose nothing by being few, and at the two columns of the fifths.
 #
-# The lightest fifth is better off with the cap than with as many examples drawn at random, in each of the worlds; on the mean over accounts the two are too close to tell. And both lie far below all examples alike, because most of them are gone.
+# The lightest fifth is better off with the cap than with as many examples drawn at random; on the mean over accounts the two are too close to tell. Both lie far below all examples alike there, and what they share is that most examples are gone.
 #
-# The weights should have repaired that. They do not: what the lightest fifth gains is too little to be told from nothing, the heaviest loses much, and so does the mean over accounts. We had expected more. One guess at the reason is that an account with few examples has them drawn again and again, and what is drawn often is learned by heart; another is that the busy ones know things about videos that are of use to all. P1 had more examples than anybody can use, and there fairness may cost little. Here examples are scarce.
+# The weights should have repaired that. They do not: what the lightest fifth gains is too little to be told from nothing, the heaviest loses much, and so does the mean over accounts.
 #
-# Live there is a second reason why the weights cannot win. Pages are asked for in proportion to activity, so a live test counts the busy as often as they come.
+# We had expected more. One guess at the reason is that an account with few examples has them drawn again and again, and what is drawn often is learned by heart; another is that the busy ones know things about videos that are of use to all. P1 had more examples than anybody can use, and there fairness may cost little.
+#
+# Live, one more thing is against the weights. Pages are asked for in proportion to activity, so a live test counts the busy as often as they come.
 #
 # ## 6. What to withhold
 #
-# People also search. P1 feeds the words of the searches to its network as a bag, in no order, and says that it does so on purpose. Whoever has just searched for something will watch it next, so a network that knows the last query will learn to repeat the page of search results. As a home page that does badly.
+# People also search. P1 feeds the words of the searches to its network as a bag, in no order, and says that it does so on purpose. Whoever has just searched for something is likely to watch it next, so a network that knows the last query will learn to repeat the page of search results. As a home page that does badly.
 #
 # We try both. The last query has to be found first. A live request only lists words, newest first, without saying where one query ends and another begins. Happily, in this log the words that open a query stand nowhere else.
 #
-# > **Exercise 3 · The last query** (building, 15 minutes). `tokens` ($n$, $H$) lists the words before each moment, newest first, and −1 where there is none. `opens` says of each word whether it opens queries. Return the last query, ($n$, 3): its first word first, −1 where it has no more words, and three times −1 if no query opens in the list. Queries have three words at most.
+# > **Exercise 3 · The last query** (building, 15 minutes). `tokens` ($n$, $H$) lists the words before each moment, newest first, and −1 where there is none. `opens` (words,) says of each word whether it opens queries (True or False). Return the last query, ($n$, 3): its first word first, −1 where it has no more words, and three times −1 if no query opens in the list. Queries have three words at most.
 #
 # <details><summary>Hint</summary>The first word of the last query is the first one in the row (the newest) that opens. Its second word stands one place to the <i>left</i>. <code>argmax</code> finds the first True of a row, and 0 if there is none.</details>
 
@@ -618,7 +626,7 @@ pd.DataFrame({
 }).round(3)  # fmt: skip
 
 # %% [markdown]
-# (Three passes instead of the five of the recipe, to save a little of your time.)
+# (Three passes instead of the recipe's five, to save a little of your time.)
 #
 # How does such a page look? Among three hundred accounts, on the evening at which the test begins, we pick one whose page shows the effect best. In the second row most cards are on the topic of the last search, which the first row hardly has. (A topic has eight words that open queries.)
 
@@ -640,7 +648,7 @@ shelves(world, {name: page[one] for name, page in shown.items()})
 players.pages(world, lambda users: game.pages(scorers["last query in order"], users))
 
 # %% [markdown]
-# The stored contest, as a difference from the bag of words:
+# The stored contest, as a difference from the bag of words. (*Next watch* is the network without any searches.)
 
 # %%
 by = {"MRR": "mrr", "after a search": "mrr search", "from home": "mrr home", "clicks": "clicks"}
@@ -658,11 +666,13 @@ for setting in ("no errands", "nearly all errands"):
         print(f"{setting}: {metric} {plots.in_words(100 * (query / bag - 1))} %")
 
 # %% [markdown]
-# *What to see:* with the last query in order the network is far better after a search, and many more of its cards are on the topic of that query. On watches from the home page it is worse and its pages get fewer clicks in each of the three worlds, which is not enough to be sure of the size.
+# *What to see:* with the last query in order the network is far better after a search, and many more of its cards are on the topic of that query (printed). On watches from the home page and in clicks it is worse on the mean; while the intervals reach zero, that is undecided.
 #
-# The log is full of people who search and then watch what they searched for. At the home page the query is hours or days old, and the network cannot tell. P1 withholds the order for this reason: what is known at the moment of training says too much about the one label and too little about the page.
+# The log is full of people who search and then watch what they searched for, and a home page is no page of search results. Is it that the query is old by then? That does not seem to be all: within half a day of a search, too, the clicks are lower on the mean (a line of the ledger).
 #
-# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. In each of the three worlds it does, on the watches from the home page and for clicks; the intervals still touch zero, so call it undecided. And with no errands at all the harm is still there, so errands are at most a part of the reason: a query for something that one really likes is old by then, too.
+# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. On the mean it does; the ledger says whether that is decided.
+#
+# With no errands at all the harm is still there, clear of zero. So errands are at most a part of the reason.
 #
 # ## 7. Which watches are labels?
 #
@@ -685,7 +695,7 @@ pd.DataFrame({name: {"labels": choose(known).sum(), "share": choose(known).mean(
 # %% [markdown]
 # P1 chooses twice. It learns from **all watches**, also those that began in a search or on another site, and not from its own pages only. Otherwise new videos would hardly surface, and the system would only repeat itself. And its labels are **implicit**: *completed* watches (here at least 80 % of the video) rather than likes or answers to surveys, of which there are far too few to reach rare videos.
 #
-# Whoever chooses also loses examples. So beside each choice stands a random sample of as many watches, which has the loss but not the choice.
+# Whoever chooses also loses examples. So beside each choice but the last stands a random sample of as many watches, which has the loss but not the choice.
 
 # %%
 pairs = {name: "next watch" for name in (
@@ -697,11 +707,13 @@ plots.worlds(against(pairs, by), panel="measure", label="%", zero=True)
 # %% [markdown]
 # *What to see:* each pair is a choice and the sample of its size. Read the distance between the two, not the distance from zero, if you want to know what the choice itself does.
 #
-# **Own pages only.** The clicks rise in each of the worlds, for its labels are clicks on pages, and clicks on pages are what is counted. The price is in the last column. It shows fewer videos of the last week than the network of all watches does. But a sample of its size shows few of them, too; so the better part of what P1 warns of is here a matter of *how many* examples there are. Whether the rest is a matter of where they come from is undecided.
+# **Own pages only.** On the mean the clicks rise, likely because its labels are clicks on pages, and clicks on pages are counted.
 #
-# **Completed watches.** Offline they lose even against as many random ones. Live they bring, in each of the three worlds, far more satisfied watches than the sample, and more than all watches together, though these are eight times as many. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
+# The price is in the last column. It shows fewer videos of the last week than the network of all watches does. But a sample of its size shows few of them, too; so the better part of what P1 warns of is here a matter of *how many* examples there are. Whether the rest is a matter of where they come from is undecided.
 #
-# **Explicit labels.** A like says about as much as a completed watch, live and offline, and in this world it is about as frequent. So P1's argument, that there are orders of magnitude fewer likes, cannot be tested with them. The stars are rare enough, and they lose.
+# **Completed watches.** Offline they lose even against as many random ones. Live they bring far more satisfied watches than the sample, and more than all watches together, though these are several times as many; in clicks they lose on the mean. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
+#
+# **Explicit labels.** A like says about as much as a completed watch, live and offline, and in this world it is about as frequent. So P1's argument, that there are orders of magnitude fewer likes, cannot be tested with them. The stars are rare enough, and they lose offline and in clicks; without a sample of their size, we cannot say whether by being few.
 #
 # ## 8. Offline against live
 #
@@ -753,9 +765,11 @@ for name in ("clicks", "home and clicks", "satisfied"):
     print(f"rank correlation, {name}: {plots.in_words(stored[f'agreement/{name}'])}")
 
 # %% [markdown]
-# *What to see:* in the first map the cloud rises from the left, mostly because who has few examples is bad at both. On the right, where the good ones are, height and place have little to do with each other. In the second map nothing rises.
+# *What to see:* in the first map the cloud rises from the left, where those with few examples are bad at both. On the right, where the good ones are, height and place have little to do with each other. In the second map nothing rises.
 #
-# Offline and live agree on what is starved. Where variants differ in the *question*, the offline test prefers the one that is like itself: it asks about all next watches, and so a network that learned from all watches does well. If only watches from the home page count offline, the order comes closer to the live one on the mean; three worlds cannot decide it (the printed lines).
+# In clicks, offline and live agree on what is starved. Where variants differ in the *question*, the offline test prefers the one that is like itself: it asks about all next watches, and so a network that learned from all watches does well.
+#
+# If only watches from the home page count offline, the order comes a little closer to the live one, by less than the intervals (the printed lines).
 #
 # P1 says it in one sentence, that live tests decide. You have now seen when they are needed most: when two networks answer different questions.
 #
@@ -780,12 +794,12 @@ tuning.load("tuning_labels").recipes().round({"seconds": 0})
 # %% [markdown]
 # ## Summary
 #
-# 1. A held-out watch, seen from both sides and among rivals that were never watched, is an easy test. Its number is made of the future in the context and of rivals that nobody can strike out; on the next watch the network that looked better is worse.
-# 2. Here this loss has one cause, and it is not the order of episodes, nor the way to the niche. It goes when fashions go. Our reading is that bags from both sides teach a network to look at the middle of a bag, while the viewer stands at its end.
-# 3. A cap is fair and throws data away; its chances as weights are as fair and keep all of it. Where examples are scarce, both cost more than they bring, even by account.
-# 4. What predicts the log can spoil the page: the last query in order says much more about what comes after a search, and its home pages got fewer clicks in every world.
-# 5. What counts as a label decides what the pages are good for. Completed watches and likes look bad offline and bring more satisfied viewers; own pages bring clicks and show less that is new. An offline test prefers the question that is like its own.
+# 1. A held-out watch, seen from both sides and among rivals that were never watched, is an easy test. Its number leans on the future in the context and on rivals that nobody can strike out; on the next watch the network that looked better is worse.
+# 2. Here this loss does not come from the order of episodes, nor from the way to the niche. It goes when fashions go. Our reading is that bags from both sides teach a network to look at the middle of a bag, while the viewer stands at its end.
+# 3. A cap is fair and throws data away; its chances as weights are as fair and keep all of it. Here, where examples are scarce, both cost more than they bring, even by account.
+# 4. What predicts the log can spoil the page: the last query in order says much more about what comes after a search, and on the mean its pages got fewer clicks.
+# 5. What counts as a label decides what the pages are good for. Completed watches and likes look bad offline and bring more satisfied watches; own pages bring clicks and show less that is new. An offline test prefers the question that is like its own.
 #
-# **Limits.** Three worlds so far, so small effects are undecided. No network here knows the age of an example, or has a hidden layer. Examples come from twenty days of a small town, while P1 has more than it can use; what fairness costs there may be little. Searches are recognised by words that open queries, which no real log has.
+# **Limits.** Few worlds so far, so small effects are undecided. No network here knows the age of an example, or has a hidden layer. Examples come from twenty days of a small town, while P1 has more than it can use; what fairness costs there may be little. No real log has words that do nothing but open queries.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016.
