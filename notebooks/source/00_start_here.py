@@ -113,7 +113,7 @@ guess.beside(f"about {factor:.0f} times as many.")
 # %% [markdown]
 # *Satisfied* counts watches that deserve 4 or 5 stars of 5. The last column is the mean length of the videos on the page, in minutes; keep an eye on it.
 #
-# Each measure has an oracle of its own, and they disagree. The one that goes for minutes shows the longest videos, and gets fewer clicks than the first. So "the best page" means nothing before somebody has said *best at what*.
+# Each measure has an oracle of its own, and they disagree. The one that goes for minutes shows longer videos than the other two, and gets fewer clicks than the first. So "the best page" means nothing before somebody has said *best at what*.
 #
 # Random pages are the **floor**, and the oracle of a measure is its **ceiling**. No recommender can reach the ceiling, for the oracle knows moods and tastes that stand in no log. But it tells us how far there is to go. From now on we state results as the share of this way.
 #
@@ -199,7 +199,7 @@ def times_more(counted, expected, prior=1.0):
 times_more = answer("00-times-more", times_more)
 
 # %% [markdown]
-# Now the first *piece* of our recommender. A piece is made from the logs and is a function of the requests. For each of them it says of every video how many times more often it is watched than usual; here, by people who speak the viewer's language, in the last days.
+# Now the first *piece* of our recommender. A piece is made from the logs and is a function of the requests. For each of them it says of every video how many times more often it is watched than usual; here, by people who speak the viewer's language, in the last days. (`requests` holds who asks (`user`), when (`time`), what they watched last (`recent_videos`) and how many cards the page has (`slate`).)
 
 
 # %% tags=["export"]
@@ -257,11 +257,11 @@ for days in (2, 45):
     plots.show(how_far_back(days))
 
 # %% [markdown]
-# *What to see:* the longer the memory, the older the page, and the fewer the clicks. Our guess is that fashions pass; chapter 02 looks at worlds in which they do not.
+# *What to see:* the longer the memory, the older the page. Up to a few days the clicks stay about level, then they fall. Our guess is that fashions pass; chapter 02 looks at worlds in which they do not.
 #
 # ## 4. Count what belongs to me
 #
-# All who speak one language get the same page so far. Two ideas make it personal. The first looks at **what I watch more than others do**. For topics we count pairs of account and topic. And what should be *expected*? Suppose that taste did not exist. Then everybody would spread their watches over the topics like everybody else, and the cell of an account and a topic would hold the account's share of all watches times the topic's.
+# All who speak one language get the same page so far. Two ideas make it personal. The first looks at **what I watch more than others do**. For topics we count pairs of account and topic (for channels, of account and channel). And what should be *expected*? Suppose that taste did not exist. Then everybody would spread their watches over the topics like everybody else, and the cell of an account and a topic would hold the account's watches times the topic's share of all watches.
 
 
 # %% tags=["export"]
@@ -421,7 +421,7 @@ guess = predict("00-piece", "Which piece can go without loss?", list(PIECES))
 guess
 
 # %% [markdown]
-# One world would not do. So we did it in eight *villages* of 400 people each, with every system that can be made of the five pieces, all on the same pool (stored results; `python3 -m course reproduce first_pieces` makes them anew). First, what does a piece add to popularity alone? And what is lost without it when all others are there?
+# One world would not do. So we did it in several *villages* of 400 people each, with every system that can be made of the five pieces, all on the same pool (stored results; `python3 -m course reproduce first_pieces` makes them anew). First, what does a piece add to popularity alone? And what is lost without it when all others are there? Each dot is a village, the diamond the mean, and the bar its 95 % interval. If the bar misses the line at 0, these worlds are enough to tell the piece's worth from luck.
 
 # %%
 stored = 100 * ledger.results("first_pieces")
@@ -449,7 +449,7 @@ for ax in fig.axes:
 fig
 
 # %% [markdown]
-# *What to see:* each dot is a village, the diamond the mean, and the bar its 95 % interval. If the bar misses the line at 0, eight worlds are enough to tell the piece's worth from luck. On the left each piece helps; on the right, where the others are there, only the clicks keep most of their worth.
+# *What to see:* on the left each piece helps; on the right, where the others are there, only the clicks keep most of their worth.
 #
 # That is no contradiction. A piece may be worth much *alone* and nothing *beside the others*, if they know the same.
 #
@@ -483,7 +483,7 @@ guess.beside(
 # %% [markdown]
 # Would you have bet on that? All three of our first ideas go, and the clicks *rise*.
 #
-# Look at *my channels* in the table. They are worth next to nothing as long as my topics are there, and a lot once those are gone. So the two know mostly the same. A product, however, treats each piece as if it brought news. Our guess is that this is why topics do harm: the same news is counted twice. (A model that is *trained* can learn how much each piece should count. That is the first thing that machine learning is for.)
+# Look at *my channels* in the table. They are worth little as long as my topics are there, and a lot once those are gone. So the two know much of the same. A product, however, treats each piece as if it brought news. Our guess is that this is why topics do harm: the same news is counted twice. (A model that is *trained* can learn how much each piece should count. That is the first thing that machine learning is for.)
 #
 # Were the three ideas bad, then? They are still in the system, as *sources*. Take these away, one by one, while the score is the one that we keep:
 
@@ -498,7 +498,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="clicks, points of the gap, against all three", zero=True)
 
 # %% [markdown]
-# *What to see:* without any one of the sources, clicks are lost, most of all without my topics. What is popular, or watched next, or of my topic, is worth *looking at*; what should stand at the top is decided by other evidence. That is a second reason for two stages, and it has nothing to do with speed.
+# *What to see:* without any one of the sources, clicks are lost, most of all without my topics. What is popular, or watched next, or of my topic, is worth *looking at*; what should stand at the top is decided by other evidence.
+#
+# Is that a reason for two stages beyond speed? This figure cannot say, since without a source the pool is also smaller. One would have to rank the whole corpus, too.
 
 # %% tags=["export"]
 KEPT = ("my channels", "clicked")
@@ -512,7 +514,7 @@ verdict["what would be kept by it"] = [
 verdict
 
 # %% [markdown]
-# Two cautions. We have judged by clicks. Minutes or satisfied watches would have kept the same two pieces, but there nothing is gained by it: the interval holds 0. And the eight villages have *chosen* these pieces, so they are no longer fair judges of them. The fair judges are worlds that had no say.
+# Two cautions. We have judged by clicks. Minutes or satisfied watches would have kept the same pieces, but whether anything is gained there is undecided, for the interval holds 0. And these villages have *chosen* the pieces, so they are no longer fair judges of them. The fair judges are worlds that had no say.
 #
 # ## 7. In front of people
 #
@@ -549,11 +551,11 @@ ax.legend(title="", loc="lower right")
 fig
 
 # %% [markdown]
-# *What to see:* the two pieces that the villages chose are ahead of all five in the town, too, above all in clicks. *Longest first* shows videos of more than two hours, and gets no more minutes than popularity does.
+# *What to see:* the pieces that the villages chose are ahead of all five in the town, too, above all in clicks. *Longest first* shows videos of more than two hours, and gets no more minutes than popularity does.
 #
-# The trained network had the same candidates. It satisfies about as many people as your counts, but gets fewer clicks and, though it was trained for them, no more minutes. (Nor does it go for long videos; look at the lengths.) Does that speak against learning? One town and one short training decide nothing of the kind. But it is a warning. A well-chosen count is a strong opponent, and whoever leaves it out of a comparison has shown nothing.
+# The trained network had the same candidates. It gets about as many satisfied watches as your counts, but fewer clicks and, though it was trained for them, no more minutes. (Nor does it go for long videos; look at the lengths.) Does that speak against learning? One town and one short training decide nothing of the kind. But it is a warning. A well-chosen count is a strong opponent, and whoever leaves it out of a comparison has shown nothing.
 #
-# What should a trained model be able to do that a count cannot? It can weigh its evidence, say something about a video that nobody has watched yet, and learn what is due to the place on the page. Whether it does is what the other chapters ask.
+# What should a trained model be able to do that our counts cannot? It can weigh its evidence, say something about a video that nobody has watched yet, and learn what is due to the place on the page. Whether it does is what the other chapters ask.
 #
 # And what do the three accounts get? First from your counts, then from the trained system:
 
@@ -597,11 +599,11 @@ plots.system_loop()
 # %% [markdown]
 # *What to see:* the upper row is the way of one request; the arrow below leads back into the log. The box in the lower middle is a remedy against a trap, for what stands at the top is clicked more *because* it stands there.
 #
-# Our piece of clicks per showing walks into that trap. Chapter 01 shows it, and chapter 10 the way out.
+# Our piece of clicks per showing walks into that trap. Chapter 01 measures it, and chapter 10 shows the way out.
 #
 # ## What the ledger says
 #
-# From here on, each chapter ends with the claims that it has tested. This one has two pictures of the papers, and a question of our own (its id begins with S):
+# From here on, each chapter ends with the claims that it has tested. This one has two pictures of the papers, and a question of our own (its id begins with S). Its first line is judged by the villages that chose the pieces (the second caution of section 6).
 
 # %%
 ledger.show("00")
@@ -609,7 +611,7 @@ ledger.show("00")
 # %% [markdown]
 # ## Challenge
 #
-# > **A better count** (open, half an hour or an evening). Write a piece of your own. What about the age of a video, its length, the hour of the day, the searches? `contest` builds your recommender in hidden villages, which had no say in anything above, and puts its pages in front of their people. The score is the share of the way from random pages to the oracle of clicks. As a start, here are the counts that we keep:
+# > **A better count** (open, half an hour or an evening). Write a piece of your own. What about the age of a video, its length, the hour of the day, the searches? (`logs` has `users`, `videos`, `watches`, `searches` and `impressions`. Add your function to `PIECES`.) `contest` builds your recommender in hidden villages, which had no say in anything above, and puts its pages in front of their people. The score is the share of the way from random pages to the oracle of clicks. As a start, here are the counts that we keep:
 
 
 # %%
@@ -627,9 +629,9 @@ scored
 # 1. A request travels from the corpus to a pool of candidates, to a page of ten, to about one click.
 # 2. Random pages are the floor and an oracle is the ceiling, and each measure has its own.
 # 3. Counting, and asking *how many times more than expected*, makes a recommender that beats popularity by far.
-# 4. What a part is worth is what is lost without it. Added to popularity each piece helped; together, three of five could go, and clicks rose.
-# 5. As sources the same three ideas pay. Finding and ordering are two tasks, and evidence that is good for one may be useless for the other.
+# 4. What a part is worth is what is lost without it. Added to popularity each piece helped; beside the others, most could go, and clicks rose.
+# 5. As sources the ideas that went are still of use. Finding and ordering are two tasks, and evidence that is good for one may be useless for the other.
 #
-# **Limits.** Which pieces pay was decided in eight villages; other worlds may decide otherwise. Our corpus is small enough to score whole, so what P1 and P2 say about tens of milliseconds could not be shown here.
+# **Limits.** Which pieces pay was decided in a few villages; other worlds may decide otherwise. Our corpus is small enough to score whole, so what P1 and P2 say about tens of milliseconds could not be shown here.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019.

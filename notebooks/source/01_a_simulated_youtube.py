@@ -43,7 +43,7 @@ logs = world.logs()
 logs
 
 # %% [markdown]
-# The world is a *town* of 2,500 accounts and 2,000 videos; the log covers 45 days. Where we need many worlds we take *villages* of 400 accounts, 400 videos and 30 days. Three accounts will stay with us through the whole course. They were found by what they did:
+# The world is a *town* of 2,500 accounts and 2,000 videos; the log covers 45 days. Where we need many worlds we take *villages* of 400 accounts, 400 videos and 30 days. The three accounts of chapter 00 are here again:
 
 # %%
 players = cast(logs)
@@ -71,7 +71,7 @@ pages = world.past_ranking()(requests)
 shelves(world, {"the heavy viewer's page": pages[0, :5]})
 
 # %% [markdown]
-# Will the first card be clicked? A person meets a video, and what they see in it comes down to thirteen numbers, the *ingredients*. There is taste, and appetite for this topic on this device at this time of day (*context*). There are quality, *clickbait* (how much the card promises beyond what the video holds) and *packaging* (how well title and picture are made). There are length, freshness, how familiar channel and series are, and how often the card was shown before (*fatigue*). The others say that the language is foreign, that it was watched already, whether it is too easy or too special (*ladder*), and whether the person has had enough of its genre (*satiation*). Most of them no platform can see.
+# Will the first card be clicked? A person meets a video, and what they see in it comes down to thirteen numbers, the *ingredients*. There is taste, and appetite for this topic on this device at this time of day (*context*). There are quality, *clickbait* (how much the card promises beyond what the video holds) and *packaging* (how well title and picture are made). There are length, freshness, how familiar channel and series are, and how often the card was shown before (*fatigue*). The others say whether the language is *foreign*, whether the video was watched already (*rewatch*), whether it is too easy or too special for this person (*ladder*), and whether they have had enough of its genre (*satiation*). Most ingredients no platform can see.
 #
 # Each ingredient has a *weight*, which changes a little with the format, the device and the time of day. Here are the ingredients and weights of this card for this viewer:
 
@@ -230,7 +230,7 @@ print(f"{met / (len(logs.users) * len(logs.videos)):.1%} of all pairs of an acco
 # %% [markdown]
 # An empty pair rarely means "does not like it". Nearly always it means that the two never met. And this is a town. P1's first difficulty, **scale**, is that methods which do well on small problems fail on YouTube's.
 #
-# P1's second difficulty is **freshness**. Take all videos that were uploaded from day 3 to day 21, without choosing among them, and count their watches by age. Beside it stands the law by which videos are come upon, and the same count in a town where the dial `freshness` stands at 0:
+# P1's second difficulty is **freshness**. Take all videos that were uploaded from day 3 to day 21, without choosing among them, and count their watches by age. Beside it stands the law of how often people come upon a video of each age, and the same count in a town where the dial `freshness` stands at 0:
 
 
 # %%
@@ -251,7 +251,7 @@ rows = [{"who": n, "age in days": a, "share": s} for n, c in curves.items() for 
 plots.lines(pd.DataFrame(rows), "age in days", "share", label="share of the watches")
 
 # %% [markdown]
-# *What to see:* the watches rise and fall nearly as the law does, a little earlier. With freshness at 0 the hump is gone, and what is left is a slow decline (a growing catalogue in which nobody watches twice would do that, but this is a guess). Chapter 04 gives a model a clock.
+# *What to see:* the watches rise and fall as the law does, only earlier and more steeply. With freshness at 0 the hump is all but gone, and what is left is a slow decline (a growing catalogue in which nobody watches twice would do that, but this is a guess). Chapter 04 gives a model a clock.
 #
 # ## 4. Much about few, little about many
 #
@@ -301,7 +301,7 @@ by_tenth = rates.groupby(tenth).median()
 by_tenth[["shown", "off by", "by the formula"]].round(2).T
 
 # %% [markdown]
-# (Half of what chance does lies within 0.67 standard errors.) The typical video of the top tenth is known well. In the lowest tenths it was never clicked, so its estimate is 0 and off by all of its rate. Even 860,000 impressions say little about half of the catalogue.
+# (Half of what chance does lies within 0.67 standard errors.) The typical video of the top tenth is known well. In the lowest tenths it was never clicked, so its estimate is 0 and off by all of its rate. Even so long a log says little about half of the catalogue.
 #
 # Is it *because* they were shown so little, or are these videos of a kind that is hard to know? Take the cause away: keep at most 60 showings of each video, drawn at random.
 
@@ -316,9 +316,9 @@ rows = [{"who": n, "tenth": k, "off by": v} for n, r in both.items() for k, v in
 plots.lines(pd.DataFrame(rows), "tenth", "off by", label="error of the typical video", alt="Ten groups, least shown first")
 
 # %% [markdown]
-# *What to see:* with at most 60 showings, the typical video of the top tenth is off by about 40 % instead of 6 %, so most of what we know about it is the number of showings. (The rest is in the formula, too: at equal $n$, a rate is better known the higher it is.)
+# *What to see:* with at most 60 showings, the typical video of the top tenth is off by several times as much, so the number of showings is a cause. It is not the only one, for the line still falls. (That is in the formula, too: at equal $n$, a rate is better known, relative to its size, the higher it is.)
 #
-# So counting fails where most videos are, and the way out is to let similar videos help each other. That is what the vectors of chapter 02 do.
+# So counting fails where most videos are, and one way out is to let similar videos help each other. That is what the vectors of chapter 02 do.
 #
 # ## 5. How much of a click is the position?
 #
@@ -388,7 +388,7 @@ shown = stored[stored["who"].isin(settings) & stored["metric"].isin(["click rate
 plots.worlds(shown, panel="metric", label="halvings, position 1 to 10", zero=True)
 
 # %% [markdown]
-# *What to see:* without position bias the fall of the click rate (left) is what relevance had; with random pages it is what bias had; with both switched off there is none. As it is, relevance is the smaller part in each of these villages.
+# *What to see:* without position bias the fall of the click rate (left) is nearly what relevance had; with random pages it is nearly what bias had; with both switched off there is none. As it is, relevance is the smaller part in each of these villages.
 #
 # Turn the dials yourself. Each move simulates ten days of a fresh village.
 
@@ -431,7 +431,7 @@ for dials in ((0, 1), (1, 1), (1, 0)):
 # %% [markdown]
 # *What to see:* without bias the click rate *is* the relevance (the two lines are one). With random pages relevance is nearly flat, so the click rate shows the bias directly, but the cards are wanted less.
 #
-# **A warning, and P1's third difficulty, noise.** How well can one tell clicks from the other showings? A measure is the *AUC*, the chance that a clicked card has the higher score of a random pair of a clicked and an unclicked one. Guessing gives 0.5.
+# **A warning, and P1's third difficulty, noise.** How well can one tell clicks from the other showings? Draw a clicked card and an unclicked one at random. The *AUC* is the chance that the clicked one has the higher score. Guessing gives 0.5.
 
 # %%
 scores = {"everything that is true": chance, "the wish p alone": hidden["p_click_if_seen"],
@@ -443,7 +443,7 @@ pd.Series({name: roc_auc_score(clicked, score) for name, score in scores.items()
 #
 # ## 6. The bias, without the truth
 #
-# A platform has no truth table. But the same video stood at position 1 on some pages and at position 4 on others, and it took its relevance along. So compare each video *with itself*. Let video $i$ have $n_{ik}$ showings at position $k$, and clicks in $n^+_{ik}$ of them. Alone, it would say that clicks at $k$ are $(n^+_{ik}/n_{ik})\,/\,(n^+_{i1}/n_{i1})$ times as frequent as at the top. A rarely shown video says this with a lot of noise, or divides by 0. So multiply out, and let each video count by how much it has to say:
+# A platform has no truth table. But the same video stood at position 1 on some pages and at position 4 on others, and it took its relevance along. So compare each video *with itself*. Let video $i$ have $n_{ik}$ showings at position $k$, and clicks in $n^+_{ik}$ of them. Alone, it would say that clicks at $k$ are $(n^+_{ik}/n_{ik})\,/\,(n^+_{i1}/n_{i1})$ times as frequent as at the top. A rarely shown video says this with a lot of noise, or divides by 0. So do not average these quotients. Take the two click rates, add up each of them over all videos with the weight $n_{i1}n_{ik}/(n_{i1}+n_{ik})$, which is large only where a video stood often at both places, and divide the sums:
 #
 # $$\hat\theta_k/\hat\theta_1=\sum_i\frac{n^+_{ik}\,n_{i1}}{n_{i1}+n_{ik}}\Big/\sum_i\frac{n^+_{i1}\,n_{ik}}{n_{i1}+n_{ik}}.$$
 #
@@ -569,9 +569,9 @@ loud = stored[stored["who"].str.startswith("clickbait")]
 plots.worlds(loud, panel="metric", label="loudest quarter minus calmest", zero=True)
 
 # %% [markdown]
-# *What to see:* with clickbait the loud quarter is wanted more and liked less. At 0 the difference in clicks is gone, and that in stars is slight and of the other sign.
+# *What to see:* with clickbait the loud quarter is wanted more and liked less. At 0 no difference in clicks can be told from chance, and that in stars is slight and of the other sign.
 #
-# (The ledger also takes the ingredient out of the very same cards, as we did with one, and finds the same.) A system that learns from clicks alone will show people what they regret; chapters 07 and 08 are about that.
+# (The ledger also takes the ingredient out of the very same cards, as we did with one, and finds the same.) A system that learns from clicks alone may show people what they regret; chapters 07 and 08 are about that.
 #
 # ## 8. Time is short
 #
@@ -690,7 +690,7 @@ told = {dial: same_topic(simulate("village", seed=3, content=dial, days=2, futur
 pd.DataFrame(told).rename_axis("pairs").rename(columns="content {}".format).round(3)
 
 # %% [markdown]
-# With the dial at 0 a common word says next to nothing. As it is, such a pair shares its topic about three times as often as any two do. So something can be known of a video that nobody has watched yet.
+# With the dial at 0 a common word says next to nothing. As it is, such a pair shares its topic several times as often as any two do. So something can be known of a video that nobody has watched yet.
 #
 # ## 10. The pages of three accounts
 #
@@ -712,6 +712,8 @@ pd.DataFrame({
 }, players.table.index).round(2)  # fmt: skip
 
 # %% [markdown]
+# *What to see:* on none of the three pages does the card that is wanted most stand at the top. The same ten cards in the best order would be clicked more.
+#
 # ## What the ledger says
 #
 # The claims of this chapter, over worlds that were not used to choose any setting; every other line stands in the ledger's own page.
@@ -722,7 +724,7 @@ ledger.show("01")
 # %% [markdown]
 # ## Challenge
 #
-# > **A fairer count** (open, an hour or an evening). The past ranking trusts click rates, in which the position is mixed. You can take it out. Rank the nominated candidates by anything that you can count in the log, and get closer to an oracle of clicks than the past ranking does. As a start, here are clicks per *look*:
+# > **A fairer count** (open, an hour or an evening). The past ranking trusts click rates, in which the position is mixed. You can take it out. Rank the nominated candidates by anything that you can count in the log, and get closer to an oracle of clicks than the past ranking does. As a start, here are clicks per *look*. (`offered` gives the candidates of each request, and `top` the best of them by their scores.)
 
 
 # %%
@@ -750,11 +752,11 @@ scored
 # ## Summary
 #
 # 1. A click in this world is a look times a wish, and the log is written by two hands: a ranking that chose the cards, and people who look at the top first.
-# 2. Most pairs of an account and a video never met; and about half of the videos the log says little, because it showed them little.
+# 2. Most pairs of an account and a video never met; and about half of the videos the log says little, in good part because it showed them little.
 # 3. The click rate of a position is bias times relevance, exactly, if relevance is that of what is looked at. Here bias is the larger part, and each part stays when the other is switched off.
 # 4. The bias can be found without the truth, by comparing each video with itself. What is left is chance, and a miss because the ranking knows whom a video fits.
 # 5. Clickbait is clicked more and liked less; and where time is short, a watch takes time from the next.
 #
-# **Limits.** We wrote these laws, so what is learned here is which cause makes which effect, and whether a method finds it; the sizes are not YouTube's. A look does not depend on the cards above it, nobody leaves in anger, and no creator adapts to the ranking. A logistic model has the right form for a wish, which flatters it. And the past ranking leaves something to luck; where videos never move between positions, section 6 has nothing to compare.
+# **Limits.** We wrote these laws, so what is learned here is which cause makes which effect, and whether a method finds it; the sizes are not YouTube's. A look does not depend on the cards above it, nobody leaves in anger, and no creator adapts to the ranking. Our wishes follow a sigmoid of a sum, which flatters later models that have this very form. And the past ranking leaves something to luck; where videos never move between positions, section 6 has nothing to compare.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Mantel and Haenszel, *Statistical aspects of the analysis of data from retrospective studies of disease*, 1959.

@@ -54,7 +54,7 @@ players = cast(train)
 # %% [markdown]
 # ## 1. A video that nobody has watched
 #
-# So far a video was a row in a table. Its vector was learned from those who watched it, and before anybody has, the row says nothing. This is *collaborative filtering*, recommending by what people watched together. How long does a video wait until there is something to learn from?
+# So far a video was a row in a table. Its vector was learned from those who watched it, and before anybody has, the row says nothing. This is *collaborative filtering*, recommending by what people watched together. How long must a video wait?
 
 # %%
 v, w = logs.videos, logs.watches
@@ -137,16 +137,16 @@ print(content.titles([video])[0], "->", words[video].tolist())
 print("thumbnail:", tuple(looks[video].shape), "numbers: colours, rows, columns")
 
 # %% [markdown]
-# For titles the network of chapter 03 has all we need: a vector for each word, and the mean of a bag. The order of the words is lost, which costs little here.
+# For titles the network of chapter 03 has all we need: a vector for each word, and the mean of a bag. The order of the words is lost. What that costs, we have not tried.
 #
 # A thumbnail is harder. Here it is 1,728 numbers, and none of them means anything by itself. The drawing of a guitar is a guitar wherever it stands, but if it moves by two pixels, nearly every number changes. P2 calls the way from such *low-level* features to what they mean the **semantic gap**.
 #
 # What helps is a *filter*, a small picture that is laid on every place of the large one. At each place we multiply what lies above each other and add it all up. The sum is large where the picture looks like the filter. So one filter asks one question ("is there an edge like this?"), and asks it everywhere, with the same few numbers. To ask many questions everywhere is called a *convolution*.
 #
-# > **Exercise 1 · Convolve** (building, 20 minutes). `pictures` is ($B$, colours, height, width), `filters` is (filters, colours, $s$, $s$). Lay each filter on each place where it fits, going `step` pixels at a time, to the right and down. Return the sums, ($B$, filters, places down, places across).
+# > **Exercise 1 · Convolve** (building, 20 minutes). `pictures` is ($B$, colours, height, width), `filters` is (filters, colours, size, size). Lay each filter on each place where it fits, going `step` pixels at a time, to the right and down. Return the sums, ($B$, filters, places down, places across).
 #
-# <details><summary>Hint 1</summary><code>pictures.unfold(2, s, step)</code> cuts the rows into windows of s and puts the window into a new last dimension. Do the same with the columns.</details>
-# <details><summary>Hint 2</summary>Then each window is (colours, s, s), and <code>torch.einsum</code> multiplies it with each filter and adds up. A loop over places is right, too.</details>
+# <details><summary>Hint 1</summary><code>pictures.unfold(2, size, step)</code> cuts the rows into windows of this size and puts the window into a new last dimension. Do the same with the columns.</details>
+# <details><summary>Hint 2</summary>Then each window is (colours, size, size), and <code>torch.einsum</code> multiplies it with each filter and adds up. A loop over places is right, too.</details>
 
 
 # %% tags=["exercise"]
@@ -188,7 +188,7 @@ fig
 # %% [markdown]
 # ## 3. A network that reads and looks
 #
-# Nobody makes the filters by hand, of course; they are learned like any other weights. On the answers of the first filters, through a ReLU, we lay filters again, which then see patterns of edges, and once more. At the end we take the *largest* answer of each filter over all places. It says whether something is there and forgets where, as the bag of a title forgets the order.
+# Nobody makes the filters by hand, of course; they are learned like any other weights. On the answers of the first filters, through a ReLU, we lay filters again, which then see patterns of edges, and once more. (They go two pixels at a time, so each layer halves height and width.) At the end we take the *largest* answer of each filter over all places. It says whether something is there and forgets where, as the bag of a title forgets the order.
 
 # %%
 boxes = {
@@ -338,21 +338,23 @@ print(
 )
 
 # %% [markdown]
-# The reader knows its own videos nearly by heart. From here on only videos that it has not seen count.
+# The reader knows its own videos by heart. So sections 4 to 6 ask about videos that it has not seen.
 #
 # Is all this needed? The plainest rival is a straight line from two things that anybody can count, how often each word stands in the title and the mean colour of each of 60 parts of the picture. In the contest of section 5 it will stand beside the network, tuned like it.
 #
-# What does the reader find alike? The neighbours of three known videos by their *content*; chapters 02 and 03 showed those by watches.
+# What does the reader find alike? The neighbours of three known videos by its guesses; chapters 02 and 03 showed those by watches.
 
 # %%
 players.neighbours(world, lambda video: neighbours(read_vectors[: game.videos], video))
 
 # %% [markdown]
+# *What to see:* the neighbours of the episode look and read alike; those of the music share little but the language. The reader learned from these, and it was taught who watches them, not what they look like.
+#
 # ## 4. How wide is the semantic gap?
 #
 # We are in the rare position to measure it, because we know what each video is, and what each person would like. So ask of several things how much of them can be told from the content of *unseen* videos: what stands on the surface (language, format), the topic, and the *taste*, by which we mean how much 200 accounts truly care for the subject of the video.
 #
-# The measure is the share of the variance that a straight line can tell from what is given. 1 is all, 0 is nothing. What is given are the counts of words and the mean colours. A network could tell more, and ours, which was taught to guess vectors, is not the one to ask.
+# The measure is the share of the variance that a straight line can tell from what is given. 1 is all, 0 is nothing. What is given are the counts of words and the mean colours. A network could tell more, and ours, which was taught to guess vectors, is not the one to ask. (The last column is about other videos, those with at least 32 watches: half to learn from, half to be told.)
 
 
 # %% tags=["export"]
@@ -392,9 +394,9 @@ ax.tick_params(axis="y", rotation=0)
 fig
 
 # %% [markdown]
-# *What to see:* read down a column; each number is a mean over the stored worlds. What stands on the surface is told best, and of quality next to nothing.
+# *What to see:* read down the column *both*; each number is a mean over the stored worlds. What stands on the surface is told best, and of quality next to nothing.
 #
-# We had expected taste to be told worse than the topic. It is told about as well, and the column of the true topic says why: whoever knows the topic knows nine tenths of the taste. The rest, *taste within topics*, is what makes somebody prefer one channel of the topic to another. Of that, title and thumbnail tell nothing, and the vectors of 32 watches and more a little.
+# We had expected taste to be told worse than the topic. It is told about as well, and the column of the true topic says why: whoever knows the topic knows most of the taste. The rest, *taste within topics*, is what makes somebody prefer one channel of the topic to another. Of that, title and thumbnail tell nothing, and the vectors of 32 watches and more a little.
 #
 # So there are two gaps, one below the topic (we read badly) and one above it (the topic is not all). Which of them would clearer content close? That can be asked, because our world has a dial for how clearly titles and thumbnails speak. At 0 they are chance.
 
@@ -474,15 +476,15 @@ measured |= {
 pd.DataFrame(measured).T.round(3)
 
 # %% [markdown]
-# (The question: one of the 300 was watched in the last three days; is it among the first 30? With the same number of watches handed back for each, nobody wins by being popular.)
+# (The question: one of the 300 was watched in the last three days; is it among the first 30? A random order would find a tenth; *nothing* scores all alike, and chapter 02's rule for ties puts each in the middle. With the same number of watches handed back for each, nobody wins by being popular.)
 #
-# The lower half of the table is a warning. With the settings of chapter 02, which were made for videos with many watches, the same few watches find far less, and the lead of the content seems to last longer than it does. Who compares a new idea with a rival that nobody has tuned will see what they hope for.
+# The lower half is a warning. With the settings of chapter 02, made for videos with many watches, the same watches find less, the fewer the more so, and the lead of the content seems to last longer than it does. Who compares a new idea with a rival that nobody has tuned will see what they hope for.
 #
 # Need we choose at all? Mix the two *directions*, and let the content's share fall as watches come in:
 #
 # $$w_i\,\hat y_i+(1-w_i)\,\frac{y_i}{|y_i|},\qquad w_i=\frac{n_0}{n_0+n_i}.$$
 #
-# The reader's guess counts as much as $n_0$ watches would. With none it is all there is; after many it hardly counts. (One meets this formula wherever a guess from before and a count of observations are joined; a mean of $n$ numbers with a normal prior has exactly this form.)
+# The reader's guess counts as much as $n_0$ watches would. With none it is all there is; after many it hardly counts. (A mean of $n$ numbers with a normal prior has exactly this form.)
 #
 # > **Exercise 3 · Blend** (warm-up, 8 minutes). `content` and `own` are ($V$, $d$), `n` ($V$,) counts the watches, `half` is $n_0$. Return the blended vectors. Lengths of `content` and `own` must not matter, and a video without watches has zeros in `own`.
 #
@@ -531,7 +533,9 @@ fig
 # %% [markdown]
 # *What to see:* where the content alone falls through 0, and how long the blend stays above it.
 #
-# The crossing comes early. One viewer says about as much as title and thumbnail, and four say more. Each of these viewers has a vector that was learned from dozens of watches, so a single name carries a lot. The blend is ahead of the watches while they are few; later the two can no longer be told apart.
+# The crossing comes early. After one viewer or two nobody is ahead for sure; four say more than title and thumbnail. A guess at the reason: each viewer's vector was learned from dozens of watches, so a single name carries a lot.
+#
+# The blend is ahead of the watches while they are few; later the two can no longer be told apart.
 #
 # Is it the content that helps, or the mixing? Switch the content off, by giving each video that of another:
 
@@ -547,7 +551,7 @@ plots.worlds(pd.DataFrame(rows), label="blend minus watches alone, recall at 30"
 # %% [markdown]
 # *What to see:* with the wrong content the same blend does great harm, and the less the more watches there are. So it is the content.
 #
-# **What does each half contribute?** Title and thumbnail apart, a straight line instead of a network, and the best that perfect labels could do:
+# **What does each half contribute?** Title and thumbnail apart, a straight line instead of a network, and, as a mark above, a line from the true topic and language:
 
 # %%
 rows = [
@@ -564,11 +568,11 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="recall at 30, of 300 new videos, no watch yet")
 
 # %% [markdown]
-# *What to see:* the title alone comes near to both together; the thumbnail alone is far behind. And the straight line is as good as the network.
+# *What to see:* the title alone is level with both together; the thumbnail alone is far behind. And the straight line is no worse than the network.
 #
-# That last result we did not expect. Each was tuned on the same worlds, and the convolution earned nothing that sixty patches of mean colour do not give. One reason could be that our 1,600 videos are few to learn filters from, and another that a topic has its own hue in our world. We have not tested either.
+# So beside a title the picture brings nothing that these worlds could show. Nor does the network beside the line, which we had not expected. All were tuned on the same worlds. One reason could be that our known videos are few to learn filters from, and another that a topic has its own hue in our world. We have not tested either.
 #
-# The slider takes the share $w$ into your hand. It shows recall over all shares at the number of watches that you choose, and what your share reaches.
+# The slider takes the share $w$ into your hand, after as many watches as you choose.
 
 # %%
 shares = np.linspace(0, 1, 11)
@@ -595,18 +599,18 @@ def mixed(watches, share):
 sliders(mixed, watches=Choice(list(own), 4), share=FloatSlider(0.0, 1.0, 0.1, 0.5))
 
 # %% [markdown]
-# Three settings, for those who read without running:
+# Three settings:
 
 # %%
 for watches, share in ((1, 0.9), (8, 0.6), (32, 0.4)):
     plots.show(mixed(watches, share))
 
 # %% [markdown]
-# *What to see:* the best share moves to the left as watches come in, and the hill gets flat. Both ends are worse than the middle.
+# *What to see:* the best share moves to the left as watches come in, and less and less is gained there over the watches alone (the left end).
 #
 # ## 6. In front of people
 #
-# Recall asks whether a watch that happened anyway was foreseen. What do people do when they are *shown* new videos? Let us make pages of nothing but the uploads of the last three days, for a thousand requests of the day after, by rules that see the same videos and the same log.
+# Recall asks whether a watch that happened anyway was foreseen. What do people do when they are *shown* new videos? We make pages of nothing but the uploads of the last three days, by rules that see the same videos and the same log.
 
 
 # %% tags=["export"]
@@ -675,9 +679,11 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="minutes per page, oracle for minutes = 1")
 
 # %% [markdown]
-# *What to see:* the content alone, without one watch counted, reaches about three times the minutes of chance, and about what counting watches reaches. With the content of another video it does worse than chance.
+# *What to see:* the content alone, without one watch counted, brings far more minutes than chance. With the content of another video it is no better than chance, so the content does it.
 #
-# Which of the informed rules is best is undecided in five worlds. Most of these videos have a few watches already, and by the figure of section 5 that is where the lead of the content ends. There is one more difference: the vector of the watches is the longer the more there are, and so it knows what is popular, which the blend of directions leaves out. *Direction of watches* takes that away from the watches, too; the two intervals overlap.
+# The blend is ahead of the content alone in every one of the stored worlds. Whether it beats the watches is undecided. Most of these videos have a few watches already, and by the figure of section 5 little is left there for the content to add.
+#
+# The vector of the watches is the longer the more there are, so it knows what is popular; the blend of directions does not. *Direction of watches* takes that away; whether the watches lose by it is undecided.
 #
 # ## 7. What is like this video?
 #
@@ -697,7 +703,7 @@ near = np.argsort(-match(read_vectors[: len(logs.videos)], np.array([newest]))[0
 shelves(world, {"The query, a new video, and what its content is near to": near[:6]})
 
 # %% [markdown]
-# The test: the last video of each moment is the query, and what was watched next should be among the hundred nearest. Query videos are sorted by how often they have been watched.
+# The test: the last video of each moment is the query, and what was watched next should be among the hundred nearest. Query videos are sorted by how often they have been watched. (The reader has learned from most of them.)
 
 # %%
 rows = [
@@ -709,9 +715,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="measure", label="recall at 100")
 
 # %% [markdown]
-# *What to see:* the heads of the panels say how often the query had been watched. For query videos with ten watches and more, counting what was watched together finds clearly more than matching by content. For those with fewer, content is ahead in four worlds of five, and the mean difference is undecided.
+# *What to see:* the heads of the panels say how often the query had been watched. For query videos with ten watches and more, counting what was watched together finds clearly more than *same topic*, the match by the reader's vectors. For those with fewer, content is ahead in most worlds, and the mean difference is undecided.
 #
-# So P2's two sources need not compete. They find different things for different queries, and chapter 12 pools them.
+# P2 need not choose between the two. It pools them, as chapter 12 does.
 #
 # ## 8. Loud covers
 #
@@ -759,7 +765,7 @@ order = new[np.argsort(loud[new])]
 shelves(world, {"Seen as calm": order[:6], "Seen as loud": order[::-1][:6]})
 
 # %% [markdown]
-# These are videos that the network was not trained on. It has never been told what a burst or a shocked face is. Is it right? The truth has a number for how much a video promises beyond what it keeps:
+# The network was not trained on these videos, and never told what a burst or a shocked face is. Is it right? The truth knows how much a video promises beyond what it keeps:
 
 # %%
 rows = [
@@ -775,7 +781,9 @@ plots.worlds(
 )
 
 # %% [markdown]
-# *What to see:* at dial 0, where pictures say nothing, so does the network, as it must. At 1 and 2 it sees a good part. It cannot see all: at dial 1 our world lets the loudness of a picture go with the truth by .7 only.
+# *What to see:* at dial 0, where pictures say nothing, what the network sees cannot be told from nothing. At 1 and 2 it sees a part.
+#
+# It cannot see all: at dial 1 our world lets the loudness of a picture correlate with the truth by .7 only.
 #
 # ## 9. The cast
 #
@@ -793,7 +801,7 @@ players.pages(world, lambda users: new[np.argsort(-(x[users] @ stand_in.T))[:, :
 ledger.show("11")
 
 # %% [markdown]
-# **The recipes**, found by one search on worlds 7, 11 and 13. *Line* is the straight line from counts of words and mean colours, *watches* the vector from the first watchers, *blend* their mixture with the reader's guess.
+# **The recipes**, from one search on worlds 7, 11 and 13. *Line* is the straight line from counts of words and mean colours, *watches* the vector from the first watchers, *blend* their mixture with the reader's guess.
 
 # %%
 tuning.load("tuning_content").recipes().drop(columns="tuned on").astype(object).fillna("")
@@ -801,12 +809,12 @@ tuning.load("tuning_content").recipes().drop(columns="tuned on").astype(object).
 # %% [markdown]
 # ## Challenge
 #
-# > **A shelf of new videos** (open, an hour or an evening). Chapter 03's generator knows nothing of uploads after the log. Give them the reader's vectors, so that your policy may show them, too, and see whether it closes more of the gap.
+# > **A shelf of new videos** (open, an hour or an evening). The start below knows nothing of uploads after the log. `logs.content` holds their titles and thumbnails, too. Give them the reader's vectors, raise the last argument of `policy`, and see whether more of the gap is closed.
 
 
 # %%
 def my_system(logs):
-    """Content alone, for all videos of a hidden world: a start to be improved."""
+    """Content and watches, blended, for the videos of a log: a start to be improved."""
     table = who_watched_what(logs)
     x, y = als(table)
     words, looks = title_words(logs.content), pictures(logs.content)
@@ -822,12 +830,12 @@ scored
 # %% [markdown]
 # ## Summary
 #
-# 1. Title and thumbnail are there before the first watch. A bag of words and a small convolution, trained on the vectors of known videos, guess vectors for unknown ones. So does a straight line from counts of words and colours, and in our world it is as good.
+# 1. Title and thumbnail are there before the first watch. A bag of words and a small convolution, trained on the vectors of known videos, guess vectors for unknown ones. So does a straight line from counts of words and colours, and in our world it is no worse.
 # 2. The gap between pixels and taste has two parts: what is read badly, which clearer content closes, and what lies beyond the topic, which it does not. Here the first is the wide one.
-# 3. Content stands in until the first viewers come. Against a rival with unsuitable settings its lead seems to last longer; against a tuned one it is over after the first or second, and a blend helps for a few more.
+# 3. Content stands in until the first viewers come. Against a rival with unsuitable settings its lead seems to last longer; against a tuned one no lead is left after the first, and a blend helps for a few more.
 # 4. Matching by content needs no history of the query video. Where there is one, counting what was watched together finds more.
-# 5. A network that sees only thumbnails finds loud ones among videos that nobody has clicked yet.
+# 5. A network that sees only thumbnails can tell, in part, which videos promise too much, before anybody has clicked them.
 #
-# **Limits.** Our titles have 408 words and our pictures a few dozen drawings; real ones have neither end. What content says of taste ends at the topic here, by law. A video and its sound, which P2 names first, do not exist in our world. And uploaders do not react to being read, as real ones would.
+# **Limits.** Our new videos only pretend to be new: they are older ones with many watches. Our titles have a few hundred words and our pictures a few dozen drawings; real ones have neither end. What content says of taste ends at the topic here, by law. A video and its sound, which P2 names first, do not exist in our world. And uploaders do not react to being read, as real ones would.
 #
 # **References.** P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Van den Oord, Dieleman, Schrauwen, *Deep Content-Based Music Recommendation*, NIPS 2013. Schein et al., *Methods and Metrics for Cold-Start Recommendations*, SIGIR 2002. Smeulders et al., *Content-Based Image Retrieval at the End of the Early Years*, PAMI 2000 (the semantic gap).
