@@ -70,7 +70,7 @@ def system_loop() -> Figure:
         ("ranker", "combine", ""),
         ("combine", "page", ""),
         ("page", "viewer", ""),
-        ("bias", "ranker", "added to the\nclick's log-odds"),
+        ("bias", "ranker", "added to the\nclick's score"),
         ("log", "ranker", ""),
     ]
     for start, end, label in steps:

@@ -45,6 +45,7 @@ def worlds(
     *,
     label: str = "",
     zero: bool = False,
+    sharex: bool = False,
     references: Sequence[str] = (),
     alt: str = "",
 ) -> Figure:
@@ -56,12 +57,14 @@ def worlds(
     value, who, panel : names of columns; panels stand side by side and share the methods
     label : of the axis of values
     zero : draw a line at 0
+    sharex : draw all panels on one scale
     references : up to two of the methods that are shown as dashed lines instead: floor, ceiling
     alt : what comes before the numbers in the alternative in words
     """
     parts = _panels(data, panel)
     shown = [name for name in dict.fromkeys(data[who]) if name not in references]
-    fig, axes = figure(ncols=len(parts), height=1.3 + 0.42 * len(shown), sharey=True, squeeze=False)
+    fig, axes = figure(ncols=len(parts), height=1.3 + 0.42 * len(shown), sharey=True, sharex=sharex,
+                       squeeze=False)  # fmt: skip
     words = []
     for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
         rows = part[part[who].isin(shown)]
@@ -76,6 +79,8 @@ def worlds(
         floor_and_ceiling(ax, *[*ends, None, None][:2], "v", labels=[*references, "", ""][:2])
         if zero:
             ax.axvline(0, color=MUTED, linewidth=1.0, zorder=1)
+        if len(parts) > 2:  # narrow panels: the numbers at their axes would run into each other
+            ax.locator_params(axis="x", nbins=4)
         ax.set(xlabel=label or value, ylabel="")
         ax.set_title(title, pad=24 if references else None)  # above the words at the dashed lines
         said = (f"{name} {in_words(of[value])}" for name, of in part.groupby(who, sort=False))
@@ -115,6 +120,8 @@ def lines(
                      dashes=False, errorbar=_whisker, legend=ax is axes[0][-1], ax=ax)  # fmt: skip
         if log:
             ax.set_xscale("log")
+            ax.set_xticks(ticks := sorted(data[x].unique()), [f"{tick:,g}" for tick in ticks])
+            ax.minorticks_off()
         ax.set(title=title, xlabel=x, ylabel=label or value)
         for name, of in part.groupby(who, sort=False):
             ends = of[of[x] == of[x].min()], of[of[x] == of[x].max()]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 from scipy.special import softmax
 
 from course.errors import LogError, PolicyError
@@ -107,9 +108,9 @@ class NextWatch:
         if self.events.empty:
             raise LogError("no first watch of a known video after the cut", fix="test more days")
         # When each account first met each video: decides what is left to recommend.
-        self._first = np.full((len(logs.users), self.videos), np.inf, np.float32)
         pairs = tuple(self._watches[name].to_numpy() for name in ("user_id", "video_id"))
-        self._first[pairs] = self._watches["time"].to_numpy(np.float32)
+        met = self._watches["time"].to_numpy(np.float32)
+        self._first = csr_array((met, pairs), shape=(len(logs.users), self.videos))
         self._uploaded = split.train.videos["uploaded"].to_numpy(np.float32)
 
     def __repr__(self) -> str:
@@ -127,8 +128,12 @@ class NextWatch:
 
     def hidden(self, moments: Moments) -> np.ndarray:
         """What cannot be recommended (n, videos) bool: watched before, or not uploaded yet."""
-        time = np.asarray(moments.time, np.float32)[:, None]
-        return (self._first[moments.user] < time) | (self._uploaded > time)
+        time = np.asarray(moments.time, np.float32)
+        hidden = self._uploaded > time[:, None]
+        met = self._first[moments.user].tocoo()
+        before = met.data < time[met.row]
+        hidden[met.row[before], met.col[before]] = True
+        return hidden
 
     def rank(self, scorer: Scorer, events: pd.DataFrame | None = None) -> np.ndarray:
         """Rank of each event's video (n,) float, 1 = best; ties count half."""

@@ -33,7 +33,7 @@ trial: first_pieces
 - clicks, all three sources minus popular left out
   | `sources popular + watched next + my topics/clicks`
     - `sources watched next + my topics/clicks` | above 0
-note: Which pieces are kept was decided on the same eight villages, by leaving out one at a time.
+note: Which pieces are kept was decided on the same villages, by leaving out one at a time.
 """
 
 MEASURES = ("clicks", "watch_minutes", "satisfied")

@@ -76,7 +76,7 @@ trial: click_switches
   | `same cards without/stars` - `same cards/stars` | above 0
 
 S-14: Where time is short, a watch takes time from the next one on its page
-paper: our own question; a law of the second edition
+paper: our own question; a law of ours
 trial: click_switches
 * share watched of second clicks minus that of first ones: time short minus time without end
   | (`time 1/second` - `time 1/first`) - (`time 0/second` - `time 0/first`) | below 0

@@ -241,7 +241,7 @@ def how_far_back(days):
     for ax, (column, title) in zip(axes, titles.items()):
         ax.plot(by_days.index, by_days[column], "o-", color=plots.colour("popularity"))
         ax.plot(days, by_days.loc[days, column], "o", ms=14, mfc="none", mew=2.5, color="C1")
-        ax.set(xscale="log", xlabel="days that are counted", title=title, ylim=(0, None))
+        ax.set(xscale="log", xlabel="days that are counted", title=title, ylim=(0, 1.12 * by_days[column].max()))
         ax.set_xticks(memory, memory, minor=False)
         ax.set_xticks([], minor=True)
     return fig
@@ -428,19 +428,20 @@ stored = 100 * ledger.results("first_pieces")
 
 
 def score_of(names, measure="clicks"):
-    """Shares of the gap (8 worlds) of the score that is made of these pieces."""
+    """Shares of the gap (one for each world) of the score that is made of these pieces."""
     return stored[f"score {' + '.join(name for name in PIECES if name in names)}/{measure}"]
 
 
 def worth(name, names, measure="clicks"):
-    """What a piece adds (8 worlds) to the others among these names."""
+    """What a piece adds (one for each world) to the others among these names."""
     return score_of(names, measure) - score_of(set(names) - {name}, measure)
 
 
 rows = [
     {"who": name, "panel": panel, "value": value}
-    for name in list(PIECES)[1:]
+    for name in PIECES
     for panel, others in (("added to popularity", ["popular"]), ("taken from all five", PIECES))
+    if panel != "added to popularity" or name != "popular"
     for value in worth(name, {name, *others})
 ]
 fig = plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, points of the gap", zero=True)

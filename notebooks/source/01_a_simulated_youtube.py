@@ -197,7 +197,7 @@ known = {
     "clicks": memory.video_clicks[videos],
     "shown": memory.video_impressions[videos],
     "watches": memory.video_watches[videos],
-    "luck": 12**0.5 * (coins(world.seed, "past ranking", requests.request[:, None], videos) - 0.5),
+    "luck": 12**0.5 * (coins(world.seed, "past ranking", requests.request[:, None], videos) - 0.5),  # even luck, standard deviation 1
     "watched": memory.seen[user, videos],
 }
 agree = (top(past_score(**known), videos, 10) == pages).mean()
@@ -385,7 +385,7 @@ print(f"in the log the click rate falls {nine[1] / nine[9]:.0f}-fold over nine p
 stored = ledger.results("click_switches", tidy=True)
 settings = ["as it is", "all positions looked at", "random pages", "both"]
 shown = stored[stored["who"].isin(settings) & stored["metric"].isin(["click rate", "bias", "relevance"])]
-plots.worlds(shown, panel="metric", label="halvings, position 1 to 10", zero=True)
+plots.worlds(shown, panel="metric", label="halvings, position 1 to 10", zero=True, sharex=True)
 
 # %% [markdown]
 # *What to see:* without position bias the fall of the click rate (left) is nearly what relevance had; with random pages it is nearly what bias had; with both switched off there is none. As it is, relevance is the smaller part in each of these villages.
@@ -522,7 +522,8 @@ fig
 phone = on == 0
 alike = pd.Series(hidden["p_click_if_seen"].to_numpy()[phone]).groupby(video[phone]).transform("mean").to_numpy()
 same = np.array([found(phone, rng.random(phone.sum()) < hidden["p_seen"][phone] * alike) for _ in range(100)])
-naive = parts["click rate"].to_numpy() / parts["click rate"].to_numpy()[0]
+naive = split(position[phone], hidden["p_seen"].to_numpy()[phone], hidden["p_click_if_seen"].to_numpy()[phone])["click rate"].to_numpy()
+naive = naive / naive[0]
 misses = {"click rates, read as they are": naive[None], "each video with itself": again["phone"],
           "the same, where a video is wanted alike everywhere": same}  # fmt: skip
 pd.DataFrame({

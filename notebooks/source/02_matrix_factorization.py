@@ -43,7 +43,7 @@ game = NextWatch(world.logs())
 train = game.train  # what happened before day 42
 
 # %% [markdown]
-# The world is a *town*, which means 2,500 accounts, 2,000 videos and a log of 45 days. Where we need many worlds, we take *villages* of 400 accounts, 400 videos and 30 days. (In both, unlike in chapters 00 and 01, people's time is limited.)
+# The world is a *town*, which means 2,500 accounts, 2,000 videos and a log of 45 days. Where we need many worlds, we take *villages* of 400 accounts, 400 videos and 30 days. (In both, people's time is limited.)
 #
 # We keep the last three days of the log for testing; the moment at which they begin is called the *cut*. Three accounts will stay with us through the course. They were found by what they did:
 

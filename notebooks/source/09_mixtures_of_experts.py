@@ -89,13 +89,13 @@ class Plane:
 # %%
 sides = torch.linspace(-1, 1, 60)
 grid = torch.cartesian_prod(sides, sides)
-COLOURS = torch.tensor(sns.color_palette("colorblind", 8))
+COLOURS = torch.tensor([*sns.color_palette("colorblind", 8), *sns.color_palette("dark", 8)])
 
 
 def painted(shares, titles, alt):
     """Pictures of shares (pictures, 3600, k) over the plane, each share in its own colour."""
     fig, axes = plots.figure(len(shares), height=2.0, alt=alt)
-    colours = COLOURS.repeat(3, 1)[: shares.shape[2]]
+    colours = COLOURS[: shares.shape[2]]
     for ax, share, title in zip(axes, shares, titles):
         ax.imshow((share @ colours).clamp(0, 1).reshape(60, 60, 3).transpose(0, 1), origin="lower")
         ax.set(title=title, xticks=[], yticks=[])
@@ -130,12 +130,12 @@ guess
 #
 # $$s_m=F_m\Big(\sum_{\nu} g_{m\nu}\,f_\nu(\phi)\Big),\qquad g_m=\mathrm{softmax}(G_m\,\phi').$$
 #
-# Here $f_\nu(\phi)$ is what expert $\nu$ computes from all inputs $\phi$ (`x` in code and drawing), $g_{m\nu}$ is the share that task $m$ takes of it, and $F_m$ is the tower of chapter 08. The gate multiplies its table of weights $G_m$ with $\phi'$ (`z`), which may be all inputs or a part of them. The shares of a task sum to 1.
+# Here $f_\nu(\phi)$ is what expert $\nu$ computes from all inputs $\phi$ (`x` in code), $g_{m\nu}$ is the share that task $m$ takes of it, and $F_m$ is the tower of chapter 08. The gate multiplies its table of weights $G_m$ with $\phi'$ (`z` in code), which may be all inputs or a part of them. The shares of a task sum to 1.
 
 # %%
 boxes = {
-    "x": (2.6, 0.5, "all inputs x"),
-    "z": (7.0, 0.5, "what the gates read: z"),
+    "x": (2.6, 0.5, "all inputs"),
+    "z": (7.0, 0.5, "what the gates read"),
     "e1": (1.0, 1.7, "expert 1"),
     "e2": (2.6, 1.7, "expert 2"),
     "e3": (4.2, 1.7, "expert 3"),
@@ -414,7 +414,7 @@ whole = error_left(plane, mixture)
 lost = torch.stack([error_left(plane, without(mixture, e)) - whole for e in range(mixture.count)])
 used = shares.mean(dim=1).T
 table = pd.DataFrame(torch.cat([used, lost], dim=1).numpy().round(2),
-                     columns=["share, task 1", "share, task 2", "error more, 1", "error more, 2"])  # fmt: skip
+                     columns=["share, task 1", "share, task 2", "more error, task 1", "more error, task 2"])  # fmt: skip
 table.rename_axis("expert").T
 
 # %% [markdown]
@@ -456,10 +456,10 @@ rows = [
 gap = {n: plots.in_words(stored[f"conflict, context, 600, {n}/error"]) for n in names}
 guess.beside(f"error left: shared layer {gap['shared layer']}, FiLM {gap['film']}, one gate "
              f"{gap['one gate']}, a gate for each task {gap['mmoe']}")  # fmt: skip
-plots.worlds(pd.DataFrame(rows), panel="panel", label="error left")
+plots.worlds(pd.DataFrame(rows), panel="panel", label="error left", sharex=True)
 
 # %% [markdown]
-# *What to see:* where needs turn, whoever has gates on the place leaves next to nothing; gates that read everything find the place on some planes and not on others, and the others leave a few percent. Where nothing turns, the shared layer is as good as any. (The scale on the right is far finer.)
+# *What to see:* where needs turn, whoever has gates on the place leaves next to nothing; gates that read everything find the place on some planes and not on others, and the others leave a few percent. Where nothing turns, the shared layer is as good as any.
 #
 # **What holds P2's layout back?** With gates on the place, over such a layer, next to nothing is left. Where the tasks agree that difference is decided; where they are at odds, the planes differ too much. Our guess: a shared layer of a dozen units has mixed the place up with the card before the gates see it.
 #
@@ -508,7 +508,7 @@ def with_experts(number):
     left = error_left(plane, model).mean().item()
     with torch.no_grad():
         shares = torch.as_tensor(model.gates(grid)).transpose(0, 1)
-    titles = [f"gate 1: {number} experts of {budgeted[number]}", "gate 2", "error left"]
+    titles = [f"gate 1: {number} expert{'s' * (number > 1)} of {budgeted[number]}", "gate 2", "error left"]
     blank = torch.zeros(1, *shares.shape[1:])
     fig = painted(torch.cat([shares, blank]), titles, f"{number} experts leave an error of {left:.3f}")
     ax = fig.axes[2]
@@ -518,6 +518,7 @@ def with_experts(number):
     ax.plot(number, left, "*", color="black", markersize=13, label="this one")
     ax.set(yscale="log", title="error left", xlabel="experts")
     ax.grid(True)
+    ax.legend(loc="upper right", fontsize=8)
     return fig
 
 
@@ -531,7 +532,7 @@ for number in (1, 3, 12):
     plots.show(with_experts(number))
 
 # %% [markdown]
-# *What to see:* with one expert there is nothing to choose. With three, one of them must serve two regions; with twelve the colours blend, since several experts speak at each place (and beyond eight the colours repeat).
+# *What to see:* with one expert there is nothing to choose. With three, one of them must serve two regions; with twelve the colours blend, since several experts speak at each place.
 #
 # On the five planes six experts leave least on average, and twelve decidedly more than six.
 #
@@ -672,7 +673,7 @@ rows = [
     for name, label in names.items()
     for value in seven[f"{name}/{group}"] - seven[f"shared bottom/{group}"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True, sharex=True)
 
 # %% [markdown]
 # *What to see:* FiLM is a little ahead of the shared bottom in engagement, and so are experts on the input with gates on the context. In satisfaction three towns decide nothing in favour of any layout; P2's is behind.
@@ -683,13 +684,12 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", ze
 
 # %%
 ends = ledger.results("frontiers")
-rows = [
-    {"who": label, "panel": f"{metric}, %", "value": value}
+pd.DataFrame({
+    f"{metric}, % more than the shared bottom": {
+        label: plots.in_words(100 * (ends[f"{name}/{column}"] / ends[f"shared bottom/{column}"] - 1))
+        for name, label in names.items()}
     for metric, column in (("most satisfied watches", "most satisfied"), ("minutes", "minutes"))
-    for name, label in names.items()
-    for value in 100 * (ends[f"{name}/{column}"] / ends[f"shared bottom/{column}"] - 1)
-]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="more than the shared bottom", zero=True)
+})  # fmt: skip
 
 # %% [markdown]
 # *What to see:* none of these differences is decided. P2 reports about one percent in satisfaction and less in engagement; three towns would have shown, for most contestants, only gains of several.
@@ -707,7 +707,7 @@ rows = [
     for corner, title in corners.items()
     for value in turned[f"{corner}/{name}{size}/both"] - turned[f"{corner}/shared bottom{size}/both"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="more captured", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="panel", label="more captured", zero=True, sharex=True)
 
 # %% [markdown]
 # *What to see:* unlike on the plane, the mixture's gain is not seen to go with its supposed reasons. At full size, where tasks are at odds, it is *smaller* if the context turns than if nothing turns; most other comparisons are open.
@@ -781,7 +781,8 @@ def gate_map(stored, prefix):
 maps = {"P2, Figure 5": P2_FIG5, "trained": gate_map(seven, "p2, trained"),
         "before training": gate_map(seven, "p2, untrained"),
         "tasks agree": gate_map(turned, "p2, agreeing")}  # fmt: skip
-fig, axes = plots.figure(4, height=2.6, alt="mean gates: in P2, trained, untrained, and where tasks agree")
+fig, axes = plots.figure(4, height=2.6, alt="mean gates: in P2, trained, untrained, where tasks "
+                         "agree; before training flat, after it narrow in both worlds")  # fmt: skip
 for ax, (title, shares) in zip(axes, maps.items()):
     sns.heatmap(shares, vmin=0, vmax=1, cmap="Blues", cbar=False, ax=ax,
                 yticklabels=TASKS if ax is axes[1] else False)  # fmt: skip
@@ -838,7 +839,8 @@ def captured_without(expert):
 
 whole = np.array(captured_without(-1))
 lost = whole - np.array([captured_without(e) for e in range(ranker.shape[1])])
-fig, ax = plots.figure(height=2.6, alt="captured lost by each task as an expert is switched off")
+fig, ax = plots.figure(height=2.6, alt="captured lost by each task as an "
+                       f"expert is switched off; most is {lost.max():.2f}, by {TASKS[lost.max(axis=0).argmax()]}")  # fmt: skip
 sns.heatmap(lost.T, yticklabels=TASKS, cmap="Reds", annot=True, fmt=".2f", cbar=False, ax=ax)
 ax.set(xlabel="expert that is switched off", title="captured that is lost")
 plots.show(fig)
@@ -863,7 +865,10 @@ rows = [
     for step in (50, 100, 200, 400, 600)
     for value in many[f"{kind}{drop}/{step} steps"]
 ]
-plots.lines(pd.DataFrame(rows), "step", panel="panel", label="share of polarised runs")
+fig = plots.lines(pd.DataFrame(rows), "step", panel="panel", label="share of polarised runs")
+for ax in fig.axes:
+    ax.set_ylim(0, 1.02)
+plots.show(fig)
 
 # %% [markdown]
 # *What to see:* at a sane rate it is rare. At twice that rate most runs, on average, end with a polarised gate; at four times, all do.
