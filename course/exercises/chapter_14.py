@@ -45,11 +45,6 @@ def _one_too_many(service, learn, rounds=6, days=3):
     return lesson.retrain(service, learn, rounds + 1, days)
 
 
-def _all_at_once(service, learn, rounds=6, days=3):
-    policies = [learn(service) for _ in range(rounds)]
-    return [service.serve(policy, days) for policy in policies]
-
-
 def _last(service, learn, rounds=6, days=3):
     return lesson.retrain(service, learn, rounds, days)[-1:]
 
@@ -164,8 +159,7 @@ EXERCISES = (
         reference=lesson.retrain,
         cases=_loop_cases,
         mistakes=(
-            Mistake(_learned_once, "You learned once; learn anew before each round."),
-            Mistake(_all_at_once, "You learned all policies before the first was served."),
+            Mistake(_learned_once, "You learned before the first round only; learn anew each time."),
             Mistake(_one_too_many, "That is a round too many."),
             Mistake(_last, "Return what happened in each round, not in the last one only."),
         ),

@@ -220,7 +220,6 @@ def arms(world, seed):
         "oracle": lambda service: fl.oracle(service, "clicks"),
         "naive": naive(),
         "naive, on past pages": naive(past=fl.Service(world)),
-        "naive, exploring": naive(share=0.1),
         "shallow tower": tower(),
         "tower, exploring": tower(share=0.1),
         "own clicks": naive(stage=fl.own_clicks),
@@ -419,8 +418,8 @@ def _teachers(seed):
 
 def tune_small():
     """Tune a teacher and a student on clicks, then the student on what the teachers say."""
-    grid = {"rate": RATES, "passes": (1, 2, 3, 4, 6, 8, 12)}
-    options = {"start": {"rate": 0.01, "passes": 4}, "about": MEDIUM, "give_up": 0.3}
+    grid = {"rate": RATES, "passes": (1, 2, 3, 4, 6, 8, 12, 16)}
+    options = {"start": {"rate": 0.01, "passes": 4}, "about": MEDIUM, "give_up": 0.2, "rounds": 1}
 
     def learns(widths):
         return lambda settings, world: _live_minutes(world, _ranker(world, widths, **settings))
@@ -496,6 +495,6 @@ TRIALS = (
     Trial("bottles", bottles, minutes=0.2, seeds=FIVE),
     Trial("hidden_bias", hidden_bias, minutes=1.0, seeds=THREE),
     Trial("ple", ple, minutes=0.4, seeds=FIVE),
-    Trial("small_rankers", small_rankers, minutes=1.0, seeds=FIVE),
+    Trial("small_rankers", small_rankers, minutes=1.0, seeds=THREE),
     Trial("weeks", weeks, minutes=0.4, seeds=FIVE),
 )

@@ -331,7 +331,7 @@ def three_panels(arms):
     return fig
 
 
-three_panels(["naive", "naive, exploring", "shallow tower", "tower, exploring"])
+three_panels(["naive", "shallow tower", "tower, exploring"])
 
 # %%
 def share(arm, number):
