@@ -159,7 +159,7 @@ EXERCISES = (
         reference=lesson.retrain,
         cases=_loop_cases,
         mistakes=(
-            Mistake(_learned_once, "You learned before the first round only; learn anew each time."),
+            Mistake(_learned_once, "You learned only once; learn anew before each round."),
             Mistake(_one_too_many, "That is a round too many."),
             Mistake(_last, "Return what happened in each round, not in the last one only."),
         ),

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
+from course.lessons import candidate_generation as cg
 from course.lessons import position_bias as pb
 from course.lessons.first_system import share_closed
 from course.lessons.mixtures_of_experts import RankingMixture, keep_experts
@@ -164,41 +165,55 @@ def came_of(service, record):
     return {"clicks": p.sum() / pages, "gini": gini(counts), "new": new.mean()}
 
 
+def offers(rng, worlds, pages, videos):
+    """Candidates (worlds, pages, 30) of pages: 30 in a row of a mixed list of all videos."""
+    mixed = rng.permuted(np.tile(np.arange(videos), (worlds, 1)), axis=1)
+    start = rng.integers(videos, size=(worlds, pages, 1))
+    return mixed[np.arange(worlds)[:, None, None], (start + np.arange(30)) % videos]
+
+
+def tally(rng, page, p, theta, shape):
+    """Clicks, showings and looks to expect of each video (3 tables) of pages with chances p."""
+    worlds, videos = shape
+    at = page.reshape(worlds, -1) + videos * np.arange(worlds)[:, None]
+    counts = rng.random(p.shape) < p, np.ones(p.shape), np.broadcast_to(theta, p.shape)
+    return [np.bincount(at.ravel(), c.ravel(), worlds * videos).reshape(shape) for c in counts]
+
+
 def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=20, seed=0,
            videos=200, pages=100):  # fmt: skip
     """Clicks per page, Gini, share of new cards: (worlds, rounds) each, of made-up worlds."""
     rng, row = np.random.default_rng(seed), np.arange(worlds)[:, None, None]
-    theta = laws.examination(np.arange(1, 11), 0.9, bias)
-    wish, age = rng.normal(-1.7, 1, (worlds, videos)), np.arange(videos)[::-1] // 10
-    clicks, looks = np.zeros((2, worlds, videos))
+    theta, shape = laws.examination(np.arange(1, 11), 0.9, bias), (worlds, videos)
+    wish, age = rng.normal(-1.7, 1, shape), np.arange(videos)[::-1] // 10
+    clicks, looks, learns = np.zeros(shape), np.zeros(shape), ranker in ("naive", "corrected")
     out = {"clicks": [], "gini": [], "new": []}
     for number in range(rounds):
-        want = laws.sigmoid(wish - 0.1 * age)
-        mixed = rng.permuted(np.tile(np.arange(videos), (worlds, 1)), axis=1)
-        start = rng.integers(videos, size=(worlds, pages, 1))
-        offered = mixed[row, (start + np.arange(30)) % videos]
-        score = rng.random(offered.shape)
+        want, offered = laws.sigmoid(wish - 0.1 * age), offers(rng, worlds, pages, videos)
+        score = rng.random(offered.shape).reshape(-1, 30)
         if number and ranker != "random":
-            mean = clicks.sum(1, keepdims=True) / looks.sum(1, keepdims=True)
-            learned = want if ranker == "oracle" else (clicks + 10 * mean) / (looks + 10)
-            score = learned[row, offered]
-            if closed and ranker != "oracle":
-                worth = clicks[row, offered].reshape(-1, 30)
-                score = narrowed(score.reshape(-1, 30), worth).reshape(offered.shape)
-        page = top(score.reshape(-1, 30), offered.reshape(-1, 30), 10)
-        if number and ranker in ("naive", "corrected"):
+            mean = clicks.sum(axis=1, keepdims=True) / looks.sum(axis=1, keepdims=True)
+            known = (clicks + 10 * mean) / (looks + 10) if learns else want
+            score = known[row, offered].reshape(-1, 30)
+            if closed and learns:
+                score = narrowed(score, clicks[row, offered].reshape(-1, 30))
+        page = top(score, offered.reshape(-1, 30), 10)
+        if number and learns:
             page = explore(page, offered.reshape(-1, 30), share, rng)
-        flat = (page.reshape(worlds, -1) + videos * np.arange(worlds)[:, None]).ravel()
-        p = (theta * want.ravel()[flat].reshape(-1, 10)).ravel()
-        add = [rng.random(p.shape) < p, np.ones(p.shape), np.tile(theta, worlds * pages)]
-        add = [np.bincount(flat, a, wish.size).reshape(wish.shape) for a in add]
-        out["clicks"].append(p.reshape(worlds, -1).sum(axis=1) / pages)
-        out["gini"].append([gini(counts) for counts in add[1]])
-        out["new"].append(add[1][:, age < 5].sum(axis=1) / (10 * pages))
-        clicks = 0.8 * clicks + add[0]
-        looks = 0.8 * looks + add[2 if ranker == "corrected" else 1]
-        leaving = (np.arange(10) + 10 * number) % videos  # the oldest go, new ones come
-        age = age + 1
+        page = page.reshape(worlds, pages, 10)
+        p = theta * want[row, page]
+        clicked, shown, seen = tally(rng, page, p, theta, shape)
+        out["clicks"].append(p.sum(axis=(1, 2)) / pages)
+        out["gini"].append([gini(counts) for counts in shown])
+        out["new"].append(shown[:, age < 5].sum(axis=1) / (10 * pages))
+        clicks, looks = (
+            0.8 * clicks + clicked,
+            0.8 * looks + (seen if ranker == "corrected" else shown),
+        )
+        leaving, age = (
+            (np.arange(10) + 10 * number) % videos,
+            age + 1,
+        )  # the oldest go, new ones come
         wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (worlds, 10)), 0
         clicks[:, leaving] = looks[:, leaving] = 0
     return {name: np.array(values).T for name, values in out.items()}
@@ -242,8 +257,7 @@ class PLE(RankingMixture):
 
 def taught(logit, odds):
     """Mean loss of logits (n,) whose teacher gives odds (n,): each card is clicked with the odds
-    as its weight, and not clicked with the weight 1.
-    """
+    as its weight, and not clicked with the weight 1."""
     return (odds * functional.softplus(-logit) + functional.softplus(logit)).mean()
 
 

@@ -314,6 +314,7 @@ def by_round(arms, metric, of_oracle=False):
     return pd.DataFrame(rows)
 
 
+# %%
 def three_panels(arms):
     """Clicks, concentration and new uploads over the rounds."""
     parts = {"clicks, % of oracle": by_round(arms, "clicks", True),
@@ -331,6 +332,7 @@ def three_panels(arms):
     return fig
 
 
+# %%
 three_panels(["naive", "shallow tower", "tower, exploring"])
 
 # %%
@@ -373,41 +375,49 @@ three_panels(["naive", "own clicks", "own clicks, exploring", "all watches", "by
 # A bottle is a world so small that sixty of them run in a second. Everybody likes the same. A ranker is one number for each of 200 videos: clicks over showings, or, *corrected*, clicks over the chances that the card was looked at. In each round ten videos come, ten go, and all fade with age. The first log is of random pages.
 
 # %% tags=["export"]
+def offers(rng, worlds, pages, videos):
+    """Candidates (worlds, pages, 30) of pages: 30 in a row of a mixed list of all videos."""
+    mixed = rng.permuted(np.tile(np.arange(videos), (worlds, 1)), axis=1)
+    start = rng.integers(videos, size=(worlds, pages, 1))
+    return mixed[np.arange(worlds)[:, None, None], (start + np.arange(30)) % videos]
+
+
+def tally(rng, page, p, theta, shape):
+    """Clicks, showings and looks to expect of each video (3 tables) of pages with chances p."""
+    worlds, videos = shape
+    at = page.reshape(worlds, -1) + videos * np.arange(worlds)[:, None]
+    counts = rng.random(p.shape) < p, np.ones(p.shape), np.broadcast_to(theta, p.shape)
+    return [np.bincount(at.ravel(), c.ravel(), worlds * videos).reshape(shape) for c in counts]
+
+
 def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=20, seed=0,
            videos=200, pages=100):  # fmt: skip
     """Clicks per page, Gini, share of new cards: (worlds, rounds) each, of made-up worlds."""
     rng, row = np.random.default_rng(seed), np.arange(worlds)[:, None, None]
-    theta = laws.examination(np.arange(1, 11), 0.9, bias)
-    wish, age = rng.normal(-1.7, 1, (worlds, videos)), np.arange(videos)[::-1] // 10
-    clicks, looks = np.zeros((2, worlds, videos))
+    theta, shape = laws.examination(np.arange(1, 11), 0.9, bias), (worlds, videos)
+    wish, age = rng.normal(-1.7, 1, shape), np.arange(videos)[::-1] // 10
+    clicks, looks, learns = np.zeros(shape), np.zeros(shape), ranker in ("naive", "corrected")
     out = {"clicks": [], "gini": [], "new": []}
     for number in range(rounds):
-        want = laws.sigmoid(wish - 0.1 * age)
-        mixed = rng.permuted(np.tile(np.arange(videos), (worlds, 1)), axis=1)
-        start = rng.integers(videos, size=(worlds, pages, 1))
-        offered = mixed[row, (start + np.arange(30)) % videos]
-        score = rng.random(offered.shape)
+        want, offered = laws.sigmoid(wish - 0.1 * age), offers(rng, worlds, pages, videos)
+        score = rng.random(offered.shape).reshape(-1, 30)
         if number and ranker != "random":
-            mean = clicks.sum(1, keepdims=True) / looks.sum(1, keepdims=True)
-            learned = want if ranker == "oracle" else (clicks + 10 * mean) / (looks + 10)
-            score = learned[row, offered]
-            if closed and ranker != "oracle":
-                worth = clicks[row, offered].reshape(-1, 30)
-                score = narrowed(score.reshape(-1, 30), worth).reshape(offered.shape)
-        page = top(score.reshape(-1, 30), offered.reshape(-1, 30), 10)
-        if number and ranker in ("naive", "corrected"):
+            mean = clicks.sum(axis=1, keepdims=True) / looks.sum(axis=1, keepdims=True)
+            known = (clicks + 10 * mean) / (looks + 10) if learns else want
+            score = known[row, offered].reshape(-1, 30)
+            if closed and learns:
+                score = narrowed(score, clicks[row, offered].reshape(-1, 30))
+        page = top(score, offered.reshape(-1, 30), 10)
+        if number and learns:
             page = explore(page, offered.reshape(-1, 30), share, rng)
-        flat = (page.reshape(worlds, -1) + videos * np.arange(worlds)[:, None]).ravel()
-        p = (theta * want.ravel()[flat].reshape(-1, 10)).ravel()
-        add = [rng.random(p.shape) < p, np.ones(p.shape), np.tile(theta, worlds * pages)]
-        add = [np.bincount(flat, a, wish.size).reshape(wish.shape) for a in add]
-        out["clicks"].append(p.reshape(worlds, -1).sum(axis=1) / pages)
-        out["gini"].append([gini(counts) for counts in add[1]])
-        out["new"].append(add[1][:, age < 5].sum(axis=1) / (10 * pages))
-        clicks = 0.8 * clicks + add[0]
-        looks = 0.8 * looks + add[2 if ranker == "corrected" else 1]
-        leaving = (np.arange(10) + 10 * number) % videos  # the oldest go, new ones come
-        age = age + 1
+        page = page.reshape(worlds, pages, 10)
+        p = theta * want[row, page]
+        clicked, shown, seen = tally(rng, page, p, theta, shape)
+        out["clicks"].append(p.sum(axis=(1, 2)) / pages)
+        out["gini"].append([gini(counts) for counts in shown])
+        out["new"].append(shown[:, age < 5].sum(axis=1) / (10 * pages))
+        clicks, looks = 0.8 * clicks + clicked, 0.8 * looks + (seen if ranker == "corrected" else shown)
+        leaving, age = (np.arange(10) + 10 * number) % videos, age + 1  # the oldest go, new ones come
         wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (worlds, 10)), 0
         clicks[:, leaving] = looks[:, leaving] = 0
     return {name: np.array(values).T for name, values in out.items()}
