@@ -165,10 +165,12 @@ trial: weeks
 - clicks of four weeks, planner against the oracle of satisfied watches (%)
   | percent(`dial 2, planner/all clicks`, `dial 2, satisfied/all clicks`) | above 0
 * no aftertaste: pages in week 4, oracle of satisfied watches against the click oracle (%)
-  | percent(`dial 0, satisfied/last pages`, `dial 0, clicks/last pages`) | -2 to 2
+  | percent(`dial 0, satisfied/last pages`, `dial 0, clicks/last pages`) | -5 to 5
 - no aftertaste: clicks of four weeks, the same (%)
   | percent(`dial 0, satisfied/all clicks`, `dial 0, clicks/all clicks`) | below 0
-note: A positive control by construction: the dial is the law that the planner knows.
+note: A positive control by construction: the dial is the law that the planner knows. The planner
+  thinks of moods alone and is not the best there is. Without aftertaste a twentieth of the pages is
+  allowed for: who clicks more opens more lists of what to watch next.
 """
 
 MEDIUM = {"users": 1_000, "videos": 1_000, "days": 24}
@@ -491,10 +493,10 @@ def tune():
 
 THREE, FIVE = WORLDS[:3], WORLDS[:5]
 TRIALS = (
-    Trial("loops", loops, minutes=3.0, seeds=THREE),
+    Trial("loops", loops, minutes=2.0, seeds=THREE),
     Trial("bottles", bottles, minutes=0.2, seeds=FIVE),
-    Trial("hidden_bias", hidden_bias, minutes=1.0, seeds=THREE),
+    Trial("hidden_bias", hidden_bias, minutes=0.6, seeds=FIVE),
     Trial("ple", ple, minutes=0.4, seeds=FIVE),
     Trial("small_rankers", small_rankers, minutes=1.0, seeds=THREE),
-    Trial("weeks", weeks, minutes=0.4, seeds=FIVE),
+    Trial("weeks", weeks, minutes=0.5, seeds=FIVE),
 )
