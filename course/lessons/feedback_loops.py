@@ -332,7 +332,7 @@ def learn_centres(x, k=16, levels=3):
 class NextCode(nn.Module):
     """Spells the next video: P(first code), P(second | first), ..., from a bag of past videos."""
 
-    def __init__(self, codes, k=16, dim=48, seed=0):
+    def __init__(self, codes, k=16, dim=32, seed=0):
         super().__init__()
         self.codes = torch.from_numpy(np.vstack([codes, np.zeros_like(codes[:1])]))
         levels = codes.shape[1]
@@ -342,7 +342,7 @@ class NextCode(nn.Module):
             torch.manual_seed(seed)
             self.letters = nn.ModuleList(nn.Embedding(k, dim) for _ in range(levels))
             self.heads = nn.ModuleList(
-                nn.Sequential(nn.Linear(2 * dim, 64), nn.ReLU(), nn.Linear(64, k))
+                nn.Sequential(nn.Linear(2 * dim, 32), nn.ReLU(), nn.Linear(32, k))
                 for _ in range(levels)
             )
 

@@ -125,6 +125,7 @@ trial: ple
 - pairs of a winner and a loser, MMoE | `mmoe/pairs`
 - tasks worse than alone, MMoE minus PLE | `mmoe/losers` - `ple/losers`
 - captured, mean of seven tasks, MMoE minus alone | `mmoe/mean` - `alone/mean`
+- likes captured, PLE minus MMoE (looked at because it stood out) | `ple/like` - `mmoe/like`
 - captured, mean of seven tasks, PLE minus alone | `ple/mean` - `alone/mean`
 note: Won or lost: by more than .005 of what there is to capture. Alone: seven networks of the same
   width, each tuned for its task, with seven times the multiplications.
