@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
-from course.lessons import candidate_generation as cg
 from course.lessons import position_bias as pb
 from course.lessons.first_system import share_closed
 from course.lessons.mixtures_of_experts import RankingMixture, keep_experts
