@@ -255,8 +255,7 @@ class PLE(RankingMixture):
 
 
 def taught(logit, odds):
-    """Mean loss of logits (n,) whose teacher gives odds (n,): each card is clicked with the odds
-    as its weight, and not clicked with the weight 1."""
+    """Mean loss of logits (n,): clicked with the teacher's odds as weight, not clicked with 1."""
     return (odds * functional.softplus(-logit) + functional.softplus(logit)).mean()
 
 

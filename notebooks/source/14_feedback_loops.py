@@ -404,7 +404,7 @@ pd.DataFrame(rows).T.rename_axis("rounds 5 and 6")
 #
 # ## 5. The loop in a bottle
 #
-# A bottle is a world so small that sixty of them run in a second. Everybody likes the same. A ranker is one number for each of 200 videos: clicks over showings, or, *corrected*, clicks over the chances that the card was looked at. In each round ten videos come, ten go, and all fade with age. The first log is of random pages.
+# A bottle is a world so small that sixty of them run in a second. Everybody likes the same. A ranker is one number for each of 200 videos: clicks over showings, or, *corrected*, clicks over the chances that the card was looked at (the `tally` below). In each round ten videos come, ten go, and all fade with age. The first log is of random pages.
 
 # %% tags=["export"]
 def offers(rng, worlds, pages, videos):
@@ -422,6 +422,7 @@ def tally(rng, page, p, theta, shape):
     return [np.bincount(at.ravel(), c.ravel(), worlds * videos).reshape(shape) for c in counts]
 
 
+# %% tags=["export"]
 def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=20, seed=0,
            videos=200, pages=100):  # fmt: skip
     """Clicks per page, Gini, share of new cards: (worlds, rounds) each, of made-up worlds."""
@@ -696,8 +697,7 @@ pd.Series({
 
 # %% tags=["export"]
 def taught(logit, odds):
-    """Mean loss of logits (n,) whose teacher gives odds (n,): each card is clicked with the odds
-    as its weight, and not clicked with the weight 1."""
+    """Mean loss of logits (n,): clicked with the teacher's odds as weight, not clicked with 1."""
     return (odds * functional.softplus(-logit) + functional.softplus(logit)).mean()
 
 
