@@ -295,7 +295,7 @@ pd.DataFrame([came_of(service, record) for record in records], index=[1, 2, 3]).
 #
 # ## 3. Six rounds, and whose pages they were
 #
-# The stored trial has several worlds and these arms: the naive ranker; the shallow tower of chapter 10; and both with one place in ten for exploration. Clicks are counted in per cent of an oracle's, which lives through the same days.
+# The stored trial has several worlds and these arms: the naive ranker; the shallow tower of chapter 10; and the tower with one place in ten for exploration. Rate and passes of both models are tuned alike (the recipes stand at the end). Clicks are counted in per cent of an oracle's, which lives through the same days.
 
 # %%
 stored = ledger.results("loops")
