@@ -81,7 +81,7 @@ trial: loops
 S-18: In a bottle a first stage of own clicks makes a loop that runs down, and exploration is paid
 paper: Chaney et al. 2018 and P2 describe such loops (no number for this)
 trial: bottles
-* closed: clicks, late against early (%)
+* closed: clicks, late against the middle (%)
   | percent(`closed, late/clicks`, `closed, middle/clicks`) | below 0
 * open: clicks, late against the middle (%)
   | percent(`open, late/clicks`, `open, middle/clicks`) | above -1

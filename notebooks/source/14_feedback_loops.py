@@ -740,7 +740,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teachers gain")
 
 # %% [markdown]
-# @@SMALL
+# *What to see:* eight bits cost nothing, at a quarter of the bytes. Two bits ruin the ranker, since a row has then three values only. The students have a twenty-fifth of the multiplications, and three worlds do not tell them apart from the teachers, nor the taught one from the one that learned from clicks (the taught one's best rate lies at the edge of its grid, too). Four teachers are no better live than one of them. So there may be little to hand down in a world of this size; the row in the ledger is open.
 #
 # ## 9. What pages do to a person
 #
