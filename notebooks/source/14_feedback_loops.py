@@ -347,7 +347,7 @@ def share(arm, number):
 guess.beside(f"naive, per cent of the oracle's clicks: {share('naive', 1)}, then {share('naive', 6)}")
 
 # %% [markdown]
-# *What to see:* nothing decays. The naive ranker starts low and climbs; the tower starts higher. The showings are most uneven in the beginning, and nobody starves new uploads.
+# *What to see:* nothing decays. The naive ranker starts low and climbs; the tower starts a little higher, in the mean. The showings are most uneven in the beginning, and nobody starves new uploads.
 #
 # So does a system get *better* by learning from itself? There is another explanation: it got rid of what it had learned from. In the first round it knows only pages that the past ranking made, with that ranking's habits in them. To tell the two apart we need **the run without the cause**: the same ranker at the same rounds, whose training pages are still made by the past ranking, in a second copy of the world.
 
@@ -368,7 +368,7 @@ print(f"the tower's lead in the first round, as a share of the naive ranker's ri
 # %% [markdown]
 # *What to see:* on the past ranking's pages the ranker stays about where it began, round after round. On its own pages it climbs far above. So the rise is real: in this world a system does get better by learning from itself.
 #
-# A part of it we can name. In the first round the tower differs from the naive ranker in nothing but the correction for the position, so its lead there is what the past ranking's position bias costs (last line). On its own pages the naive ranker loses this handicap without help; in the end the two are level. The larger part is something else, perhaps that better pages bring more clicks to learn from. We have not taken that apart.
+# A part of it we can name. In the first round the tower differs from the naive ranker in nothing but the correction for the position, so its lead there is what the past ranking's position bias costs. It is a part of the rise (last line; three worlds can only just tell it from nothing, and chapter 10 has the better test). On its own pages the naive ranker loses this handicap without help, and in the end the two are level. The larger part is something else, perhaps that better pages bring more clicks to learn from. We have not taken that apart.
 #
 # Exploration, in the earlier figure, spreads the showings a little and costs clicks, and in six rounds it does not earn them back.
 #
@@ -740,7 +740,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teachers gain")
 
 # %% [markdown]
-# *What to see:* eight bits cost nothing, at a quarter of the bytes. Two bits ruin the ranker, since a row has then three values only. The students have a twenty-fifth of the multiplications, and three worlds do not tell them apart from the teachers, nor the taught one from the one that learned from clicks (the taught one's best rate lies at the edge of its grid, too). Four teachers are no better live than one of them. So there may be little to hand down in a world of this size; the row in the ledger is open.
+# *What to see:* eight bits cost nothing, at a quarter of the bytes. With two bits a row has three values only, and in two worlds of three the ranker is worse than the past ranking. The students have a twenty-fifth of the multiplications, and three worlds do not tell them apart from the teachers, nor the taught one from the one that learned from clicks (the taught one's best rate lies at the edge of its grid, too). Four teachers are no better live than one of them. So there may be little to hand down in a world of this size; the row in the ledger is open.
 #
 # ## 9. What pages do to a person
 #
@@ -1058,7 +1058,7 @@ ledger.show("14")
 # %% [markdown]
 # ## Summary
 #
-# 1. A ranker that learned from its own pages got better here, and one that went on learning from the past ranking's pages did not. A part of the rise is the predecessor's position bias, which the shallow tower removes at once.
+# 1. A ranker that learned from its own pages got better here, and one that went on learning from the past ranking's pages did not. A part of the rise seems to be the predecessor's position bias, which the shallow tower need not unlearn.
 # 2. A first stage that knows only its own clicks takes cards from new uploads, and counting watches from anywhere gives a part back. Look at what is never offered.
 # 3. In a bottle a closed loop runs down, position bias or not. Exploration helps what is new and is paid for in clicks.
 # 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower, and there it is gone; whether anybody is better served is another question.
