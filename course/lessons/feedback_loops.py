@@ -205,14 +205,8 @@ def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=
         out["clicks"].append(p.sum(axis=(1, 2)) / pages)
         out["gini"].append([gini(counts) for counts in shown])
         out["new"].append(shown[:, age < 5].sum(axis=1) / (10 * pages))
-        clicks, looks = (
-            0.8 * clicks + clicked,
-            0.8 * looks + (seen if ranker == "corrected" else shown),
-        )
-        leaving, age = (
-            (np.arange(10) + 10 * number) % videos,
-            age + 1,
-        )  # the oldest go, new ones come
+        clicks, looks = 0.8 * clicks + clicked, 0.8 * looks + (seen if ranker == "corrected" else shown)
+        leaving, age = (np.arange(10) + 10 * number) % videos, age + 1  # the oldest go, new ones come
         wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (worlds, 10)), 0
         clicks[:, leaving] = looks[:, leaving] = 0
     return {name: np.array(values).T for name, values in out.items()}
