@@ -496,7 +496,7 @@ THREE, FIVE = WORLDS[:3], WORLDS[:5]
 TRIALS = (
     Trial("loops", loops, minutes=2.0, seeds=THREE),
     Trial("bottles", bottles, minutes=0.2, seeds=FIVE),
-    Trial("hidden_bias", hidden_bias, minutes=0.6, seeds=FIVE),
+    Trial("hidden_bias", hidden_bias, minutes=0.6, seeds=THREE),
     Trial("ple", ple, minutes=0.4, seeds=FIVE),
     Trial("small_rankers", small_rankers, minutes=1.0, seeds=THREE),
     Trial("weeks", weeks, minutes=0.5, seeds=FIVE),
