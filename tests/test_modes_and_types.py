@@ -13,7 +13,6 @@ from course.features import Features, examples
 from course.models.candidate_generation import CandidateGenerator, training_set
 from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MixtureOfExperts, MultitaskLoss, SharedBottom, Task
-from course.models.ple import ProgressiveLayers
 from course.models.position_bias import ClickModel, MainTower, ShallowTowerModel, fit_clicks
 from course.models.ranking import InputLayer
 from course.models.softmax import FullSoftmax, SampledSoftmax
@@ -36,7 +35,6 @@ PAIR = (Task("click"), Task("minutes", "regression"))
 MULTITASK = {
     "bottom": lambda: SharedBottom(3, PAIR, (8,)),
     "experts": lambda: MixtureOfExperts(3, PAIR, 4, (4,), 8, gate_dropout=0.3),
-    "layers": lambda: ProgressiveLayers(3, PAIR),
 }
 
 
@@ -178,7 +176,6 @@ def trained(data, next_watch) -> dict[str, np.ndarray]:
     for name, make in (
         ("bottom", lambda w: SharedBottom(w, TASKS, (8,), context=CONTEXT_WIDTH, film=True)),
         ("experts", lambda w: MixtureOfExperts(w, TASKS, 2, (4,), 8, gate_dropout=0.2)),
-        ("layers", lambda w: ProgressiveLayers(w, TASKS)),
     ):
         inputs = InputLayer(data.features)
         ranker = MultitaskRanker(inputs, make(inputs.width))

@@ -182,6 +182,7 @@ FEED_DIALS = {
     "freshness": 0,
     "time_budget": 1,
     "intent": 1,
+    "aftertaste": 1,
 }
 
 
@@ -234,10 +235,10 @@ def test_the_feed_changes_nothing_in_what_people_set_out_to_do():
 def test_an_added_call_changes_nothing(monkeypatch):
     step = organic.sessions
 
-    def curious(behaviour, number):
+    def curious(behaviour, number, *memory):
         generator(behaviour.seed, "a new purpose", number).random(1000)
         coins(behaviour.seed, "a new purpose", np.arange(9), np.arange(9))
-        return step(behaviour, number)
+        return step(behaviour, number, *memory)
 
     monkeypatch.setattr("course.simulator.engine.sessions", curious)
     assert table_bytes(simulate("tiny", seed=7, cache=False, **MINI)) == table_bytes(mini())

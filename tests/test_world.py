@@ -56,7 +56,7 @@ def test_all_dials_at_one_end(end):
     world = simulate("tiny", seed=3, cache=False, **{**extreme, **SPECK})
     sound(world)
     if end == "high":
-        assert len(world.logs().impressions) > 1_000
+        assert len(world.logs().impressions) > 500  # disappointed people come less often
         ab_test(world, {"past": world.past_ranking(), "oracle": world.oracle()}, n=30, visits=2)
 
 

@@ -4,17 +4,6 @@
 draws the figures of one subject.
 """
 
-from course.plots.feedback import (
-    bottle_loop,
-    bottle_loops,
-    fewer_bits,
-    fewer_bits_at,
-    loop_rounds,
-    loop_stages,
-    price_of_quality,
-    suspects,
-    winners_and_losers,
-)
 from course.plots.ledger import ledger_overview
 from course.plots.live import gap_closed, standing
 from course.plots.palette import COLOURS, colour, look
@@ -49,16 +38,12 @@ __all__ = [
     "COLOURS",
     "Figure",
     "band",
-    "bottle_loop",
-    "bottle_loops",
     "colour",
     "combination_value",
     "combination_values",
     "course_steps",
     "diagram",
     "drift_gains",
-    "fewer_bits",
-    "fewer_bits_at",
     "figure",
     "floor_and_ceiling",
     "funnel",
@@ -69,18 +54,13 @@ __all__ = [
     "ledger_overview",
     "lines",
     "look",
-    "loop_rounds",
-    "loop_stages",
     "off_policy_errors",
     "offline_beside_live",
     "png",
-    "price_of_quality",
     "show",
     "source_recall",
     "standing",
     "styled",
-    "suspects",
     "system_loop",
-    "winners_and_losers",
     "worlds",
 ]

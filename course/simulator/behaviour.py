@@ -174,6 +174,10 @@ class Behaviour:
         recent = memory.recent_by_genre[situation.user]
         share = recent / (recent.sum(axis=1, keepdims=True) + np.float32(1))
         out[..., 12] = laws.satiation(share, config.satiation)[row, genre]
+        if config.aftertaste:  # some of a genre on the pages makes one like it, too much bores
+            shown = memory.shown_by_genre[situation.user]
+            share = shown / (shown.sum(axis=1, keepdims=True) + np.float32(10))
+            out[..., 0] += laws.satiation(share, config.aftertaste)[row, genre]
         return out
 
     def context(self, situation: Situation, topic: np.ndarray) -> np.ndarray:

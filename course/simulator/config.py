@@ -100,6 +100,9 @@ class WorldConfig:
     intent: float = _dial(
         0.0, 0.0, 1.0, "how far what is sought changes by format, device, daypart", edition=2
     )
+    aftertaste: float = _dial(
+        0.0, 0.0, 3.0, "how far pages change who comes back and what people like", edition=2
+    )
     # What can be read and seen of a video. No table depends on it.
     content: float = _dial(
         1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"

@@ -69,7 +69,7 @@ class Engine:
         self.people = build_people(config, self.catalogue, seed)
         self.behaviour = Behaviour(config, self.people, self.catalogue, seed)
         self.market = Market(self.catalogue, config.freshness)
-        self.memory = Memory(config.users, self.catalogue)
+        self.memory = Memory(config.users, self.catalogue, config.aftertaste > 0)
         self.requests_made = 0
         for part in (self.catalogue, self.people, self.behaviour, self.market):
             lock(part, "cumulative")  # the market's, which changes with time
@@ -100,7 +100,7 @@ class Engine:
             self._step(step, policy, record)
 
     def _step(self, step: int, policy: Policy | None, record: Record) -> None:
-        session = sessions(self.behaviour, step)
+        session = sessions(self.behaviour, step, self.memory)
         clicks = []
         if policy is not None:
             opens = generator(self.seed, "opens home", step).random(len(session)) < OPENS_HOME
@@ -175,6 +175,9 @@ class Engine:
         self.memory.add_impressions(
             np.repeat(situation.user, pages.shape[1]), pages.ravel(), feedback.clicked.ravel()
         )
+        if self.config.aftertaste:
+            gain = feedback.clicked * laws.mood_gain(feedback.expected_rating)
+            self.memory.add_aftertaste(self.catalogue, situation.user, pages, gain)
         viewer = situation.rows(row)
         viewer.time = np.minimum(viewer.time + column / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
         source = np.where(query[row] >= 0, SOURCES.index("up_next"), SOURCES.index("home"))

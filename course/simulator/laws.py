@@ -233,6 +233,16 @@ def satiation(share, strength=1.0):
     return strength * 8.0 * share * (0.35 - share)
 
 
+def mood_gain(stars):
+    r"""What a click on a page does to the mood: :math:`(r - 4)/5`, r the stars to expect."""
+    return (np.asarray(stars) - 4.0) / 5.0
+
+
+def comes_back(mood, strength=1.0):
+    r"""Factor on how often a person comes: :math:`e^{s\,\min(\max(m, -2), 1)}`."""
+    return np.exp(strength * np.clip(mood, -2.0, 1.0))
+
+
 def choose(utilities, uniforms):
     r"""Pick one option per row with :math:`P(i) = e^{u_i}/\sum_j e^{u_j}` (Gumbel-max).
 

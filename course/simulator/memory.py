@@ -14,6 +14,7 @@ RECENT = 50
 FOLLOWED = 8
 MAX_BUCKETS = 4096
 GENRE_DECAY = 0.8
+MOOD_DECAY = 0.9
 COUNT_LIMIT = 200
 """8-bit counters stop here: below 255, for one batch may count the same cell several times."""
 
@@ -36,9 +37,12 @@ class Memory:
 
     With up to 4,096 videos a bucket is a video. In larger worlds several videos share a bucket,
     which keeps the table small; a person then believes now and then to have seen something else.
+
+    In a world with an aftertaste also what pages did to people: ``mood`` (u,) and
+    ``shown_by_genre`` (u, 10) float32, which fade by a tenth each day.
     """
 
-    def __init__(self, users: int, catalogue: Catalogue):
+    def __init__(self, users: int, catalogue: Catalogue, aftertaste: bool = False):
         n = len(catalogue)
         self.buckets = min(n, MAX_BUCKETS)
         self.topic_watches = np.zeros((users, N_TOPICS), dtype=np.int32)
@@ -55,6 +59,9 @@ class Memory:
         self.video_clicks = np.zeros(n, dtype=np.int64)
         self.seen = np.zeros((users, self.buckets), dtype=bool)
         self.shown = np.zeros((users, self.buckets), dtype=np.uint8)
+        if aftertaste:
+            self.mood = np.zeros(users, dtype=np.float32)
+            self.shown_by_genre = np.zeros((users, N_GENRES), dtype=np.float32)
 
     def copy(self) -> Memory:
         """Return an independent copy, for a live experiment or a round."""
@@ -74,8 +81,11 @@ class Memory:
         return video % self.buckets
 
     def new_day(self) -> None:
-        """Let the memory of recent genres fade."""
+        """Let the memory of recent genres fade, and what pages did."""
         self.recent_by_genre *= GENRE_DECAY
+        if hasattr(self, "mood"):
+            self.mood *= MOOD_DECAY
+            self.shown_by_genre *= MOOD_DECAY
 
     def add_watches(self, catalogue: Catalogue, user, video, follow) -> None:
         """Remember watches, given in order of time.
@@ -107,6 +117,12 @@ class Memory:
         """Remember search tokens (m, t), given in order of time; -1 = no token."""
         there = tokens >= 0
         _push(self.recent_tokens, np.repeat(user, there.sum(axis=1)), tokens[there])
+
+    def add_aftertaste(self, catalogue: Catalogue, user, pages, gain) -> None:
+        """What pages (r, k) did to their viewers (r,), with a gain of mood (r, k) of each card."""
+        np.add.at(self.mood, user, gain.sum(axis=1).astype(np.float32))
+        genre = catalogue.topic[pages] // 3
+        np.add.at(self.shown_by_genre, (user[:, None], genre), np.float32(1))
 
     def add_impressions(self, user, video, clicked) -> None:
         """Count shown cards; ``user``, ``video``, ``clicked`` are flat arrays of one length."""

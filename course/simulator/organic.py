@@ -8,7 +8,7 @@ import numpy as np
 
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import N_GENRES, N_TOPICS
-from course.simulator.laws import SHARES_OF_INTEREST, choose
+from course.simulator.laws import SHARES_OF_INTEREST, choose, comes_back
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market
@@ -49,16 +49,19 @@ class Searches:
     errand: np.ndarray
 
 
-def sessions(behaviour: Behaviour, step: int) -> Situation:
+def sessions(behaviour: Behaviour, step: int, memory: Memory | None = None) -> Situation:
     """Draw the sessions that start in a quarter of a day: account, time and device.
 
     The number of an account's sessions is Poisson with mean
-    ``sessions_per_day x share of this part of the day``, from the day on which it joined.
+    ``sessions_per_day x share of this part of the day``, from the day on which it joined; in a
+    world with an aftertaste times how gladly it comes back, by its memory.
     """
     people = behaviour.people
     day, daypart = divmod(step, len(DAYPARTS))
     rng = generator(behaviour.seed, "sessions", step)
     mean = people.sessions_per_day * DAYPART_SHARES[daypart] * (people.joined <= day)
+    if memory is not None and behaviour.config.aftertaste:
+        mean = mean * comes_back(memory.mood, behaviour.config.aftertaste)
     user = np.repeat(np.arange(len(people)), rng.poisson(mean))
     time = (step + rng.random(len(user))) / len(DAYPARTS)
     return behaviour.situation(user, time, people.draw_devices(user, daypart, rng))
