@@ -162,6 +162,15 @@ def test_own_pages_are_worth_what_an_ab_test_says():
         assert own[name] == pytest.approx(table[name], rel=1e-5), name
 
 
+@pytest.mark.parametrize("measure", ["watch_minutes", "clicks", "satisfied"])
+def test_no_page_is_above_the_ceiling_of_its_measure(measure):
+    pages = OwnPages(mini(), system().cards.features, system().first, 50)
+    best = pages.worth(mini().oracle(measure)(pages.open))[measure]
+    for weights in (ws.BALANCED, {"click": 1.0}, {"rating": 1.0}):
+        own = ws.System(system().first, system().cards, system().model, weights)
+        assert (pages.worth(own(pages.open))[measure] <= best + 1e-6).all()
+
+
 def test_weights_are_tried_on_the_same_pages():
     pages = OwnPages(mini(), system().cards.features, system().first, 20)
     ones = {name: np.ones(pages.batch.numbers.shape[0]) for name in ("click", "rating")}
