@@ -31,7 +31,7 @@ def _estimate(key: str, other: str | None = None) -> Values:
 CLAIMS = (
     Claim(
         id="P2-C12",
-        chapter="12",
+        chapter="13",
         title="Where people change, sequential training beats training once, the more the more "
         "they change",
         paper="stated as the reason for sequential training",
@@ -59,7 +59,7 @@ CLAIMS = (
     ),
     Claim(
         id="P2-C13b",
-        chapter="12",
+        chapter="13",
         title="Position as a feature wins offline on a biased log, and not live",
         paper="stated for the log's own metrics; Table 2: live it brings nothing",
         trial="position_bias",
@@ -78,7 +78,7 @@ CLAIMS = (
     ),
     Claim(
         id="R-8",
-        chapter="12",
+        chapter="13",
         title="Inverse propensities are unbiased and noisy, self-normalised ones less noisy, "
         "doubly robust ones best; all fail where the log lacks what the new policy does",
         paper="Dudik et al. 2011; Swaminathan and Joachims 2015",

@@ -42,7 +42,7 @@ trial: system
 * watches of the next day that co-watch alone names (%) | 100 * `co-watch/alone` | above 0
 * watches of the next day that the sequence alone names (%) | 100 * `sequence/alone` | above 0
 * watches of the next day that the context alone names (%) | 100 * `context/alone` | above 0
-- recall of the pool minus that of its best source (points)
+* recall of the pool minus that of its best source (points)
   | 100 * (`pool/recall` - `best source/recall`) | above 0
 - watches of the next day, the pool minus the best source with as many candidates (points)
   | 100 * (`pool/recall` - `best source, as many/recall`)
