@@ -277,6 +277,8 @@ print(f"the ten most satisfying videos, the same: {plots.in_words(truly)} points
 # %% [markdown]
 # The first line asks what people *did* watch under the old ranking, which puts the popular videos on top and so before their eyes. The second asks what they would be most satisfied with if it were shown, which only the truth can say. The two need not agree, and it is the second that matters to a page of ours.
 #
+# Neither is decided over three worlds, and neither is large. So with as many places four sources do not find more than the sequence does alone. They find other things. Whether a page is better for it is a question for the ranker behind them; the ledger has the whole system with each source left out, and none of the four is missed visibly.
+#
 # ## 4. The network
 #
 # P2's Figure 1, with the parts that you have written:
@@ -443,7 +445,7 @@ moved = (top_place - last_place).abs().amax(dim=0)
 pd.DataFrame([moved.tolist()], ["largest change"], TASKS).round(3)
 
 # %% [markdown]
-# Not at all, by construction. And in the other two tasks of engagement the table has learned next to nothing. Their labels exist after a click only, and whoever has clicked does not mind any more where the card stood.
+# Not at all, by construction. And in the other two tasks of engagement the table has learned little. Their labels exist after a click only, and whoever has clicked does not mind any more where the card stood.
 #
 # ## 5. From a request to a page
 #
@@ -603,7 +605,7 @@ for watch_time, rating in ((0.0, 0.0), (0.5, 1.0), (1.0, 0.0)):
     plots.show(at_weights(watch_time, rating))
 
 # %% [markdown]
-# *What to see:* each line is one weight of the watch time; along it the weight of the rating grows. With a weight of 0 on both, the system shows what is likely to be clicked; with 1 and 0, what is long.
+# *What to see:* each line is one weight of the watch time; along it the weight of the rating grows. With a weight of 0 on both, the system shows what is likely to be clicked; with 1 and 0, what is long, and it has no more minutes for it than with half of that weight.
 #
 # No point is best at everything. So from here on each recommender is judged three times, by minutes, by clicks and by satisfied watches, each time at the weights that suit it, and each measure has its own ceiling. The weights are chosen on half of the requests and counted on the other half; otherwise whoever has more weights to choose from would seem to win.
 #
@@ -639,9 +641,9 @@ fig.axes[1].legend(title="", loc="center left", bbox_to_anchor=(1.0, 0.5))
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* the truth gains by every further candidate, though less and less. Our ranker has what it can get from two to four hundred. With the whole catalogue it is *worse*.
+# *What to see:* the truth gains by every further candidate, though less and less. Our ranker has what it can get from two to four hundred. In two of the three worlds the whole catalogue makes its pages clearly *worse*, in the third it makes no difference.
 #
-# How can more candidates make a page worse? A ranker makes mistakes, and the best of two thousand is more often a mistake than the best of two hundred. Moreover the ranker has learned from cards that some source had named, and knows little of the rest. A first stage that leaves those out also protects it. After a day of learning from our own pages (section 8) the loss is smaller, which speaks for the second reason.
+# How can more candidates make a page worse? A ranker makes mistakes, and the best of two thousand is more often a mistake than the best of two hundred. Moreover the ranker has learned from cards that some source had named, and knows little of the rest. A first stage that leaves those out also protects it. After a day of learning from our own pages (section 8) the loss is smaller in both worlds, which speaks for the second reason.
 #
 # The two curves also say who should be improved next. Among twenty candidates a perfect ranker would find about as much as ours finds among two hundred. So here it is the ranker that holds us back, and a wider pool or a fifth source would be lost on it.
 #
@@ -736,7 +738,7 @@ live.loc["after one day"] = pages.worth(after(pages.asked)).mean()
 live.loc[["the whole system", "after one day"], ["watch_minutes", "clicks", "satisfied"]].round(2)
 
 # %% [markdown]
-# The day is a small part of what the system has learned from now, and it has moved all three measures. Why? "More data" would be one answer, "fresh data" another. A *because* needs the run without the cause. So the stored trial adds as many pages of the same day, but made by others: by the past ranking on its own candidates, as before; by the past ranking on *our* candidates; and by our system.
+# The day is a small part of what the system has learned from now, and yet minutes and satisfied watches have gone up. Why? "More data" would be one answer, "fresh data" another. A *because* needs the run without the cause. So the stored trial adds as many pages of the same day, but made by others: by the past ranking on its own candidates, as before; by the past ranking on *our* candidates; and by our system.
 
 # %%
 measures = {"minutes": "minutes", "clicks": "clicks", "satisfied": "satisfied watches"}
@@ -758,7 +760,9 @@ pd.Series({what: plots.in_words(stored[f"{a.strip()}/satisfied gap"] - stored[f"
            for what, (a, b) in zip(words, pairs.items())}, name="satisfied, points").to_frame()  # fmt: skip
 
 # %% [markdown]
-# So it is not that there is more data, nor that it is fresh. What counts is whose pages they are. Our reading is this. The old pages say much about the cards that the old system liked, and nearly nothing about those that only we bring up. And on its own pages the ranker meets its own mistakes, high up, where people look at them and turn them down.
+# In each of the three worlds, and in each measure, the day of our own pages is worth more than the day of the past ranking. How much more differs so much from world to world that the interval still holds 0 for the satisfied watches; three worlds settle the sign at best.
+#
+# So what counts does not seem to be that there is more data, nor that it is fresh, but whose pages they are. And whose *order*: our candidates in the old order have gained little. Our reading is this. The old pages say much about the cards that the old system liked, and nearly nothing about those that only we bring up. And on its own pages the ranker meets its own mistakes, high up, where people look at them and turn them down.
 #
 # This has a dark side, too: a system that learns from what it shows may come to believe in itself. That is the question of chapter 14.
 #
@@ -790,13 +794,13 @@ steps = satisfied[list(STEPS[5:])].diff(axis=1).iloc[:, 1:]
 guess.beside(f"points of satisfied watches: {'; '.join(f'{who} {plots.in_words(steps[who])}' for who in steps)}")
 
 # %% [markdown]
-# *What to see:* the first stage alone is no recommender. Whatever is most likely to be watched next is popular, and the sequence stands where popularity stands. A factorization of all weeks, which knows nothing of what is new, stands lower.
+# *What to see:* the first stage alone is no recommender. What is most likely to be watched next is popular, and the sequence stands only a little above popularity. A factorization of all weeks, which knows nothing of what is new, mostly stands below.
 #
 # Ranking is what brings the large step. A network that predicts minutes takes the same candidates much further, and not by length: *longest first*, on the same candidates, stays far behind, for here people's time has an end.
 #
-# Seven tasks in the place of one bring clicks and satisfied watches, because one can now weigh them, and they cost no minutes. What experts add to a shared bottom lies within a point or two; chapter 09 saw no more. The shallow tower adds to all three measures. In chapter 10 it was judged by clicks; but a ranker that knows better what is wanted is better at everything that follows from a click.
+# Seven tasks in the place of one bring clicks and satisfied watches, because one can now weigh them, and they cost no minutes. What experts add to a shared bottom is about nothing; chapter 09 saw no more. The shallow tower adds clicks. In minutes and satisfied watches it is ahead in each of the three worlds, too, but there the intervals just hold 0.
 #
-# And the two counts of chapter 00? In clicks the whole machine has only drawn level with them. It is ahead in minutes and in satisfied watches, of which the counts know nothing. A good count is a strong opponent; whoever leaves it out has shown nothing.
+# And the two counts of chapter 00? In clicks the whole machine is not visibly ahead of them; one world says yes, one no. It is ahead in minutes and in satisfied watches, of which the counts know nothing. A good count is a strong opponent; whoever leaves it out has shown nothing.
 #
 # Below the oracle there is a wide gap in each measure. In it lies what we have not tried, and what no log of twelve days can know.
 #
@@ -810,7 +814,7 @@ pd.Series({at: plots.in_words(100 * (of["Figure 1 (10)"] / of["experts (09)"] - 
           name="satisfied watches, Figure 1 over experts (%)").to_frame()  # fmt: skip
 
 # %% [markdown]
-# A click head that is freed from the position says less loudly who will be clicked, so the same weight of the watch time pulls harder. Nothing has become worse but the balance. Who changes a part must set the weights anew.
+# With one pair of weights for both it seems to be worth next to nothing. Our guess at the reason: a head that is freed from the position says less loudly who will be clicked, so that the same weight of the watch time pulls harder. Nothing has become worse but the balance. Who changes a part must set the weights anew.
 #
 # ## 10. Who sees what
 #
@@ -851,11 +855,11 @@ scored
 # %% [markdown]
 # ## Summary
 #
-# 1. Each source names something that no other names. A pool is not for that reason better than its best source with as many places; that has to be measured, by what people would like and not only by what they were shown.
-# 2. A pool of some hundreds serves our ranker as well as the whole catalogue, or better, at a small part of the time. With a perfect ranker every further candidate would pay, so the two stages must be improved in turns.
+# 1. Each source names something that no other names. A pool is not for that reason better than its best source with as many places; here it was not visibly so.
+# 2. A pool of two hundred serves our ranker about as well as the whole catalogue, in two worlds of three better, at a small part of the time. With a perfect ranker every further candidate would pay, so the two stages must be improved in turns.
 # 3. P2's Figure 1 is built of parts that you know. The position enters engagement alone and is missing when a page is served.
-# 4. A day of the system's own pages teaches it more than as many pages of the old system.
-# 5. What an idea is worth depends on the measure and on weights that suit it. Here ranking and several tasks brought the large steps, and two well-chosen counts were level with the whole in clicks.
+# 4. In each of three worlds a day of its own pages taught the system more than as many pages of the old one; how much more is open.
+# 5. What an idea is worth depends on the measure and on weights that suit it. Here ranking and several tasks brought the large steps, experts none, and in clicks two well-chosen counts were level with the whole.
 #
 # **Limits.** Two thousand videos, of which the sources score every one; the widths of the funnel are those of a small town. The past ranking sees to it that many of the same popular videos stand in the log, so that our system never meets a catalogue that nobody has looked at. The day that the loop learns from is served while the world stands still. Weights are chosen on live pages, which costs a company real people.
 #
