@@ -277,7 +277,7 @@ print(f"the ten most satisfying videos, the same: {plots.in_words(truly)} points
 # %% [markdown]
 # The first line asks what people *did* watch under the old ranking, which puts the popular videos on top and so before their eyes. The second asks what they would be most satisfied with if it were shown, which only the truth can say. The two need not agree, and it is the second that matters to a page of ours.
 #
-# Neither is decided over three worlds, and neither is large. So with as many places four sources do not find more than the sequence does alone. They find other things. Whether a page is better for it is a question for the ranker behind them; the ledger has the whole system with each source left out, and none of the four is missed visibly.
+# Neither is decided over three worlds, and neither is large. So with as many places four sources have not visibly found more than the sequence alone. They find other things. Whether a page is better for it is a question for the ranker behind them; the ledger has the whole system with each source left out, and none of the four is missed visibly.
 #
 # ## 4. The network
 #
@@ -449,7 +449,7 @@ pd.DataFrame([moved.tolist()], ["largest change"], TASKS).round(3)
 #
 # ## 5. From a request to a page
 #
-# The first stage turns a request into candidates. (It counts earlier showings for the ranker, and works five hundred requests at a time, for the sake of memory.)
+# The first stage turns a request into candidates. (It counts earlier showings for the ranker, and works five hundred requests at a time, for the sake of memory. Who named a candidate stays outside the ranker for now, since no log says that of our sources yet; what P1 calls crucial is left to you as a challenge.)
 
 
 # %% tags=["export"]
