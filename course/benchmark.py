@@ -17,8 +17,6 @@ from functools import partial
 import numpy as np
 import torch
 
-from course.experiments import request_speed
-from course.experiments.ranking import fit_pages
 from course.features import BAG_LENGTH, RankingFeatures
 from course.features.batch import RankingBatch
 from course.lessons import candidate_generation as cg
@@ -26,10 +24,12 @@ from course.lessons import many_objectives as mo
 from course.lessons.mixtures_of_experts import RankingMixture
 from course.lessons.position_bias import ShallowTower, train_clicks
 from course.lessons.ranking_features import InputLayer, Scales
+from course.lessons.watch_time import Ranker, train_ranker
+from course.lessons.whole_system import assemble
 from course.logs.tables import from_record
-from course.models.watch_time import WatchTimeRanker, click_weights, weighted_logistic_loss
 from course.simulator.config import SIZES, WorldConfig
 from course.simulator.engine import Engine, Record
+from course.simulator.experiment import live_requests
 from course.simulator.feed import respond
 from course.tasks.places import Places
 from course.tasks.seven_tasks import SevenTasks
@@ -150,7 +150,7 @@ def ranking_speed(
     rows = logs.impressions.iloc[-impressions:]
     rows = rows[rows["request_id"].isin(rows["request_id"].iloc[10:])]  # whole pages
     clicked = torch.from_numpy(rows["clicked"].to_numpy().copy())
-    weight = click_weights(rows["clicked"], rows["watched_seconds"])
+    minutes = torch.from_numpy(rows["watched_seconds"].to_numpy() / 60)
     kept = {}
 
     def build():
@@ -159,11 +159,9 @@ def ranking_speed(
 
     def train():
         build()
-        model = WatchTimeRanker(kept["features"])
-        fit_pages(
-            model, RankingBatch.of(kept["inputs"], kept["features"]),
-            lambda batch, i: weighted_logistic_loss(model(batch), clicked[i], weight[i]),
-        )  # fmt: skip
+        raw = RankingBatch.of(kept["inputs"])
+        model = Ranker(InputLayer(kept["features"]), (128, 64, 32))
+        train_ranker(model, Scales(raw)(raw), clicked, minutes, passes=2)
 
     return {"features": core_seconds(build, repeats) * 1e6 / len(rows),
             "ranker": core_seconds(train, repeats) * impressions / len(rows)}  # fmt: skip
@@ -226,29 +224,21 @@ def _print_multitask(size: str, repeats: int) -> None:
 
 
 def serving_speed(size: str = "small", requests: int = 50) -> dict[str, float]:
-    """Core milliseconds of one request to the whole system with 100,000 videos.
-
-    See `course.experiments.request_speed`: 100,000 vectors to search, most of them random, and the
-    real features and ranker behind them.
-
-    Returns
-    -------
-    dict with ``sources``, ``pool``, ``features``, ``network``, their sum ``request``,
-    ``slowest`` (of ten requests) and ``candidates``
-    """
-    system = request_speed.build(simulate(size, seed=SEED), test_pages=100)
-    return request_speed.request_ms(system, n=requests, clock=time.process_time)
+    """Core milliseconds of one request to chapter 12's system: ``nominate`` and ``rank``."""
+    world = simulate(size, seed=SEED)
+    system = assemble(world.logs(), passes=1)
+    asked = live_requests(world.engine, requests, candidates="catalogue")[1]
+    ready = system.first(asked)
+    return {
+        "nominate": 1_000 * core_seconds(lambda: system.first(asked)) / requests,
+        "rank": 1_000 * core_seconds(lambda: system(ready)) / requests,
+    }
 
 
 def _print_serving(size: str) -> None:
     taken = serving_speed(size)
-    parts = ", ".join(f"{name} {taken[name]:.1f}"
-                      for name in ("sources", "pool", "features", "network"))  # fmt: skip
-    print(
-        f"one request, {request_speed.VIDEOS:,} videos (most vectors random), "
-        f"{taken['candidates']:.0f} candidates: {taken['request']:.1f} core-ms\n({parts}), one in "
-        f"ten above {taken['slowest']:.1f} (at most 100 wanted)"
-    )
+    parts = ", ".join(f"{name} {ms:.1f}" for name, ms in taken.items())
+    print(f"one request to the whole system, core-ms: {parts} (at most 100 wanted)")
 
 
 def _print_training(repeats: int) -> None:

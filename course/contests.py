@@ -23,6 +23,7 @@ import pandas as pd
 
 from course import plots
 from course.errors import ConfigError, PolicyError
+from course.lessons import first_system
 from course.lessons.matrix_factorization import popularity
 from course.logs.tables import Logs
 from course.metrics import gap_closed
@@ -53,8 +54,22 @@ def popularity_in_my_language(logs: Logs) -> Policy:
     return policy
 
 
+def two_counts(logs: Logs) -> Policy:
+    """Chapter 00: what fits an account's channels and is clicked when it is shown."""
+    return first_system.FirstSystem(logs, first_system.KEPT)
+
+
+def whole_system(logs: Logs) -> Policy:
+    """Chapter 12: four sources, seven tasks, and the weights that fit clicks."""
+    from course.lessons.whole_system import assemble  # it brings all lessons along
+
+    return assemble(logs, {"click": 1.0})
+
+
 SYSTEMS: dict[str, Maker] = {"popularity in my language": popularity_in_my_language}
-"""The chapters' systems, by name; each is built from the logs alone, as a submission is."""
+"""Who takes part always; each is built from the logs alone, as a submission is."""
+CHAPTERS = {**SYSTEMS, "two counts (00)": two_counts, "the whole system (12)": whole_system}
+"""The ladder of the course, for ``systems=``; the last one takes some seconds in each world."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +186,7 @@ def contest(
     candidates : {"catalogue", "nominated"}, as for `course.ab_test`
     seconds : that a submission may take in one world. The clock is read when it is built and after
         each 200 requests. One call that never returns (an endless loop) is not stopped by it.
-    systems : the course's own contestants
+    systems : the course's own contestants; ``CHAPTERS`` are all there are
 
     Raises
     ------

@@ -14,9 +14,6 @@ import numpy as np
 
 from course.errors import ConfigError
 from course.lessons.candidate_generation import equally_long
-from course.models.candidate_generation import CandidateGenerator
-from course.simulator.feed import Requests
-from course.simulator.memory import RECENT
 from course.training import check_whole
 
 KINDS = ("flat", "ivf", "hnsw")
@@ -178,51 +175,6 @@ class Index:
         if self.kind == "hnsw":
             return _faiss().SearchParametersHNSW(efSearch=int(max(EF if ef is None else ef, k)))
         return None
-
-
-class IndexPolicy:
-    """Candidates for page requests from an index, and the first ten of them as a page.
-
-    Videos that the account watched lately are left out. Where a search finds too few, the most
-    watched videos fill the page.
-
-    Parameters
-    ----------
-    model : CandidateGenerator, for the user vectors
-    index : Index of ``model.video_vectors()``
-    k : candidates asked from the index, at least a page and the watches that may be left out
-    **settings : ``nprobe`` or ``ef``
-
-    Raises
-    ------
-    ConfigError
-        If the index was not made of this model's videos.
-    """
-
-    def __init__(self, model: CandidateGenerator, index: Index, k: int = 200, **settings: int):
-        if len(index) != len(model.features.videos):
-            raise ConfigError(
-                f"an index of {len(index)} vectors for a model of {len(model.features.videos)}",
-                fix="build the index from model.video_vectors()",
-            )
-        self.model, self.index, self.k, self.settings = model, index, k, settings
-
-    def candidates(self, requests: Requests) -> np.ndarray:
-        """Video ids (r, k + fill), best first; what cannot be shown is -1 and stands last."""
-        vocabulary = self.model.features.videos
-        ids, _ = self.index.search(self.model.user_vectors(requests), self.k, **self.settings)
-        fill = np.arange(min(len(vocabulary), requests.slate + RECENT))
-        again = (ids[:, :, None] == fill).any(axis=1)
-        rows = np.hstack([ids, np.where(again, MISSING, fill)])
-        videos = np.where(rows == MISSING, MISSING, vocabulary.decode(rows))
-        watched = (videos[:, :, None] == np.asarray(requests.recent_videos)[:, None]).any(axis=2)
-        videos = np.where(watched | (videos >= requests.available), MISSING, videos)
-        last = np.argsort(videos == MISSING, axis=1, kind="stable")
-        return np.take_along_axis(videos, last, axis=1)
-
-    def __call__(self, requests: Requests) -> np.ndarray:
-        """Pages (r, slate) int for page requests."""
-        return self.candidates(requests)[:, : requests.slate]
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:

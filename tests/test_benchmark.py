@@ -18,7 +18,7 @@ def test_it_prints_every_figure(capsys, cache):
         "ranker on the tiny world",
         "eight experts",
         "shallow tower",
-        "one request, 100,000 videos",
+        "one request to the whole system",
         "tiny",
         "rows/core-s",
         "feed/core-s",

@@ -14,12 +14,9 @@ from course.metrics import (
     ranks,
     weighted_per_user_loss,
 )
-from course.models.combination import Combination
-from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MultitaskLoss, Task
 from course.models.position_bias import ClickModel, MainTower, fit_clicks
 from course.models.watch_time import best_constant, click_weights, weighted_logistic_loss
-from course.recommender import diversified
 from course.simulator.policies import top
 
 N = 6
@@ -40,12 +37,10 @@ CONTESTS = {
     "hit rate": (lambda r: hit_rate(r, 3), 1 + ROW),
     "weighted loss": (lambda s: weighted_per_user_loss(s, CLICKED, 60 * CLICKED, PAGE), ROW),
     "page": (lambda s: top(s, np.tile(np.arange(9), (N, 1)), 3), SCORES),
-    "page as a whole": (lambda s: diversified(s, np.zeros(s.shape, int), 3), SCORES),
     "IPS": (lambda w: off_policy.ips(ROW, w), 1 + ROW),
     "SNIPS": (lambda w: off_policy.snips(ROW, w), 1 + ROW),
     "direct": (off_policy.direct, ROW),
     "doubly robust": (lambda w: off_policy.doubly_robust(ROW, w, ROW, ROW), 1 + ROW),
-    "combination": (lambda p: Combination({"click": 1.0}).score({"click": p}), ROW),
     "best constant": (lambda w: best_constant(CLICKED, w), 1 + ROW),
 }
 
@@ -69,11 +64,6 @@ def tensor(values):
 def clicks(clicked, position=1 + WHOLE):
     model = ClickModel(MainTower(2), positions=3)
     return fit_clicks(model, torch.zeros(N, 2), position, WHOLE, clicked)
-
-
-def contexts(video):
-    codes = WHOLE[:, None]
-    return fit_context_model(ContextModel([3], [3], dim=2), codes, video, np.arange(3)[:, None])
 
 
 LOSS = MultitaskLoss([Task("click")], tensor(CLICKED)[:, None])
@@ -110,8 +100,6 @@ def test_a_row_beside_a_column_is_refused(name):
         lambda: ranks(SCORES, WHOLE[:, None]),
         lambda: LOSS(tensor(ROW), torch.arange(N)),
         lambda: LOSS(tensor(ROW)[:3, None], torch.arange(N)),
-        lambda: Combination({"a": 1, "b": 1}).score({"a": ROW, "b": ROW[:, None]}),
-        lambda: contexts(WHOLE[:, None]),
     ],
 )
 def test_further_shapes_that_do_not_fit(call):

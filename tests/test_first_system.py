@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from course import simulate
-from course.experiments.first_system import Named, train_second_stage
+from course.experiments.first_system import train_second_stage
 from course.lessons import first_system as fs
 from course.tasks.next_day import evening_requests
 
@@ -22,12 +22,3 @@ def test_it_orders_the_candidates_of_the_counts(world):
     assert pages.shape == (3, asked.slate)
     assert all(set(page) <= set(pool) for page, pool in zip(pages, pools, strict=True))
     assert pages.tolist() != counts(asked).tolist()
-
-
-def test_each_source_is_handed_on(world):
-    counts = fs.FirstSystem(world.logs())
-    _, asked = evening_requests(world, [7], candidates="catalogue")
-    for number, videos in enumerate(counts.named(asked)):
-        source = Named(counts, number)
-        assert source.name == fs.SOURCES[number][0]
-        assert source(asked)[0].tolist() == videos.tolist()

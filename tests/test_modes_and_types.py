@@ -11,13 +11,11 @@ from worlds import mini
 from course.experiments.seven_tasks import CONTEXT_WIDTH, TASKS, MultitaskRanker, SevenTasks
 from course.features import Features, examples
 from course.models.candidate_generation import CandidateGenerator, training_set
-from course.models.gramian import ContextModel, fit_context_model
 from course.models.multitask import MixtureOfExperts, MultitaskLoss, SharedBottom, Task
 from course.models.position_bias import ClickModel, MainTower, ShallowTowerModel, fit_clicks
 from course.models.ranking import InputLayer
 from course.models.softmax import FullSoftmax, SampledSoftmax
 from course.models.watch_time import WatchTimeRanker, weighted_logistic_loss
-from course.recommender.multitask import FinalRanker
 from course.training import evaluating, fit, seeded
 
 K, DEVICES, N = 4, 2, 300
@@ -62,11 +60,10 @@ def predictors(data, features, batch) -> dict:
     """Every model of the course, with everything that it answers."""
     inputs = InputLayer(data.features)
     mixture = MixtureOfExperts(inputs.width, TASKS, gate_dropout=0.5)
-    ranker, final = MultitaskRanker(inputs, mixture), FinalRanker(data.features, TASKS, K)
+    ranker = MultitaskRanker(inputs, mixture)
     watch, deep = WatchTimeRanker(data.features, (8,)), CandidateGenerator(features)
     out = {
         "watch": (watch, lambda: watch.logits(data.test)),
-        "final": (final, lambda: final.predict(data.test)),
         "seven": (ranker, lambda: ranker.predict(data.test, data.test_context)),
         "gates": (ranker, lambda: ranker.gates(data.test, data.test_context)),
         "deep": (deep, lambda: deep.scores(batch[torch.arange(20)])),
@@ -193,10 +190,6 @@ def trained(data, next_watch) -> dict[str, np.ndarray]:
         model = make()
         fit_clicks(model, X, POSITION, DEVICE, CLICKED, epochs=1)
         out[name] = model.serve(X, MACHINE).numpy()
-    codes = DEVICE[:, None]
-    model = ContextModel([DEVICES], [K], dim=4)
-    fit_context_model(model, codes, POSITION - 1, np.arange(K)[:, None], epochs=1)
-    out["contexts"] = model.contexts(torch.from_numpy(codes)).detach().numpy()
     return out
 
 

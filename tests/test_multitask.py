@@ -6,7 +6,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from course.errors import ConfigError
-from course.models.combination import Combination
 from course.models.multitask import (
     MixtureOfExperts,
     MultitaskLoss,
@@ -285,38 +284,3 @@ def test_bad_labels_are_refused():
         MultitaskLoss(TASKS, stars)
     with pytest.raises(ConfigError, match=r"shape \(200, 2\)"):
         MultitaskLoss(TASKS, y[:, :2])
-
-
-def test_combination_is_a_product_of_powers():
-    p = {"click": np.array([0.1, 0.4]), "watch": np.array([300.0, 50.0])}
-    score = Combination({"click": 1.0, "watch": 0.5}).score(p)
-    assert np.allclose(np.exp(score), p["click"] * np.sqrt(p["watch"]))
-    # A product and a sum may order two videos differently.
-    assert score[0] < score[1] and p["click"][0] + 0.5 * p["watch"][0] > 25.4
-
-
-def test_a_weight_of_zero_leaves_a_prediction_out_and_nothing_is_infinite():
-    p = {"click": np.array([0.0, 0.5]), "like": np.array([0.0, 0.1])}
-    assert np.isfinite(Combination({"click": 1.0, "like": 0.0}).score(p)).all()
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ({"click": -1.0}, "weight of 'click' is -1.0.*at least 0.*1 - p"),
-        ({"click": 0.0, "like": 0.0}, "all zero"),
-        ({}, "all zero"),
-        ({"click": float("nan")}, "weight of 'click' is nan"),
-        ({"click": "much"}, "weight of 'click' is 'much'"),
-        ({"likes": 1.0}, "unknown task 'likes'.*click, like"),
-    ],
-)
-def test_bad_weights_are_refused(weights, message):
-    predictions = {"click": np.array([0.2]), "like": np.array([0.3])}
-    with pytest.raises(ConfigError, match=message):
-        Combination(weights).score(predictions)
-
-
-def test_negative_predictions_are_refused():
-    with pytest.raises(ConfigError, match="prediction of 'click' holds -0.2"):
-        Combination({"click": 1.0}).score({"click": np.array([0.3, -0.2])})

@@ -10,7 +10,6 @@ from worlds import mini
 
 from course import ab_test
 from course.errors import LogError, PolicyError
-from course.experiments import whole_system
 from course.lessons import candidate_generation as cg
 from course.lessons import matrix_factorization as mf
 from course.simulator.engine import Engine, Record
@@ -218,18 +217,6 @@ def test_live_is_a_test_of_the_pages():
 def counts():
     table, language = mf.popularity(game().train), game().train.users["language"].cat.codes
     return lambda moments: table[language.to_numpy()[moments.user]]
-
-
-def test_the_whole_systems_tables_serve_counts_to_newcomers():
-    logs, requests = mini().logs(), requests_of()
-    popular, factorized = whole_system.tables(logs)
-    new = ~np.isin(requests.user, logs.watches["user_id"])
-    pages = popular(requests), factorized(requests)
-    assert (pages[0][new] == pages[1][new]).all() and (pages[0] != pages[1]).any()
-    table, language = mf.popularity(logs, 2), logs.users["language"].cat.codes.to_numpy()
-    for user, page, recent in zip(requests.user, pages[0], requests.recent_videos, strict=True):
-        own = np.delete(table[language[user]], [v for v in {*recent.tolist()} if v >= 0])
-        np.testing.assert_array_equal(table[language[user], page], np.sort(own)[::-1][: len(page)])
 
 
 def test_a_readers_default_type_changes_nothing():

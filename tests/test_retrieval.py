@@ -4,14 +4,9 @@ import functools
 
 import numpy as np
 import pytest
-import torch
-from worlds import mini
 
-from course import ab_test
 from course.errors import ConfigError
-from course.features import Features
-from course.models.candidate_generation import CandidateGenerator
-from course.retrieval import KINDS, Index, IndexPolicy, one_thread, recall
+from course.retrieval import KINDS, Index, one_thread, recall
 
 
 def vectors(n=2_000, dim=9, seed=0):
@@ -164,52 +159,3 @@ def test_faiss_gets_its_threads_back():
         assert faiss.omp_get_max_threads() == 1
         raise KeyError
     assert faiss.omp_get_max_threads() == before
-
-
-@functools.cache
-def model():
-    made = CandidateGenerator(Features(mini().logs()), depth=0, dim=8)
-    with torch.no_grad():  # not trained, but no longer the same for everybody
-        made.output.weight.normal_(generator=torch.Generator().manual_seed(0))
-    return made
-
-
-def test_pages_of_an_exact_index_are_those_of_all_scores():
-    made, seen = model(), []
-    policy = IndexPolicy(made, Index(made.video_vectors()), k=100)
-
-    def spy(requests):
-        pages = policy(requests)
-        rows = made.features.videos.encode(requests.recent_videos)
-        scores = np.pad(made.scores(requests), ((0, 0), (0, 1)), constant_values=-np.inf)
-        scores[np.arange(len(pages))[:, None], rows] = -np.inf
-        want = made.features.videos.decode(np.argsort(-scores, axis=1)[:, : requests.slate])
-        np.testing.assert_array_equal(pages, want)
-        seen.append(pages)
-        return pages
-
-    ab_test(mini(), {"spy": spy}, n=60, candidates="catalogue")
-    assert seen[0].shape == (60, 10)
-
-
-def test_a_search_that_finds_too_few_is_filled_up():
-    made = model()
-    index = Index(made.video_vectors(), "ivf", cells=60)
-    policy, kept = IndexPolicy(made, index, k=5, nprobe=1), []
-
-    def spy(requests):
-        kept.append(requests)
-        return policy(requests)
-
-    pages = ab_test(mini(), {"few": spy}, n=60, candidates="catalogue").pages["few"]
-    assert pages.shape == (60, 10)  # distinct, uploaded and no -1: the feed has checked
-    again = (pages[:, :, None] == kept[0].recent_videos[:, None]).any(axis=2)
-    assert not again.any()
-    candidates = policy.candidates(kept[0])
-    gone = candidates == -1
-    assert (np.diff(gone.astype(int), axis=1) >= 0).all() and gone.any()
-
-
-def test_the_index_must_be_of_this_model():
-    with pytest.raises(ConfigError, match="an index of 3 vectors"):
-        IndexPolicy(model(), Index(np.ones((3, 9))))

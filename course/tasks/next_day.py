@@ -384,3 +384,42 @@ def _serve(world, n, seed, surface, policy, offset):
             frame[field.name] = values.astype(field.dtype)
     truth = {name: getattr(f, name).ravel() for name in TRUE_COLUMNS}
     return pd.DataFrame(frame), pd.DataFrame(truth)
+
+
+class OwnPages(LivePages):
+    """The same with candidates of one's own, out of the whole catalogue.
+
+    Parameters
+    ----------
+    nominate : function from requests without candidates to requests with them
+    n, seed : as for `ab_test` with ``candidates="catalogue"``
+
+    Attributes
+    ----------
+    open : the requests without candidates, for policies that choose from everything
+    """
+
+    def __init__(
+        self,
+        world: World,
+        features: RankingFeatures,
+        nominate: Callable[[Requests], Requests],
+        n: int = 1_000,
+        seed: int = 0,
+    ):
+        self.world, self.engine = world, world.engine
+        self.situation, self.open = live_requests(world.engine, n, seed, candidates="catalogue")
+        self.asked = nominate(self.open)
+        self.batch = RankingBatch.of(features.of_requests(self.asked))
+        self.shape = self.asked.candidates.shape
+
+    def best(self, scores: np.ndarray) -> np.ndarray:
+        """Pages (r, k) of the candidates with the highest scores (r * c,)."""
+        scores = no_nan("scores", scores).reshape(self.shape)
+        return top(scores, self.asked.candidates, self.asked.slate)
+
+    def worth(self, videos: np.ndarray) -> pd.DataFrame:
+        """What is to be expected of each page (r, k): ``OUTCOMES`` and ``length_minutes``."""
+        found = {name: of[1] for name, of in page_outcomes(self.respond(videos)).items()}
+        length = self.engine.catalogue.seconds[videos].mean(axis=1) / 60.0
+        return pd.DataFrame({**found, "length_minutes": length})

@@ -8,7 +8,7 @@ watched yet. A *scorer* is any function of `Moments` that returns a score for ea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,12 @@ from scipy.special import softmax
 from course.errors import LogError, PolicyError
 from course.features.history import BAG_LENGTH, history_bags, search_bags
 from course.logs.splits import first_watches, time_split
-from course.logs.tables import Logs
+from course.logs.tables import Logs, from_record
 from course.metrics import hit_rate, mean_reciprocal_rank, ranks
 from course.simulator.experiment import ABResult
 from course.simulator.feed import Policy, Requests
 from course.simulator.policies import offered, top
-from course.world import World, ab_test
+from course.world import World, ab_test, run_rounds
 
 TEST_DAYS = 3.0
 WARM_UP_DAYS = 5.0
@@ -202,3 +202,18 @@ def policy(scorer: Scorer, videos: int) -> Policy:
         return top(own, ids, requests.slate)
 
     return best
+
+
+def tomorrow(world: World) -> NextWatch:
+    """The game about the day after a world's log, so that models of the whole log can be asked.
+
+    The day passes on a copy of the world, under the ranking that made the log. Rows about videos
+    that are uploaded on that day are left out.
+    """
+    past = {"past": lambda record, engine: engine.past_ranking()}
+    record = run_rounds(world, past, rounds=1, days_per_round=1).records["past"][0]
+    old, later = world.logs(), from_record(world.engine, record)
+    known = later["watches"]["video_id"] < len(old.videos)
+    watches = pd.concat([old.watches, later["watches"][known]], ignore_index=True)
+    searches = pd.concat([old.searches, later["searches"]], ignore_index=True)
+    return NextWatch(replace(old, watches=watches, searches=searches), days=1.0)

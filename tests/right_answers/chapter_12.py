@@ -1,49 +1,80 @@
-"""Differently written right answers to the exercises of chapter 12."""
-
-from itertools import zip_longest
+"""Right answers to the exercises of chapter 12, written in other ways than the reference."""
 
 import numpy as np
 import pandas as pd
+import torch
+
+from course.features.batch import RankingBatch
+from course.lessons import many_objectives as mo
+from course.lessons import whole_system as lesson
 
 
-def pool_by_zip(a, b, watched):
-    turns = [v for pair in zip_longest(a, b, fillvalue=-1) for v in pair]
-    kept = dict.fromkeys(int(v) for v in turns if v >= 0 and v not in set(watched.tolist()))
-    return list(kept)
+def pool_line_by_line(scores, size):
+    n, _, sources = scores.shape
+    videos = np.zeros((n, size), int)
+    given = np.full((n, size, sources), np.nan)
+    for row in range(n):
+        lists = [np.argsort(-scores[row, :, s], kind="stable") for s in range(sources)]
+        met, line = [], 0
+        while len(met) < size:
+            met += [v for v in sorted({of[line] for of in lists}) if v not in met]
+            line += 1
+        videos[row] = met[:size]
+        for s, of in enumerate(lists):
+            for column, video in enumerate(videos[row]):
+                if video in of[:line]:
+                    given[row, column, s] = scores[row, video, s]
+    return videos, given
 
 
-def pool_by_pandas(a, b, watched):
-    frame = pd.DataFrame({
-        "video": np.r_[a, b],
-        "turn": np.r_[2 * np.arange(len(a)), 2 * np.arange(len(b)) + 1],
-    }).sort_values("turn")  # fmt: skip
-    frame = frame[(frame["video"] >= 0) & ~frame["video"].isin(watched)]
-    return frame["video"].drop_duplicates().to_numpy()
+class FigureByHand(lesson.Figure1):
+    def forward(self, batch, cell=None):
+        tasks, experts = self.shape
+        h = torch.clamp(self.first(batch), min=0)
+        logits = self.gate(lesson.context_of(batch)).reshape(-1, tasks, experts)
+        said = self.experts(h)
+        mixed = []
+        for m in range(tasks):
+            odds = logits[:, m].exp()
+            shares = odds / odds.sum(dim=1, keepdim=True)
+            mixed.append(sum(shares[:, e, None] * said[e] for e in range(experts)))
+        out = self.towers(torch.stack(mixed))
+        if cell is None:
+            cell = lesson.unplaced(batch)
+        engaged = [out[:, m] + self.place[cell, m] for m in range(3)]
+        return torch.stack([*engaged, *out[:, 3:].unbind(dim=1)], dim=1)
 
 
-def snips_by_average(reward, new, logged):
-    return np.average(reward, weights=np.asarray(new) / np.asarray(logged))
+class SystemByHand(lesson.System):
+    def score(self, batch):
+        said = mo.predict_tasks(self.model, self.cards.scales(batch))
+        factors = mo.factors_of(said, batch.number("duration"))
+        product = np.ones(len(said))
+        for name, weight in self.weights.items():
+            product *= factors[name] ** weight
+        return np.log(product)
+
+    def __call__(self, requests):
+        asked = self.first(requests) if requests.candidates is None else requests
+        batch = RankingBatch.of(self.cards.features.of_requests(asked))
+        scores = self.score(batch).reshape(asked.candidates.shape)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : asked.slate]
+        return np.take_along_axis(asked.candidates, order, axis=1)
 
 
-def paired_by_pandas(old, new, account):
-    difference = pd.Series(np.asarray(new) - np.asarray(old))
-    sums = (difference - difference.mean()).groupby(np.asarray(account)).sum()
-    c = len(sums)
-    return difference.mean(), 1.96 * np.sqrt((sums**2).sum() * c / (c - 1)) / len(difference)
-
-
-def paired_by_loop(old, new, account):
-    gain = [n - o for o, n in zip(old, new, strict=True)]
-    mean = sum(gain) / len(gain)
-    of = {}
-    for g, a in zip(gain, account, strict=True):
-        of[int(a)] = of.get(int(a), 0.0) + g - mean
-    squares = sum(s * s for s in of.values())
-    return mean, 1.96 * (squares * len(of) / (len(of) - 1)) ** 0.5 / len(gain)
+def turns_by_a_list(rows, learn, serve, days):
+    parts = [rows]
+    policies = []
+    for day in range(days + 1):
+        policies.append(learn(pd.concat(parts, ignore_index=True)))
+        if day < days:
+            parts.append(serve(policies[day], day))
+    return policies
 
 
 RIGHT = {
-    "12-pool": [pool_by_zip, pool_by_pandas],
-    "12-snips": [snips_by_average],
-    "12-paired": [paired_by_pandas, paired_by_loop],
+    "12-pool": [pool_line_by_line],
+    "12-figure-1": [FigureByHand],
+    "12-policy": [SystemByHand],
+    "12-turns": [turns_by_a_list],
 }
