@@ -317,9 +317,11 @@ for dials in ((1.0, 1_000, 1_000), (1.0, 2, 1_000), (0.5, 1_000, 10_000)):
     plots.show(estimates(*dials))
 
 # %% [markdown]
-# *What to see:* TODO2
+# *What to see:* **top**, IPS, SNIPS and the doubly robust estimate lie around the truth, but each single log may be off by a third of it or more. The direct method hardly varies, and is wrong. **Middle**, cut weights make narrow boxes in the wrong place. What was cut away are the very cards that the new policy prefers. The doubly robust estimate suffers least, since its model fills the gap.
 #
-# TODO2b: over worlds.
+# **Bottom**, ten times the pages, and the boxes are narrow. But cards that the old policy never shows are in no log. IPS counts them as nothing, SNIPS takes them to be like the others, and the doubly robust estimate believes its model. No estimator can know better. One warning is free, though: the mean weight should be 1, and here it is the share of the new policy's choices that the old one could have made.
+#
+# How large are the errors (root of the mean square, so bias and spread together) over worlds and sizes of the log?
 
 # %%
 logs = ledger.results("off_policy_logs")
@@ -338,7 +340,9 @@ for ax in fig.axes:
 plots.show(fig)
 
 # %% [markdown]
-# TODO2c
+# *What to see:* left, ten times the pages bring a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, the curves end at the floor of what the log lacks.
+#
+# The doubly robust estimate is less noisy than IPS in every world, but not than SNIPS. Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
 #
 # ## 3. How many people does a test need?
 #
@@ -628,7 +632,7 @@ sns.move_legend(fig.axes[0], "upper left", bbox_to_anchor=(1.0, 1.0))
 plots.show(fig)
 
 # %% [markdown]
-# TODO5b
+# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up in a straight line, as P2 says. Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. What P2 fears are networks that score a card *by its neighbours*, or whole orders of a page. We have built none.
 #
 # ## 6. Waiting is a cost
 #
@@ -686,7 +690,7 @@ for leave in (0.0, 1.0, 10.0):
     plots.show(waiting(leave))
 
 # %% [markdown]
-# TODO6b
+# *What to see:* if nobody leaves, the number of candidates does not matter (left end and right end are level), and the largest network brings the most clicks in the mean of three worlds. (Whether it really does is undecided, row P2-C14; its AUC is no better.) If people leave, the curves bend, the large network's first. But they bend far to the right of where a ranker works: P1 hands it hundreds of candidates.
 #
 # So from which size on does waiting matter? Turn the question round. How many multiplications may a card cost before waiting takes one percent of all clicks?
 
@@ -704,7 +708,7 @@ print(f"our ranker: {small['multiplications']:,.0f} multiplications a card")
 pd.DataFrame(limits).map(lambda n: f"{n / 1e6:,.2g} million")
 
 # %% [markdown]
-# TODO6c
+# With hundreds of candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. Ours served one page at a time, and nobody stood in line.
 #
 # ## 7. People change
 #
@@ -746,7 +750,18 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="drift", label="live clicks, % more", zero=True)
 
 # %% [markdown]
-# TODO7b
+# *What to see:* nothing sure, at any dial. For the ranker it does not matter, as far as three worlds can tell, whether it has learned from old days, late days or all of them. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
+#
+# That is less of a riddle than it seems. A ranker does not keep people's taste in its weights. It *reads* it from their histories, which are up to date whenever a page is served. Chapter 02's vectors of accounts do keep it. How well do they know what people like today? We correlate their scores with the true interests of the busier half of the people (relative to each video's mean), for vectors of the first twelve days and of the last twelve:
+
+# %%
+pd.DataFrame({
+    way: {f"drift {d:g}": plots.in_words(change[f"drift {d:g}/vectors, {key}/taste"]) for d in (0.0, 0.05, 0.2)}
+    for way, key in (("first twelve days", "once"), ("last twelve days", "late"))
+})  # fmt: skip
+
+# %% [markdown]
+# Without drift the old days are as good as the new ones. With much drift they are worth half. So whether a model must be trained every day depends on *where it keeps what changes*: in its weights, or in its inputs.
 #
 # ## 8. The pages of three accounts
 #
@@ -785,6 +800,13 @@ ledger.show("13")
 # %% [markdown]
 # ## Summary
 #
-# TODOS
+# 1. A measure on the log tells bad policies from good ones. At the top, where one has to choose, it prefers those that have learned the old order, and it must fit the goal in the first place.
+# 2. A log whose choices were drawn with known probabilities can judge another policy. Inverse propensities are right on average and noisy; the doubly robust estimate is right if either the probabilities or the model are; nothing helps where the old policy never went.
+# 3. The people that a test needs grow with the square as the difference shrinks. Count people, not pages.
+# 4. Of the point-wise, pair-wise and list-wise loss none was surely ahead live, and only the first learns probabilities.
+# 5. A varied page cost clicks and little time. Waiting costs nothing that one could see at our size.
+# 6. Where people change, a model that keeps taste in its weights goes stale. For a ranker that reads it from histories, no loss was seen.
+#
+# **Limits.** Three to five worlds, so differences of a few percent are undecided. One-card pages, whose estimates are far less noisy than those of whole pages would be. Clicks as the goal nearly everywhere. That people leave is assumed, and nobody here tires of a page.
 #
 # **References.** P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Dudík, Langford, Li, *Doubly Robust Policy Evaluation and Learning*, ICML 2011. Swaminathan, Joachims, *The Self-Normalized Estimator for Counterfactual Learning*, NeurIPS 2015. Burges et al., *Learning to Rank using Gradient Descent*, ICML 2005. Cao et al., *Learning to Rank: From Pairwise Approach to Listwise Approach*, ICML 2007. Deng et al., *Improving the Sensitivity of Online Controlled Experiments by Utilizing Pre-Experiment Data*, WSDM 2013.
