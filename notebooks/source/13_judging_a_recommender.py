@@ -40,6 +40,7 @@ from course import answer, ledger, plots, simulate, tuning
 from course.cast import cast
 from course.features.taxonomy import IMPRESSION_CODES
 from course.lessons.watch_time import logits_of, served
+from course.plots.palette import OTHER_COLOURS
 from course.tasks.places import Places, cells_of
 from course.widgets import Choice, FloatSlider, predict, sliders
 
@@ -51,7 +52,7 @@ task
 # %% [markdown]
 # ## 1. A dozen policies, judged twice
 #
-# You have a new ranker. Is it better than the old one? There are two people to ask. The **log** answers at once: let the ranker score yesterday's cards, and see whether the clicked ones come out on top. **People** answer slowly, and some of them get the worse page while they do.
+# You have a new ranker. Is it better than the old one? There are two whom you can ask. The **log** answers at once: let the ranker score yesterday's cards, and see whether the clicked ones come out on top. **People** answer slowly, and some of them get the worse page while they do.
 #
 # The usual question to a log is the *AUC* (area under the curve): take a clicked card and one that was not clicked, from anywhere in the log. How often does the ranker put the clicked one higher? Half of the time if it guesses. P2 tracks the AUC for yes-or-no tasks and the squared error for numbers, and lets live experiments decide.
 #
@@ -92,6 +93,7 @@ dozen = pd.DataFrame(
 )
 
 
+# %%
 def two_orders(offline, live):
     """Policies by an offline measure (left) and by people (right); what moves by two is coloured."""
     ends = pd.DataFrame({0: offline.rank(method="first"), 1: live.rank(method="first")})
@@ -109,15 +111,16 @@ def two_orders(offline, live):
     return fig
 
 
+# %%
 guess.beside(f"in percent of the pairs: {plots.in_words(100 * stored['auc, clicks/turned'])}")
 two_orders(dozen["auc"].rename("AUC on the log"), dozen["clicks"].rename("clicks per page, live"))
 
 # %% [markdown]
-# *What to see:* the log knows the bad from the good. At the top, where one has to choose, it is wrong. It prefers the click ranker that ignores the position, and people click more on the pages of the tower. (The four last names on the list come from chapter 10 and section 4.)
+# *What to see:* the log knows the bad from the good. At the top, where one has to choose, it is wrong. It prefers the click ranker that ignores the position, and people click more on the pages of the tower. (The rankers are those of chapters 07, 08 and 10, and of section 4 below.)
 #
-# Why? This log was served by the past ranking, and its clicks depend on where a card stood. A ranker that has learned the old order, position and all, foretells the old log well. The tower has taken the position out of its scores, so it looks worse on the log. P2's authors meet the same problem, and for that reason they trust live experiments.
+# Our guess at the reason: this log was served by the past ranking, and its clicks depend on where a card stood. A ranker that has learned the old order, position and all, foretells the old log well. The tower has taken the position out of its scores, so it looks worse there.
 #
-# One could ask for less: not any two cards, but two cards of the *same page* with the position given back (*AUC within pages*, section 4). And one can ask about minutes instead of clicks:
+# One could ask for less: not any two cards, but two cards of the *same page*, with the position given back to those models that know it (*AUC within pages*, section 4). And one can ask about minutes instead of clicks:
 
 # %%
 pairs = {"auc": ("clicks", "minutes"), "auc within pages": ("clicks", "minutes"),
@@ -128,7 +131,7 @@ pd.DataFrame({
 }).rename_axis("pairs turned round (%)")  # fmt: skip
 
 # %% [markdown]
-# A measure must fit the goal. The AUC is about clicks, so it turns more pairs round when live *minutes* count. The squared error of the minutes (after a rising curve has turned scores into minutes) is the other way round. And the pairs of one page agree with live clicks better than the pairs of the whole log, though not always either.
+# A measure must fit the goal. The AUC is about clicks, so it turns more pairs round when live *minutes* count. The squared error of the minutes (after a rising curve has turned scores into minutes) is the other way round. And pairs of one page agree with live clicks better than pairs of the whole log. That fits our guess, and proves nothing.
 
 # %% [markdown]
 # ## 2. What would another policy have earned?
@@ -333,14 +336,28 @@ rows = [
     for n in (300, 1_000, 3_000, 10_000, 30_000)
     for value in logs[f"{kind}, {n}, {name}/rmse"]
 ]
-fig = plots.lines(pd.DataFrame(rows), "pages in a log", panel="panel", label="error, % of the truth", log=True)
-for ax in fig.axes:
-    ax.set(yscale="log", ylim=(0.8, 100))
-    ax.set_yticks(ticks := [1, 3, 10, 30, 100], ticks)
-plots.show(fig)
+
+
+def curves(rows, x, label, panel=None):
+    """Means over worlds against x, both on logarithmic axes, a panel for each value of panel."""
+    table = pd.DataFrame(rows)
+    parts = dict(list(table.groupby(panel))) if panel else {"": table}
+    fig, axes = plots.figure(len(parts), height=3.4, sharey=True, squeeze=False)
+    for ax, (title, part) in zip(axes[0], parts.items()):
+        sns.lineplot(part, x=x, y="value", hue="who", style="who", markers=True, dashes=False,
+                     errorbar=None, palette=OTHER_COLOURS[: part["who"].nunique()], ax=ax)  # fmt: skip
+        ax.set(xscale="log", yscale="log", title=title, ylabel=label)
+        ax.legend(title="").set_visible(ax is axes[0][-1])
+    sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1.0, 1.0), title="")
+    means = table.groupby([*([panel] if panel else []), "who", x])["value"].mean().round(3)
+    fig.alt = f"{label}: " + "; ".join(f"{key}: {value}" for key, value in means.items())
+    return fig
+
+
+curves(rows, "pages in a log", "error, % of the truth", "panel")
 
 # %% [markdown]
-# *What to see:* left, ten times the pages bring a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, the curves end at the floor of what the log lacks.
+# *What to see:* left, ten times the pages bring a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, the curves flatten, at what the log lacks.
 #
 # The doubly robust estimate is less noisy than IPS in every world, but not than SNIPS. Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
 #
@@ -538,9 +555,9 @@ recipes.loc[list(losses)]
 rows = []
 for name in ("pair-wise", "list-wise"):
     own, point = (stored.filter(like=f"{who}/").rename(columns=lambda c: c.split("/")[1]) for who in (name, "point-wise"))
-    values = {"live clicks, % more": 100 * (own["clicks"] / point["clicks"] - 1),
-              "AUC of all cards, minus": own["auc at its place"] - point["auc at its place"],
-              "AUC within pages, minus": own["auc within pages"] - point["auc within pages"]}  # fmt: skip
+    values = {"live clicks (%)": 100 * (own["clicks"] / point["clicks"] - 1),
+              "AUC, all cards": own["auc at its place"] - point["auc at its place"],
+              "AUC, within pages": own["auc within pages"] - point["auc within pages"]}  # fmt: skip
     rows += [{"who": name, "panel": panel, "value": v} for panel, of in values.items() for v in of]
 plots.worlds(pd.DataFrame(rows), panel="panel", label="against point-wise", zero=True)
 
@@ -626,10 +643,7 @@ cost = ledger.results("serving_cost").mean()
 counts = (30, 120, 480, 960, 1_920, 3_840, 7_680)
 parts = ("features", "network", "place by place", "sorting")
 rows = [{"candidates": c, "who": part, "value": cost[f"{c} cards/{part}"]} for c in counts for part in parts]
-fig = plots.lines(pd.DataFrame(rows), "candidates", label="milliseconds per page", log=True)
-fig.axes[0].set(yscale="log")
-sns.move_legend(fig.axes[0], "upper left", bbox_to_anchor=(1.0, 1.0))
-plots.show(fig)
+curves(rows, "candidates", "milliseconds per page")
 
 # %% [markdown]
 # *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up in a straight line, as P2 says. Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. What P2 fears are networks that score a card *by its neighbours*, or whole orders of a page. We have built none.
@@ -676,7 +690,7 @@ def waiting(leave=1.0):
         left = 100 * after_waiting(by_size[f"{name}/clicks"].mean(), ms, leave / 100) / base
         ax.plot(cards, left, style, label=name)
         said.append(f"{name} from {left[0]:.1f} to {left[-1]:.1f}")
-    ax.set(xscale="log", ylim=(80, 106), xlabel="candidates that are ranked", ylabel="clicks, % of 64-32",
+    ax.set(xscale="log", ylim=(80, 112), xlabel="candidates that are ranked", ylabel="clicks, % of 64-32",
            title=f"{leave:g} % leave in each 100 ms")  # fmt: skip
     ax.legend(title="", loc="lower left")
     fig.alt = f"{leave:g} % leave in each 100 ms: " + ", ".join(said)
@@ -708,7 +722,7 @@ print(f"our ranker: {small['multiplications']:,.0f} multiplications a card")
 pd.DataFrame(limits).map(lambda n: f"{n / 1e6:,.2g} million")
 
 # %% [markdown]
-# With hundreds of candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. Ours served one page at a time, and nobody stood in line.
+# With a hundred candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. Ours served one page at a time, and nobody stood in line.
 #
 # ## 7. People change
 #
