@@ -136,7 +136,7 @@ pd.DataFrame({
 # %% [markdown]
 # ## 2. What would another policy have earned?
 #
-# There is a second way to ask a log, and it needs neither AUC nor people. It needs a log that was made with a **dice**: the old policy *drew* what it showed, and wrote down how likely each draw was.
+# There is a second way to ask a log, and it needs neither AUC nor people. It needs a log in which **chance** had a part: the old policy *drew* what it showed, and wrote down how likely each draw was.
 #
 # To see it work we make the pages as small as possible, one card each. The old policy draws one of thirty candidates, popular ones more often. The new one prefers what chapter 10's shallow tower likes. First we train the tower:
 
@@ -261,7 +261,7 @@ for how, old in chances.items():
 pd.Series(bias).unstack(sort=False).round(1)
 
 # %% [markdown]
-# Only where both are wrong, the estimate is.
+# The estimate is wrong only where both are.
 #
 # Which model shall we take? The tower itself is at hand. But the new policy picks what the tower likes best, and those are the cards where it errs upwards. Asked about its own choices, it boasts. So we set its level and slope right on an earlier log of the old policy, with a logistic regression on its logit:
 
@@ -357,7 +357,7 @@ def curves(rows, x, label, panel=None):
 curves(rows, "pages in a log", "error, % of the truth", "panel")
 
 # %% [markdown]
-# *What to see:* left, ten times the pages bring a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, the curves flatten, at what the log lacks.
+# *What to see:* left, ten times the pages bring a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, more pages help less and less, and IPS not at all.
 #
 # The doubly robust estimate is less noisy than IPS in every world, but not than SNIPS. Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
 #
@@ -566,7 +566,7 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="against point-wise", zero
 #
 # ## 5. Choosing the page as a whole
 #
-# A list-wise *loss* is paid once, in training. Serving is as before: score each card by itself, and sort. One can also choose the **page** as a whole, since ten good cards of one topic may be a worse page than nine of them and something else. P2 says no to that for cost.
+# A list-wise *loss* is paid once, in training. Serving is as before: score each card by itself, and sort. One can also choose the **page** as a whole, since ten good cards of one topic may be a worse page than nine of them and something else. P2 expects more diverse pages of such methods, and does without them, because they score a list several times.
 #
 # A simple way: fill the places one by one, and let a card lose some score for each card of its topic that stands above. With $n$ of them,
 #
@@ -646,7 +646,7 @@ rows = [{"candidates": c, "who": part, "value": cost[f"{c} cards/{part}"]} for c
 curves(rows, "candidates", "milliseconds per page")
 
 # %% [markdown]
-# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up in a straight line, as P2 says. Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. What P2 fears are networks that score a card *by its neighbours*, or whole orders of a page. We have built none.
+# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up in a straight line, as P2 says. Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. Dearer ways score a card *by its neighbours*, or whole orders of a page. We have built none.
 #
 # ## 6. Waiting is a cost
 #
@@ -704,7 +704,7 @@ for leave in (0.0, 1.0, 10.0):
     plots.show(waiting(leave))
 
 # %% [markdown]
-# *What to see:* if nobody leaves, the number of candidates does not matter (left end and right end are level), and the largest network brings the most clicks in the mean of three worlds. (Whether it really does is undecided, row P2-C14; its AUC is no better.) If people leave, the curves bend, the large network's first. But they bend far to the right of where a ranker works: P1 hands it hundreds of candidates.
+# *What to see:* if nobody leaves, the number of candidates does not matter, and the largest network brings the most clicks in the mean of three worlds. (Whether it really does is undecided, row P2-C14; its AUC is no better.) If people leave, the curves bend, the large network's first. But they bend far to the right of where a ranker works: P1 hands it hundreds of candidates.
 #
 # So from which size on does waiting matter? Turn the question round. How many multiplications may a card cost before waiting takes one percent of all clicks?
 
@@ -722,7 +722,7 @@ print(f"our ranker: {small['multiplications']:,.0f} multiplications a card")
 pd.DataFrame(limits).map(lambda n: f"{n / 1e6:,.2g} million")
 
 # %% [markdown]
-# With a hundred candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. Ours served one page at a time, and nobody stood in line.
+# With a hundred candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. Ours had nothing else to do, and nobody stood in line.
 #
 # ## 7. People change
 #
@@ -764,9 +764,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="drift", label="live clicks, % more", zero=True)
 
 # %% [markdown]
-# *What to see:* nothing sure, at any dial. For the ranker it does not matter, as far as three worlds can tell, whether it has learned from old days, late days or all of them. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
+# *What to see:* nothing sure, at any dial. In three worlds a difference of ten percent may go unseen. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
 #
-# That is less of a riddle than it seems. A ranker does not keep people's taste in its weights. It *reads* it from their histories, which are up to date whenever a page is served. Chapter 02's vectors of accounts do keep it. How well do they know what people like today? We correlate their scores with the true interests of the busier half of the people (relative to each video's mean), for vectors of the first twelve days and of the last twelve:
+# One reason to expect little here: a ranker does not keep people's taste in its weights. It *reads* it from their histories, which are up to date whenever a page is served. Chapter 02's vectors of accounts do keep it. How well do they know what people like today? We correlate their scores with the true interests of the busier half of the people (relative to each video's mean), for vectors of the first twelve days and of the last twelve:
 
 # %%
 pd.DataFrame({
@@ -775,7 +775,7 @@ pd.DataFrame({
 })  # fmt: skip
 
 # %% [markdown]
-# Without drift the old days are as good as the new ones. With much drift they are worth half. So whether a model must be trained every day depends on *where it keeps what changes*: in its weights, or in its inputs.
+# Without drift the old days are as good as the new ones. With much drift they are worth half. So when you ask whether a model must be trained every day, ask first *where it keeps what changes*: in its weights, or in its inputs.
 #
 # ## 8. The pages of three accounts
 #
@@ -814,12 +814,12 @@ ledger.show("13")
 # %% [markdown]
 # ## Summary
 #
-# 1. A measure on the log tells bad policies from good ones. At the top, where one has to choose, it prefers those that have learned the old order, and it must fit the goal in the first place.
+# 1. A measure on the log tells bad policies from good ones. At the top, where one has to choose, its order is not that of people, and it must fit the goal in the first place.
 # 2. A log whose choices were drawn with known probabilities can judge another policy. Inverse propensities are right on average and noisy; the doubly robust estimate is right if either the probabilities or the model are; nothing helps where the old policy never went.
 # 3. The people that a test needs grow with the square as the difference shrinks. Count people, not pages.
 # 4. Of the point-wise, pair-wise and list-wise loss none was surely ahead live, and only the first learns probabilities.
 # 5. A varied page cost clicks and little time. Waiting costs nothing that one could see at our size.
-# 6. Where people change, a model that keeps taste in its weights goes stale. For a ranker that reads it from histories, no loss was seen.
+# 6. Where people change, a model that keeps taste in its weights goes stale. Whether a ranker that reads it from histories does is undecided.
 #
 # **Limits.** Three to five worlds, so differences of a few percent are undecided. One-card pages, whose estimates are far less noisy than those of whole pages would be. Clicks as the goal nearly everywhere. That people leave is assumed, and nobody here tires of a page.
 #
