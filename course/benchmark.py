@@ -17,7 +17,6 @@ from functools import partial
 import numpy as np
 import torch
 
-from course.experiments import request_speed
 from course.experiments.ranking import fit_pages
 from course.features import BAG_LENGTH, RankingFeatures
 from course.features.batch import RankingBatch
@@ -225,32 +224,6 @@ def _print_multitask(size: str, repeats: int) -> None:
     )
 
 
-def serving_speed(size: str = "small", requests: int = 50) -> dict[str, float]:
-    """Core milliseconds of one request to the whole system with 100,000 videos.
-
-    See `course.experiments.request_speed`: 100,000 vectors to search, most of them random, and the
-    real features and ranker behind them.
-
-    Returns
-    -------
-    dict with ``sources``, ``pool``, ``features``, ``network``, their sum ``request``,
-    ``slowest`` (of ten requests) and ``candidates``
-    """
-    system = request_speed.build(simulate(size, seed=SEED), test_pages=100)
-    return request_speed.request_ms(system, n=requests, clock=time.process_time)
-
-
-def _print_serving(size: str) -> None:
-    taken = serving_speed(size)
-    parts = ", ".join(f"{name} {taken[name]:.1f}"
-                      for name in ("sources", "pool", "features", "network"))  # fmt: skip
-    print(
-        f"one request, {request_speed.VIDEOS:,} videos (most vectors random), "
-        f"{taken['candidates']:.0f} candidates: {taken['request']:.1f} core-ms\n({parts}), one in "
-        f"ten above {taken['slowest']:.1f} (at most 100 wanted)"
-    )
-
-
 def _print_training(repeats: int) -> None:
     speed = statistics.median(candidate_speed() for _ in range(repeats))
     print(
@@ -282,7 +255,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_training(arguments.repeats)
     _print_ranking(arguments.sizes[-1], arguments.repeats)
     _print_multitask(arguments.sizes[-1], arguments.repeats)
-    _print_serving(arguments.sizes[-1])
     simulate("small", seed=SEED)
     start = time.perf_counter()
     simulate("small", seed=SEED)

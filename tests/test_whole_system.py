@@ -9,12 +9,11 @@ import torch
 
 from course import ab_test, plots, simulate
 from course.errors import ConfigError
-from course.experiments import funnel_width, offline_live, request_speed, source_recall
+from course.experiments import funnel_width, offline_live, source_recall
 from course.experiments import system_trial as trial
 from course.experiments import whole_system as ws
 from course.experiments.ranking import fit_ranker
 from course.recommender import Pool, pooled
-from course.retrieval import Index
 
 torch.set_num_threads(1)
 
@@ -240,32 +239,6 @@ def test_the_loop_closes(system):
     assert found["new inputs"] == found["new impressions"] > 0
     assert found["new impressions"] % system.world.config.slate == 0
     assert found["tasks"] == 7 and found["inputs"] == system.final.inputs.width
-
-
-def test_large_index_answers_with_real_rows():
-    rng = np.random.default_rng(0)
-    real = rng.normal(size=(50, 8)).astype(np.float32)
-    large = request_speed.LargeIndex(real, 1_000, seed=1)
-    assert len(large) == 1_000
-    users = rng.normal(size=(5, 8)).astype(np.float32)
-    rows, scores = large.search(users, 20)
-    assert rows.max() < 50
-    exact_rows, exact = Index(real).search(users, 1)
-    assert (scores[:, 0] >= exact[:, 0] - 1e-5).all()
-    alone = request_speed.LargeIndex(real, 50)
-    assert (alone.search(users, 1)[0] == exact_rows).all()
-    with pytest.raises(ConfigError, match="videos"):
-        request_speed.LargeIndex(real, 49)
-
-
-def test_request_speed_adds_up(system):
-    found = request_speed.request_ms(system, videos=2_000, n=5)
-    parts = [found[name] for name in ("sources", "pool", "features", "network")]
-    assert all(ms > 0 for ms in parts)
-    assert found["slowest"] >= found["request"] > max(parts)
-    larger = request_speed.enlarged(system.sources, 2_000)
-    assert system.sources[2].index is not larger[2].index
-    assert len(larger[2].index) == 2_000 and larger[0] is system.sources[0]
 
 
 def test_figures_of_the_chapter(dozen):
