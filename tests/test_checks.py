@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from course import off_policy
 from course.errors import CourseError, LogError
 from course.metrics import (
     hit_rate,
@@ -37,10 +36,6 @@ CONTESTS = {
     "hit rate": (lambda r: hit_rate(r, 3), 1 + ROW),
     "weighted loss": (lambda s: weighted_per_user_loss(s, CLICKED, 60 * CLICKED, PAGE), ROW),
     "page": (lambda s: top(s, np.tile(np.arange(9), (N, 1)), 3), SCORES),
-    "IPS": (lambda w: off_policy.ips(ROW, w), 1 + ROW),
-    "SNIPS": (lambda w: off_policy.snips(ROW, w), 1 + ROW),
-    "direct": (off_policy.direct, ROW),
-    "doubly robust": (lambda w: off_policy.doubly_robust(ROW, w, ROW, ROW), 1 + ROW),
     "best constant": (lambda w: best_constant(CLICKED, w), 1 + ROW),
 }
 
@@ -72,9 +67,6 @@ PAIRS = {
     "click weights": (click_weights, CLICKED, 60.0 * CLICKED),
     "best constant": (best_constant, CLICKED, ROW),
     "weighted loss": (weighted_per_user_loss, ROW, CLICKED, 60.0 * CLICKED, PAGE),
-    "IPS": (off_policy.ips, ROW, ROW),
-    "SNIPS": (off_policy.snips, ROW, ROW),
-    "doubly robust": (off_policy.doubly_robust, ROW, ROW, ROW, ROW),
     "click model": (clicks, CLICKED, 1 + WHOLE),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,17 +22,13 @@ PAGE = "data/LEDGER.md"
 
 
 def chapter_files() -> list[Path]:
-    """The files of the chapters, in order; those of the first edition lie in ``course/claims``."""
-    folders = notebooks_dir() / "ledger", repository_root() / "course" / "claims"
-    found = [path for folder in folders for path in folder.glob("chapter_[0-9][0-9].py")]
-    return sorted(found, key=lambda path: path.name)
+    """The files of the chapters, in order."""
+    return sorted((notebooks_dir() / "ledger").glob("chapter_[0-9][0-9].py"))
 
 
 @functools.cache
 def _module(path: Path) -> ModuleType:
     """A chapter's file as a module. Loaded by its path: nothing in `course` imports it."""
-    if path.parent.name == "claims":
-        return importlib.import_module(f"course.claims.{path.stem}")
     try:
         module = load_by_path(path)
         if isinstance(module.CLAIMS, str):

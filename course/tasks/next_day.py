@@ -287,12 +287,12 @@ class LivePages:
         """``OUTCOMES`` to be expected per page if each shows the best by scores (r * c,)."""
         return {name: float(of.mean()) for name, of in self.per_page(scores).items()}
 
-    def per_page(self, scores: np.ndarray) -> dict[str, np.ndarray]:
-        """The same for each page (r,)."""
+    def per_page(self, scores: np.ndarray, *, observed: bool = False) -> dict[str, np.ndarray]:
+        """The same for each page (r,); or what was ``observed`` there, with the luck of a day."""
         scores = no_nan("scores", scores).reshape(self.shape)
         pages = top(scores, self.asked.candidates, self.asked.slate)
         found = page_outcomes(self.respond(pages))
-        return {name: found[name][1] for name in OUTCOMES}
+        return {name: found[name][0 if observed else 1] for name in OUTCOMES}
 
     def truth(self) -> pd.DataFrame:
         """What is to be expected of each candidate (r * c rows) that is looked at first.

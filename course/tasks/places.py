@@ -37,7 +37,7 @@ class Places(NextDay):
     Parameters
     ----------
     world : World with ten positions on a page
-    pages, first_day : as of `NextDay`
+    pages, first_day, last_day : as of `NextDay`
     live : pages on which rankers are compared
 
     Attributes
@@ -46,8 +46,9 @@ class Places(NextDay):
     scales : brings raw cards to the scale of ``cards``
     """
 
-    def __init__(self, world: World, pages: int = 5_000, first_day: float = 37, live: int = 4_000):
-        super().__init__(world, pages, first_day=first_day)
+    def __init__(self, world: World, pages: int = 5_000, first_day: float = 37, live: int = 4_000,
+                 last_day: float | None = None):  # fmt: skip
+        super().__init__(world, pages, first_day=first_day, last_day=last_day)
         self.scales = Scales(self.train)
         self.cards = self.scales(self.train)
         self.clicked = self.label("clicked").float()
