@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from course import simulate
-from course.experiments.first_system import train_second_stage
 from course.lessons import first_system as fs
 from course.tasks.next_day import evening_requests
+from course.tasks.second_stage import train_second_stage
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import torch
 
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError
-from course.experiments.ranking import RankerPolicy, RankingTask, fit_pages
 from course.features import WARM_UP_DAYS
 from course.features.batch import RankingBatch
 from course.metrics import weighted_per_user_loss
@@ -20,6 +19,7 @@ from course.tasks.next_day import (
     expected_loss,
     fresh_pages,
     length_only,
+    ranker_policy,
 )
 
 
@@ -35,7 +35,7 @@ def fresh(world):
 
 @pytest.fixture(scope="module")
 def task(world):
-    return RankingTask(world, 300)
+    return NextDay(world, 300)
 
 
 def test_cards_look_like_the_log(world, fresh):
@@ -127,42 +127,20 @@ def test_bad_pages_and_seeds(world, given, words):
 def test_task_trains_on_all_days_after_the_warm_up(world, task):
     time = world.logs().impressions["time"]
     assert len(task.rows) == (time >= WARM_UP_DAYS).sum() == len(task.inputs) == len(task.train)
-    assert len(task.test) == len(task.next_day) == len(task.test_inputs)
-    some = RankingTask(world, 50, first_day=10.0, last_day=12.5)
+    assert len(task.test) == len(task.fresh) == len(task.test_inputs)
+    some = NextDay(world, 50, first_day=10.0, last_day=12.5)
     assert some.rows["time"].min() >= 10.0 and some.rows["time"].max() < 12.5
     label = task.label("clicked")
     assert label.dtype == torch.bool and label.sum() == task.rows["clicked"].sum()
 
 
 def test_loss_of_the_task_has_its_ceiling_and_its_floor(task):
-    n = len(task.next_day)
-    assert task.loss(np.zeros(n)) == pytest.approx(50.0)
-    c = task.next_day.cards
-    assert task.loss(c["watched_seconds"].to_numpy()) == 0.0
-    assert task.loss(-c["watched_seconds"].to_numpy()) == pytest.approx(100.0)
-    assert task.loss(task.next_day.value) < 40
-    assert 0 < task.loss(task.next_day.value, per_user=True) < 50
-
-
-def test_fit_pages_hands_over_whole_pages_with_their_rows(task):
-    parameter = torch.nn.Parameter(torch.zeros(()))
-    model = torch.nn.Module()
-    model.p = parameter
-    seen, length = [], task.inputs.column("duration")
-    quantile = task.features.quantiles["duration"](length)
-
-    def loss(batch, rows):
-        assert batch.pages <= 64 and len(rows) == len(batch)
-        column = batch.numbers[:, 0].numpy()
-        assert np.array_equal(column, quantile[rows.numpy()])
-        seen.append(rows)
-        return (model.p - 1.0) ** 2
-
-    fit_pages(model, task.train, loss, epochs=1, pages_per_batch=64)
-    rows = torch.cat(seen)
-    assert sorted(rows.tolist()) == list(range(len(task.train)))
-    pages = task.inputs.page[seen[0].numpy()]
-    assert all((task.inputs.page == p).sum() == (pages == p).sum() for p in np.unique(pages))
+    watched, value = task.fresh.cards["watched_seconds"].to_numpy(), task.fresh.value
+    assert task.offline(np.zeros(len(watched)))["loss"] == pytest.approx(50.0)
+    assert task.offline(watched)["loss"] == 0.0
+    assert task.offline(-watched)["loss"] == pytest.approx(100.0)
+    assert task.offline(value)["loss"] < 40
+    assert 0 < task.offline(value)["loss by account"] < 50
 
 
 # --- Live ----------------------------------------------------------------------------------------
@@ -181,7 +159,7 @@ def test_policy_shows_the_best_candidates_in_order(world, task, surface):
     asked = requests(world, surface=surface)
     r, c = asked.candidates.shape
     score = np.random.default_rng(0).permutation(r * c).astype(float)
-    pages = RankerPolicy(task.features, lambda batch: score)(asked)
+    pages = ranker_policy(task.features, lambda batch: score)(asked)
     for row in range(r):
         best = sorted(zip(-score[row * c : (row + 1) * c], asked.candidates[row], strict=True))
         assert pages[row].tolist() == [video for _, video in best[: asked.slate]]
@@ -195,7 +173,7 @@ def test_policy_scores_the_candidates_themselves(world, task):
         seen.append(batch)
         return batch.numbers[:, 0].numpy()  # the length
 
-    pages = RankerPolicy(task.features, score)(asked)
+    pages = ranker_policy(task.features, score)(asked)
     (batch,) = seen
     assert batch.pages == len(asked) and len(batch) == asked.candidates.size
     length = task.logs.videos["duration_seconds"].to_numpy()
@@ -214,7 +192,7 @@ def test_a_ranker_by_the_truth_is_the_oracle(world, task):
             user = np.repeat(asked.user, asked.candidates.shape[1])
             time = np.repeat(asked.time, asked.candidates.shape[1])
             value = truth.expected_watch(user, asked.candidates.ravel(), time, device)
-            return RankerPolicy(task.features, lambda batch: value)(asked)
+            return ranker_policy(task.features, lambda batch: value)(asked)
 
     table = ab_test(world, {"oracle": oracle, "ranker": ByTruth()}, n=100).table
     minutes = table[table["metric"] == "watch_minutes"].set_index("policy")["expected"]

@@ -19,7 +19,7 @@ from course.tasks.next_watch import Moments, policy
 
 
 def title_words(content):
-    """Words (videos, T) int64 of all titles; the number of words stands for an empty place."""
+    """Words (videos, words) int64 of all titles; the number of words stands for an empty place."""
     words = torch.from_numpy(content.title_tokens.astype(np.int64))
     return torch.where(words < 0, len(content.vocabulary), words)
 
@@ -53,7 +53,7 @@ class Reader(nn.Module):
             self.vector, self.topic = nn.Linear(hidden, dim), nn.Linear(hidden, topics)
 
     def forward(self, words, pictures):
-        """Hidden numbers (B, hidden) of titles (B, T) and thumbnails (B, 3, 18, 32)."""
+        """Hidden numbers (B, hidden) of titles (B, words) and thumbnails (B, 3, 18, 32)."""
         seen = self.look(pictures).amax(dim=(2, 3))
         return torch.relu(self.both(torch.cat([self.words(words), seen], dim=1)))
 

@@ -233,7 +233,7 @@ def tune():
     )  # fmt: skip
 
     tuning.tune(
-        {who: _louder(who) for who in ("depth 0", "depth 2, skip")}, {"loud": (1, 3, 10, 30)},
+        {who: _louder(who) for who in TOWERS}, {"loud": (1, 3, 10, 30)},
         start={"loud": 3}, compare=("depth 2, skip", "depth 0"), more="loud", store="tuning_loud",
         about={"size": "town", "recipes": {who: _best(who) for who in TOWERS}}, give_up=0.1,
     )  # fmt: skip
@@ -272,7 +272,7 @@ def depth(seed):
     for name, signals in SETS.items():
         for who in TOWERS if name != "watches" else ("depth 0",):
             if name == "all" or "skip" not in who:
-                model = s.train(signals=signals, seed=seed, **_best(who))
+                model = s.train(signals=signals, seed=seed, **_loud(who))
                 yield {"who": f"{name}, {who}", **s.ask(model)}
 
 
@@ -305,11 +305,11 @@ def depth_switch(seed):
             yield {"who": who, **s.ask(s.train(model=model, seed=seed, **recipe))}
 
 
-ACCOUNTS = 10_000  # 25,000 take 5 minutes a world
+ACCOUNTS = 25_000
 
 
 def depth_more(seed):
-    """Four times the accounts: hidden layers against none."""
+    """Ten times the accounts: hidden layers against none."""
     s = Setting(seed, simulate("town", seed=seed, users=ACCOUNTS, cache=False))
     yield {"examples": len(s.label)}
     for who in ("depth 0", "depth 2, skip"):
@@ -448,13 +448,11 @@ def newcomers(seed):
                        "n": rows.sum()}  # fmt: skip
 
 
-# Three worlds so far; more are added by `reproduce --worlds N`.
-FIRST = (1, 2, 3)
 NETWORK = "depth 2, skip"
 TRIALS = (
-    Trial("depth", depth, minutes=2.2, seeds=FIRST),
-    Trial("depth_switch", depth_switch, minutes=1.6, seeds=FIRST[:2], further=True),
-    # To be run with the third world: Trial("depth_more", depth_more, minutes=3.0, further=True)
-    Trial("freshness", freshness, minutes=1.5, seeds=FIRST[:2]),
-    Trial("newcomers", newcomers, minutes=0.9, seeds=FIRST[:2]),
+    Trial("depth", depth, minutes=2.2),
+    Trial("depth_switch", depth_switch, minutes=1.6, further=True),
+    Trial("depth_more", depth_more, minutes=5.0, seeds=(1, 2, 3), further=True),
+    Trial("freshness", freshness, minutes=1.5),
+    Trial("newcomers", newcomers, minutes=0.9),
 )

@@ -522,7 +522,7 @@ verdict
 # The town of this chapter had no say. Three more policies join. *Longest first* shows the longest videos. The *past ranking* is the one that made the log. And the *trained* one orders the same candidates as your counts, but by a neural network that has learned to predict minutes; you will write it in chapter 07. Take it as a black box. Its training is kept short here, so this is a first meeting and no contest.
 
 # %%
-from course.experiments.first_system import train_second_stage
+from course.tasks.second_stage import train_second_stage
 
 kept = FirstSystem(logs, KEPT)
 trained = train_second_stage(world, kept)

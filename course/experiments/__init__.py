@@ -1,1 +1,0 @@
-"""Small experiments that more than one place needs: notebooks, sliders, tests."""

@@ -1,1 +1,0 @@
-"""Models: plain and readable, one module per idea."""
