@@ -272,6 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_training(arguments.repeats)
     _print_ranking(arguments.sizes[-1], arguments.repeats)
     _print_multitask(arguments.sizes[-1], arguments.repeats)
+    _print_serving(arguments.sizes[-1])
     simulate("small", seed=SEED)
     start = time.perf_counter()
     simulate("small", seed=SEED)

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from course import plots
+from course.checks import check_whole
 from course.errors import ConfigError, PolicyError
 from course.lessons import first_system
 from course.lessons.matrix_factorization import popularity
@@ -29,7 +30,6 @@ from course.logs.tables import Logs
 from course.metrics import gap_closed
 from course.simulator.feed import Policy, Requests, failed, named, rank
 from course.simulator.policies import offered, top
-from course.training import check_whole
 from course.world import World, ab_test, simulate
 
 Maker = Callable[[Logs], Policy]

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from course.checks import check_whole
 from course.errors import ConfigError
 from course.lessons.candidate_generation import equally_long
-from course.training import check_whole
 
 KINDS = ("flat", "ivf", "hnsw")
 NPROBE = 16

@@ -9,7 +9,7 @@ import pytest
 
 from course import simulate
 from course.errors import ConfigError, LeakError, LogError
-from course.features import NEVER, RANKING_FEATURES, DailySums, Quantiles, RankingFeatures, powers
+from course.features import NEVER, RANKING_FEATURES, DailySums, RankingFeatures
 from course.features.taxonomy import (
     BAGS,
     IMPRESSION_CODES,
@@ -348,45 +348,7 @@ def test_without_a_scorer_there_is_no_nominating_score():
     assert np.allclose(got, cards["time"] + cards["video_id"])
 
 
-# --- Quantiles and sums -------------------------------------------------------------------------
-
-
-def test_quantiles_by_hand():
-    q = Quantiles(np.array([1.0, 2.0, 2.0, 4.0]))
-    # P(X < x): 0 at 1, a quarter at 2, three quarters at 4; straight lines in between.
-    assert q(np.array([0.0, 1.0, 1.5, 2.0, 3.0, 4.0])).tolist() == [0, 0, 0.125, 0.25, 0.5, 0.75]
-    above = q(np.array([4.1, 1e30]))
-    assert (above < 1).all() and (above > 0.999999).all() and above.dtype == np.float32
-
-
-def test_quantiles_of_many_values_are_the_distribution():
-    rng = np.random.default_rng(0)
-    x = np.exp(2 * rng.normal(size=20_000))
-    shares = Quantiles(x)(x)
-    assert 0 <= shares.min() and shares.max() < 1
-    assert np.abs(shares - (x[:, None] > np.sort(x)[None, ::50]).mean(axis=1)).max() < 0.02
-    order = np.argsort(x)
-    assert (np.diff(shares[order]) >= 0).all()
-    # Any rising map of the feature gives the same inputs, up to the lines between two knots.
-    assert np.abs(Quantiles(np.log(x))(np.log(x)) - shares).max() < 0.02
-
-
-def test_constant_missing_and_infinite_values():
-    q = Quantiles(np.full(50, 3.0))
-    assert q(np.array([1.0, 3.0])).tolist() == [0.0, 0.0] and 0.99 < q(np.array([5.0]))[0] < 1
-    for bad in (np.nan, np.inf, -np.inf):
-        with pytest.raises(LogError, match="not finite"):
-            Quantiles(np.array([1.0, bad]))
-        with pytest.raises(LogError, match="not finite"):
-            q(np.array([1.0, bad]))
-    with pytest.raises(LogError, match="no values"):
-        Quantiles(np.array([]))
-
-
-def test_powers_stand_side_by_side():
-    assert powers(np.array([[0.25, 0.5]])).round(3).tolist() == [
-        [0.25, 0.5, 0.062, 0.25, 0.5, 0.707]
-    ]
+# --- Sums -------------------------------------------------------------------------
 
 
 def test_daily_sums_stop_at_midnight():

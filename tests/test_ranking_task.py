@@ -7,13 +7,13 @@ import torch
 
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError
-from course.features import WARM_UP_DAYS
 from course.features.batch import RankingBatch
 from course.metrics import weighted_per_user_loss
 from course.simulator.experiment import draw_requests
 from course.simulator.streams import generator
 from course.tasks.next_day import (
     TRUE_COLUMNS,
+    WARM_UP_DAYS,
     LivePages,
     NextDay,
     expected_loss,

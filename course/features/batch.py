@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from course.errors import ConfigError
-from course.features.ranking import RankingFeatures, RankingInputs
-from course.features.taxonomy import IMPRESSION_NUMBERS, QUERY_NUMBERS
+from course.features.ranking import RankingInputs
+from course.features.taxonomy import IMPRESSION_NUMBERS
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,9 @@ class RankingBatch:
     start: Tensor
 
     @classmethod
-    def of(
-        cls,
-        inputs: RankingInputs,
-        features: RankingFeatures | None = None,
-        *,
-        normalise: bool = True,
-    ) -> RankingBatch:
-        """Tensors of inputs.
-
-        Parameters
-        ----------
-        features : whose quantiles replace the numbers; None = the numbers as they are
-        normalise : False = the numbers as they are, too
-        """
+    def of(cls, inputs: RankingInputs) -> RankingBatch:
+        """Tensors of inputs; the numbers are as they are."""
         arrays = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-        if features is not None and normalise:
-            for field, names in (("numbers", IMPRESSION_NUMBERS), ("query_numbers", QUERY_NUMBERS)):
-                arrays[field] = np.column_stack(
-                    [features.quantiles[name](arrays[field][:, i]) for i, name in enumerate(names)]
-                )
         arrays["start"] = np.searchsorted(inputs.page, np.arange(inputs.pages + 1))
         return cls(**{n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()})
 

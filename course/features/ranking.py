@@ -9,7 +9,6 @@ import pandas as pd
 
 from course.errors import ConfigError, LogError
 from course.features.history import BAG_LENGTH, TOKENS, History, search_bags
-from course.features.quantiles import Quantiles
 from course.features.statistics import DailySums
 from course.features.taxonomy import (
     IMPRESSION_CODES,
@@ -28,8 +27,6 @@ from course.simulator.names import DAYPARTS, DEVICES
 from course.simulator.nominate import NOMINATORS
 
 CHUNK = 50_000
-QUANTILE_ROWS = 200_000
-"""Impressions from which quantiles are taken: more would not move them visibly."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +109,17 @@ class RankingFeatures:
 
     Parameters
     ----------
-    logs : the training log; vocabularies, counters and quantiles come from it
-    rows : impressions of it from which quantiles are taken; None = all
+    logs : the training log; vocabularies and counters come from it
+    rows : impressions of it whose clicked videos make the vocabulary; None = all
     length : watches and search tokens in a bag
     top_videos : size of the video vocabulary, the most clicked first; None = all that were clicked
-    scorer : an object with ``pair_scores(logs, moments, page, video)``, such as
-        `course.models.candidate_generation.PairScorer`; it gives the feature "nominating score",
-        which is 0 everywhere without it. Train it on days before ``rows``, or the ranker learns
-        from scores that have seen its labels.
+    scorer : an object with ``pair_scores(logs, moments, page, video)``; it gives the feature
+        "nominating score", which is 0 everywhere without it. Train it on days before ``rows``, or
+        the ranker learns from scores that have seen its labels.
 
     Attributes
     ----------
     vocabularies : dict space -> Vocabulary, for videos, channels and tokens
-    quantiles : dict name of a continuous feature -> Quantiles
 
     Raises
     ------
@@ -158,14 +153,6 @@ class RankingFeatures:
         }
         self._read_videos(logs)
         self._count(logs)
-        stride = max(1, -(-len(rows) // QUANTILE_ROWS))
-        request = rows["request_id"].to_numpy()
-        page = np.cumsum(np.r_[True, request[1:] != request[:-1]]) - 1
-        sample = self.of_impressions(logs, rows[page % stride == 0])
-        self.quantiles = {name: Quantiles(sample.numbers[:, i])
-                          for i, name in enumerate(IMPRESSION_NUMBERS)}  # fmt: skip
-        self.quantiles |= {name: Quantiles(sample.query_numbers[:, i])
-                           for i, name in enumerate(QUERY_NUMBERS)}  # fmt: skip
 
     def _read_videos(self, logs: Logs) -> None:
         v = logs.videos

@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from course.checks import no_nan, one_each
+from course.checks import check_whole, no_nan, one_each
 from course.errors import ConfigError
-from course.features import WARM_UP_DAYS, RankingFeatures
+from course.features import RankingFeatures
 from course.features.batch import RankingBatch
 from course.logs.schema import SCHEMA
 from course.logs.tables import Logs
@@ -28,8 +28,10 @@ from course.simulator.experiment import OUTCOMES, draw_requests, live_requests, 
 from course.simulator.feed import Policy, Requests, rank, respond
 from course.simulator.policies import offered, top
 from course.simulator.streams import generator
-from course.training import check_whole
 from course.world import World, ab_test
+
+WARM_UP_DAYS = 5.0
+"""Days at the beginning of a log that are left out: bags and counters are still empty there."""
 
 HOME_SHARE = 0.55
 """Of the pages of a log about so many are home pages; the others are up-next lists."""

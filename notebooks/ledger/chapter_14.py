@@ -166,12 +166,12 @@ trial: weeks
 - clicks of four weeks, planner against the oracle of satisfied watches (%)
   | percent(`dial 2, planner/all clicks`, `dial 2, satisfied/all clicks`) | above 0
 * no aftertaste: pages in week 4, oracle of satisfied watches against the click oracle (%)
-  | percent(`dial 0, satisfied/last pages`, `dial 0, clicks/last pages`) | -5 to 5
+  | percent(`dial 0, satisfied/last pages`, `dial 0, clicks/last pages`) | -2 to 2
 - no aftertaste: clicks of four weeks, the same (%)
   | percent(`dial 0, satisfied/all clicks`, `dial 0, clicks/all clicks`) | below 0
 note: A positive control by construction: the dial is the law that the planner knows. The planner
-  thinks of moods alone and is not the best there is. Without aftertaste a twentieth of the pages is
-  allowed for: who clicks more opens more lists of what to watch next.
+  thinks of moods alone and is not the best there is. Without aftertaste a small difference
+  stays, of the other sign: who clicks more opens more lists of what to watch next.
 """
 
 MEDIUM = {"users": 1_000, "videos": 1_000, "days": 24}
