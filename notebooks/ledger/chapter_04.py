@@ -452,7 +452,7 @@ NETWORK = "depth 2, skip"
 TRIALS = (
     Trial("depth", depth, minutes=2.2),
     Trial("depth_switch", depth_switch, minutes=1.6, further=True),
-    # To be run and stored: Trial("depth_more", depth_more, minutes=5.0, seeds=(1, 2, 3), further=True)
+    # To be run: Trial("depth_more", depth_more, minutes=5.0, seeds=(1, 2, 3), further=True)
     Trial("freshness", freshness, minutes=1.5),
     Trial("newcomers", newcomers, minutes=0.9),
 )
