@@ -450,9 +450,10 @@ def newcomers(seed):
 
 NETWORK = "depth 2, skip"
 TRIALS = (
-    Trial("depth", depth, minutes=2.2),
-    Trial("depth_switch", depth_switch, minutes=1.6, further=True),
+    # More worlds are added by `reproduce --worlds N`.
+    Trial("depth", depth, minutes=2.2, seeds=(1, 2, 3)),
+    Trial("depth_switch", depth_switch, minutes=1.6, seeds=(1, 2), further=True),
     # To be run: Trial("depth_more", depth_more, minutes=5.0, seeds=(1, 2, 3), further=True)
-    Trial("freshness", freshness, minutes=1.5),
-    Trial("newcomers", newcomers, minutes=0.9),
+    Trial("freshness", freshness, minutes=1.5, seeds=(1, 2)),
+    Trial("newcomers", newcomers, minutes=0.9, seeds=(1, 2)),
 )
