@@ -82,11 +82,6 @@ def write_notebook(path: Path, sources: list[str]) -> Path:
     return path
 
 
-def test_some_chapters_get_a_smaller_world():
-    rest = [c for c in browser_lab.CHAPTERS if c.stem.startswith(browser_lab.FEWER)]
-    assert rest and all("users=800" in browser_lab.with_fewer_users(c) for c in rest)
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A folder of notebooks, JupyterLab on it, and a reader at a browser."""
