@@ -9,7 +9,7 @@ pytest.importorskip("playwright", reason="the browser test needs the package pla
 pytest.importorskip("jupyterlab", reason="the browser test needs JupyterLab")
 
 pytestmark = browser_lab.marks()
-CHAPTERS = browser_lab.CHAPTERS[6:]
+CHAPTERS = browser_lab.CHAPTERS[8:]
 
 
 @pytest.fixture(scope="module")
