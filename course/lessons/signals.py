@@ -175,3 +175,11 @@ class Crossed(AllSignals):
     def forward(self, given):
         """User vectors (B, dim + 1) of Inputs of B moments; their last number is 1."""
         return super().forward(given) + functional.pad(self.cells(self.cell(given)), (0, 1))
+
+
+class Daily(Crossed):
+    """The network, and a vector for each day, counted back from the end of training."""
+
+    def cell(self, given):
+        """The day (B,); what comes after training has the last one."""
+        return (30 * given["age"][:, 0]).clamp(min=0).long()

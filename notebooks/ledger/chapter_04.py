@@ -276,15 +276,7 @@ def depth(seed):
                 yield {"who": f"{name}, {who}", **s.ask(model)}
 
 
-class Daily(sg.Crossed):
-    """The network, and a vector for each day, counted back from the end of training."""
-
-    def cell(self, given):
-        """The day (B,); what comes after training has the last one."""
-        return (30 * given["age"][:, 0]).clamp(min=0).long()
-
-
-RIVALS = {"depth 0, a vector for each day": Daily, "depth 0, a hand-made cross": sg.Crossed}
+RIVALS = {"depth 0, a vector for each day": sg.Daily, "depth 0, a hand-made cross": sg.Crossed}
 SWITCHES = {
     "as it is": {},
     "no time": {"freshness": 0.0, "drift": 0.0},

@@ -294,7 +294,7 @@ def against(pairs, measures):
 
 MEASURES = {"MRR": "mrr", "clicks": "clicks", "satisfied": "satisfied"}
 plots.worlds(against({"held-out watch": "next watch"}, MEASURES), panel="measure",
-             label="%", zero=True)  # fmt: skip
+             label="% above the next watch", zero=True)  # fmt: skip
 
 # %% [markdown]
 # *What to see:* the loss on the next watch is large, and much alike in all worlds. In clicks it is far smaller, and for satisfied watches the interval decides.
@@ -339,8 +339,11 @@ def loss_of(setting):
 
 def at_order(setting):
     """How much order there is, and what ignoring it costs, with one setting marked."""
-    fig, axes = plots.figure(2, height=3.2, alt=f"{setting}: loss {plots.in_words(loss_of(setting))} %")
     shown = ("shuffled", "no order", "ladder only", "series only", "as it is")
+    said = "; ".join(
+        f"{name}: {order[f'{name}/episodes'].mean():.0%} of episodes and {order[f'{name}/ladder'].mean():.0%} of "
+        f"ladder pairs in order, loss {plots.in_words(loss_of(name))} %" for name in shown)  # fmt: skip
+    fig, axes = plots.figure(2, height=3.2, alt=f"Marked: {setting}. {said}.")
     for y, name in enumerate(shown):
         tone = plots.colour("treatment") if name == setting else "#9aa0a8"
         for column, marker in (("episodes", "o"), ("ladder", "s")):
@@ -380,7 +383,9 @@ passes = pd.DataFrame([
     for n in (1, 2, 4)
     for value in order[f"shuffled, {n} passes/{who}/mrr"]
 ])  # fmt: skip
-plots.lines(passes, "passes", label="MRR of the next watch, shuffled log")
+fig = plots.lines(passes, "passes", label="MRR of the next watch, shuffled log")
+fig.axes[0].set_xticks([1, 2, 4])
+fig
 
 # %% [markdown]
 # *What to see:* the three questions lie close together at each number of passes, and with too many passes all of them fall. So the way of training alone does no harm that one could see. The harm lies in what the log as it is has and the shuffled one has not.
@@ -477,11 +482,11 @@ def voices(most):
     share = pd.Series(equal_weight(users, most)).groupby(fifth).sum()
     share = (share / share.sum()).reindex(["lightest", "2", "3", "4", "heaviest"])
     said = ", ".join(f"{name} {value:.0%}" for name, value in share.items())
-    fig, ax = plots.figure(height=2.6, alt=f"At most {most} examples each: {said}")
+    fig, ax = plots.figure(height=2.6, alt=f"At most {most} example{'s' * (most > 1)} each: {said}")
     bars = ax.bar(share.index, share, color=plots.colour("10 per account"))
     ax.bar_label(bars, fmt="{:.0%}")
     ax.set(ylim=(0, 0.7), ylabel="share of all weight", xlabel="fifth of the accounts",
-           title=f"at most {most} examples each")  # fmt: skip
+           title=f"at most {most} example{'s' * (most > 1)} each")  # fmt: skip
     return fig
 
 
@@ -501,7 +506,7 @@ WAYS = ("10 per account", "sample like 10 per account", "weight as 10 per accoun
 by = {"by account": "mrr by account", "lightest fifth": "mrr group 1",
       "heaviest fifth": "mrr group 5", "clicks": "clicks"}  # fmt: skip
 plots.worlds(against(dict.fromkeys(WAYS, "next watch"), by), panel="measure",
-             label="%", zero=True)  # fmt: skip
+             label="% above all alike", zero=True)  # fmt: skip
 
 # %% [markdown]
 # *What to see:* compare the cap with the sample of its size first. Then look at the weights, which lose nothing by being few, and at the two columns of the fifths.
@@ -653,17 +658,18 @@ players.pages(world, lambda users: game.pages(scorers["last query in order"], us
 # %%
 by = {"MRR": "mrr", "after a search": "mrr search", "from home": "mrr home", "clicks": "clicks"}
 plots.worlds(against(dict.fromkeys(("last query in order", "next watch"), "bag of words"), by),
-             panel="measure", label="%", zero=True)  # fmt: skip
+             panel="measure", label="% above the bag", zero=True)  # fmt: skip
 
 # %%
 share = {name: stored[f"{name}/query topic"] for name in ("bag of words", "last query in order")}
-print({name: f"{plots.in_words(100 * of)} % of the cards are on the topic of the last query"
-       for name, of in share.items()})  # fmt: skip
+for name, of in share.items():
+    print(f"{name}: {plots.in_words(100 * of)} % of the cards are on the topic of the last query")
 errands = ledger.results("errands")
 for setting in ("no errands", "nearly all errands"):
     for metric in ("mrr home", "clicks"):
         bag, query = (errands[f"{setting}/{name}/{metric}"] for name in share)
-        print(f"{setting}: {metric} {plots.in_words(100 * (query / bag - 1))} %")
+        words = {"mrr home": "MRR from the home page", "clicks": "clicks"}[metric]
+        print(f"{setting}: {words}, last query against the bag, {plots.in_words(100 * (query / bag - 1))} %")
 
 # %% [markdown]
 # *What to see:* with the last query in order the network is far better after a search, and many more of its cards are on the topic of that query (printed). On watches from the home page and in clicks it is worse on the mean; while the intervals reach zero, that is undecided.
@@ -702,7 +708,7 @@ pairs = {name: "next watch" for name in (
     "own pages only", "sample like own pages", "completed", "sample like completed",
     "liked", "sample like liked", "4 or 5 stars")}  # fmt: skip
 by = {"MRR": "mrr", "clicks": "clicks", "satisfied": "satisfied", "new videos": "new shown"}
-plots.worlds(against(pairs, by), panel="measure", label="%", zero=True)
+plots.worlds(against(pairs, by), panel="measure", label="% above all", zero=True)
 
 # %% [markdown]
 # *What to see:* each pair is a choice and the sample of its size. Read the distance between the two, not the distance from zero, if you want to know what the choice itself does.
@@ -749,6 +755,7 @@ def map_of(live, title):
         ax.text(right + 1, level, name, va="center", fontsize=10)
     ax.axhline(0, color="#9aa0a8", linewidth=1)
     ax.axvline(0, color="#9aa0a8", linewidth=1)
+    ax.set_xticks(np.arange(-60, place["x"].max() + 10, 20))
     ax.set(xlim=(place["x"].min() - 4, right + 42), xlabel="offline: MRR of the next watch, % above the next watch",
            ylabel=f"live: {title}, % above the next watch")  # fmt: skip
     fig.alt = f"Offline and live ({title}): " + "; ".join(f"{n} {x:+.0f}, {y:+.0f}" for n, (x, y) in place.iterrows())

@@ -822,7 +822,7 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, share of the plan
 # %% [markdown]
 # *What to see:* in the first week it is undecided who is ahead. After four weeks the oracle of clicks is far behind. A test that looks at single pages would have chosen it: no page can expect more clicks than its pages.
 #
-# The oracle of *satisfied* watches knows nothing of moods, and does about as well as the planner (which of them is better is undecided). So P2's advice to aim at satisfaction, and not at engagement alone, is a good stand-in for a law that nobody knows. It is so *here*, where the law is made of stars. Without an aftertaste, the row in the ledger says, the same oracle has fewer clicks and as many visits.
+# The oracle of *satisfied* watches knows nothing of moods, and does about as well as the planner (which of them is better is undecided). So P2's advice to aim at satisfaction, and not at engagement alone, is a good stand-in for a law that nobody knows. It is so *here*, where the law is made of stars. Without an aftertaste, the row in the ledger says, the same oracle has fewer clicks and a few visits less.
 #
 # ## 10. After 2019
 #
