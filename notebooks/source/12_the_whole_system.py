@@ -532,12 +532,12 @@ def assemble(logs, weights=BALANCED, size=200, days=12, **recipe):
 
 
 # %% [markdown]
-# It stands. (Our page here learns from six days and in two passes, to be quick; the stored trial from twelve, by tuned recipes.) Now eight hundred people ask for a page. `OwnPages` keeps their requests and our candidates, and says what any page would be worth, in exact expectation. Each measure has its own ceiling, an oracle that knows the truth and ranks by that measure alone:
+# It stands. (Our page here learns from six days and in two passes, to be quick; the stored trial from twelve, by tuned recipes.) Now six hundred people ask for a page. `OwnPages` keeps their requests and our candidates, and says what any page would be worth, in exact expectation. Each measure has its own ceiling, an oracle that knows the truth and ranks by that measure alone:
 
 # %%
 first = FirstStage(logs, sources)
 system = System(first, cards, model, BALANCED)
-pages = OwnPages(world, cards.features, first, 800)
+pages = OwnPages(world, cards.features, first, 600)
 counts, alone = fs.FirstSystem(logs, fs.KEPT), {"sequence": sources["sequence"]}
 met = {
     "random": rank(world.random(), pages.open),
@@ -693,7 +693,7 @@ def serve_a_day(world, policy, n=2_000, seed=1, candidates="catalogue"):
 
 
 # %%
-day = serve_a_day(world, system, n=1_500)
+day = serve_a_day(world, system, n=1_200)
 old = logs.impressions[logs.impressions["time"] >= logs.impressions["time"].max() - 1]
 print(f"clicks per page: {10 * day['clicked'].mean():.2f}, on the log's last day {10 * old['clicked'].mean():.2f}")
 day[["user_id", "video_id", "position", "clicked", "watched_seconds", "survey"]].head(4)
