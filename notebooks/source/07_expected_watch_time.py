@@ -397,7 +397,7 @@ Ranker = answer("07-ranker", Ranker)
 # %% [markdown]
 # And this is how it learns. A step takes 200 whole *pages*, not single cards, because what belongs to the person and the moment is then computed once for the ten cards of a page. A vector of its own for every video would let the network learn the luck of a few clicks by heart, so at each step the tables are pulled a little towards 0. This *decay* is chapter 02's penalty $\lambda$ once more, and section 7 takes it away.
 #
-# Beside the loop there are two ways to use what was trained, the logits of scaled cards, and a scorer for live pages, which scales them first:
+# The steps themselves are taken by `cg.fit`, which you wrote in chapter 03. Beside the loop there are two ways to use what was trained, the logits of scaled cards, and a scorer for live pages, which scales them first:
 
 
 # %% tags=["export"]

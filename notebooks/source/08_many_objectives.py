@@ -220,7 +220,7 @@ SharedBottom = answer("08-forward", SharedBottom)
 #
 # **Rare labels.** A batch of a thousand cards holds about five rated ones. Their *mean* is a wild number, and it shakes the shared layer as much as the thousand clicks do. We count each label by the share that is known in the *whole* log. Then a batch with two rated cards counts them for less than a batch with ten.
 #
-# What remains are the weights $w_m$. They are a decision. P2 sets them by hand, and so do we, lower where labels are rare. Section 6 shows what they do.
+# What remains are the weights $w_m$. They are a decision. P2 sets them by hand, and so do we, lower where labels are rare. Section 6 shows what they do. The steps are taken by `cg.fit`, the loop that you wrote in chapter 03; what is new is the loss that it is given.
 
 
 # %% tags=["export"]

@@ -127,7 +127,7 @@ def entropy(z, label):
 
 
 # %% [markdown]
-# The loop is chapter 07's, with two additions. The numbers of the places get five times the rate of the network, because they must move by about two and would arrive too late. And each card may have a weight, which section 8 needs.
+# The loop is chapter 07's, with two additions. The numbers of the places get five times the rate of the network, because they must move by about two and would arrive too late. And each card may have a weight, which section 8 needs. As there, `cg.fit` of chapter 03 takes the steps.
 
 
 # %% tags=["export"]

@@ -269,7 +269,7 @@ Reader = answer("11-reader", Reader)
 #
 # $$L=\frac1B\sum_i \frac{n_i}{n_i+20}\,\Big|\hat y_i-\frac{y_i}{|y_i|}\Big|^2+0.3\,L_{\text{topic}},$$
 #
-# where $\hat y_i$ is what the reader guesses, $n_i$ counts the watches, and $L_{\text{topic}}$ is the cross-entropy of the topics. The 20 and the 0.3 we chose by hand.
+# where $\hat y_i$ is what the reader guesses, $n_i$ counts the watches, and $L_{\text{topic}}$ is the cross-entropy of the topics. The 20 and the 0.3 we chose by hand. The steps are taken by `cg.fit`, the loop that you wrote in chapter 03.
 
 
 # %% tags=["export"]

@@ -394,7 +394,7 @@ class Figure1(nn.Module):
 Figure1 = answer("12-figure-1", Figure1)
 
 # %% [markdown]
-# The loop is that of chapter 08, with two lines more. The network is told where each card stood, but in a tenth of the cases the place is hidden, so that *missing* is learned, too. And the table of places may take larger steps, as in chapter 10, or the ranker would have learned the old order before the table has learned the places.
+# The loop is that of chapter 08, with two lines more, and `cg.fit` of chapter 03 takes the steps. The network is told where each card stood, but in a tenth of the cases the place is hidden, so that *missing* is learned, too. And the table of places may take larger steps, as in chapter 10, or the ranker would have learned the old order before the table has learned the places.
 
 
 # %% tags=["export"]
