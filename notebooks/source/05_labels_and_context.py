@@ -701,13 +701,14 @@ pd.DataFrame({name: {"labels": choose(known).sum(), "share": choose(known).mean(
 # %% [markdown]
 # P1 chooses twice. It learns from **all watches**, also those that began in a search or on another site, and not from its own pages only. Otherwise new videos would hardly surface, and the system would only repeat itself. And its labels are **implicit**: *completed* watches (here at least 80 % of the video) rather than likes or answers to surveys, of which there are far too few to reach rare videos.
 #
-# Whoever chooses also loses examples. So beside each choice but the last stands a random sample of as many watches, which has the loss but not the choice.
+# Whoever chooses also loses examples. So beside each choice stands a random sample of as many watches, which has the loss but not the choice.
 
 # %%
 pairs = {name: "next watch" for name in (
     "own pages only", "sample like own pages", "completed", "sample like completed",
-    "liked", "sample like liked", "4 or 5 stars")}  # fmt: skip
-by = {"MRR": "mrr", "clicks": "clicks", "satisfied": "satisfied", "new videos": "new shown"}
+    "liked", "sample like liked", "4 or 5 stars", "sample like the stars")}  # fmt: skip
+by = {"MRR": "mrr", "clicks": "clicks", "minutes": "watch_minutes", "satisfied": "satisfied",
+      "new videos": "new shown"}  # fmt: skip
 plots.worlds(against(pairs, by), panel="measure", label="% above all", zero=True)
 
 # %% [markdown]
