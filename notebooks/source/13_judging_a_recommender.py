@@ -116,7 +116,9 @@ guess.beside(f"in percent of the pairs: {plots.in_words(100 * stored['auc, click
 two_orders(dozen["auc"].rename("AUC on the log"), dozen["clicks"].rename("clicks per page, live"))
 
 # %% [markdown]
-# *What to see:* the log knows the bad from the good. At the top, where one has to choose, it prefers the click ranker that ignores the position, and people click more, in the mean, on the pages of the tower. (The rankers are those of chapters 07, 08 and 10, and of section 4 below. *Shallow tower* and *point-wise* are nearly one model by two recipes, so close neighbours may change places.)
+# *What to see:* the log knows the bad from the good. At the top, where one has to choose, it prefers the click ranker that ignores the position, and people click more, in the mean, on the pages of the tower. (The rankers are those of chapters 07, 08 and 10, and of section 4 below.)
+#
+# Close neighbours may change places: *shallow tower* and *point-wise* are nearly one model by two recipes.
 #
 # Our guess at the reason: this log was served by the past ranking, and its clicks depend on where a card stood. A ranker that has learned the old order, position and all, foretells the old log well. The tower has taken the position out of its scores, so it looks worse there.
 #
@@ -361,7 +363,8 @@ def curves(rows, x, label, panel=None):
 curves(rows, "pages in a log", "error, % of the truth", "panel")
 
 # %% [markdown]
-# *What to see:* left, ten times the pages bring about a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, more pages help less and less, and IPS hardly at all.
+# *What to see:* left, ten times the pages bring about a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one.#
+# Right, more pages help less and less, and IPS hardly at all.
 #
 # In the mean the doubly robust estimate errs less than IPS, but not than SNIPS (row R-8 leaves both open). Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
 #
@@ -566,7 +569,8 @@ for name in ("pair-wise", "list-wise"):
 plots.worlds(pd.DataFrame(rows), panel="panel", label="against point-wise", zero=True)
 
 # %% [markdown]
-# *What to see:* live, none of the three is surely ahead, and a difference of ten percent could have been missed. The AUC of all cards puts point-wise first in the mean, which is not decided either. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
+# *What to see:* live, none of the three is surely ahead, and a difference of ten percent could have been missed.#
+# The AUC of all cards puts point-wise first in the mean, which is not decided either. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
 #
 # ## 5. Choosing the page as a whole
 #
@@ -626,7 +630,9 @@ varied = pd.DataFrame(rows).T.rename_axis("strength")
 varied[["topics", "clicks", "watch_minutes", "satisfied"]].round(3)
 
 # %% [markdown]
-# *What to see:* each step of variety brings topics and costs clicks, minutes and satisfied watches. The first step is cheap. People in this world do not tire of a topic within a page, so here variety has a price and no reward that one could measure. In life it may have one.
+# *What to see:* each step of variety brings topics and costs clicks, minutes and satisfied watches. The first step is cheap.
+#
+# People in this world do not tire of a topic within a page, so here variety has a price and no reward that one could measure. In life it may have one.
 #
 # And what does it cost the machine? We count the milliseconds that a core is busy:
 
@@ -650,7 +656,9 @@ rows = [{"candidates": c, "who": part, "value": cost[f"{c} cards/{part}"]} for c
 curves(rows, "candidates", "milliseconds per page")
 
 # %% [markdown]
-# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up nearly in a straight line, as P2 says (row P2-C4; these axes bend it). Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. Dearer ways score a card *by its neighbours*, or whole orders of a page. We have built none.
+# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up nearly in a straight line, as P2 says (row P2-C4; these axes bend it).
+#
+# Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. Dearer ways score a card *by its neighbours*, or whole orders of a page. We have built none.
 #
 # ## 6. Waiting is a cost
 #
