@@ -261,7 +261,7 @@ rows = [{"who": name, "panel": panel, "value": 100 * value}
         for panel, what in (("recall (%)", "recall"), ("found by no other (%)", "alone"))
         for name in names if f"{name}/{what}" in stored
         for value in stored[f"{name}/{what}"]]  # fmt: skip
-plots.worlds(pd.DataFrame(rows), panel="panel", label="watches of the next day")
+plots.worlds(pd.DataFrame(rows), panel="panel", label="% of the watches of the next day")
 
 # %% [markdown]
 # *What to see:* on the left how many of the watches each source had named; on the right those that it alone had named.
@@ -288,7 +288,7 @@ boxes = {
     "input": (4.4, 0.5, "features of the card, the account, the moment (06)"),
     "shared": (4.4, 1.4, "shared layer h"),
     "experts": (2.6, 2.4, "experts (09)"),
-    "gates": (6.4, 2.4, "a gate for each task"),
+    "gates": (6.4, 2.4, "a gate for each task,\nreads the context (09)"),
     "engage": (2.6, 3.5, "towers of engagement:\nclick, watch time, completion"),
     "satisfy": (6.9, 3.5, "towers of satisfaction:\nlike, dismissal, share, rating"),
     "place": (0.9, 1.4, "position,\ndevice (10)"),
@@ -583,7 +583,8 @@ def at_weights(watch_time, rating):
     weights = {"click": 1.0, "watch time": watch_time, "rating": rating}
     here = pages.worth(pages.best(mo.combine(factors, weights))).mean()
     said = f"{here.watch_minutes:.2f} minutes, {here.satisfied:.3f} satisfied, {here.clicks:.2f} clicks"
-    fig, ax = plots.figure(height=3.6, alt=f"satisfied watches against minutes; here {said}")
+    alt = f"satisfied watches against minutes, a line for each weight of the time; here {said}"
+    fig, ax = plots.figure(height=3.6, alt=alt)
     for time_, part in frontier.groupby(level=0):
         ax.plot(part["watch_minutes"], part["satisfied"], "-o", markersize=4, label=f"{time_:g}")
     ax.plot(live.loc["two counts (00)", "watch_minutes"], live.loc["two counts (00)", "satisfied"],
@@ -637,6 +638,8 @@ rows_of = [
 ]  # fmt: skip
 fig = plots.lines(pd.DataFrame(rows_of), "candidates", panel="panel", label="% of the best pages",
                   log=True)  # fmt: skip
+for ax in fig.axes:
+    ax.set_xticks(ticks := (10, 50, 200, 800, 1_949), [f"{tick:,}" for tick in ticks])
 fig.axes[1].legend(title="", loc="center left", bbox_to_anchor=(1.0, 0.5))
 plots.show(fig)
 

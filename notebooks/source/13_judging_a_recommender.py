@@ -346,17 +346,18 @@ rows = [
 
 def curves(rows, x, label, panel=None):
     """Means over worlds against x, both on logarithmic axes, a panel for each value of panel."""
-    table = pd.DataFrame(rows)
-    parts = dict(list(table.groupby(panel))) if panel else {"": table}
+    names = [*([panel] if panel else []), "who", x]
+    means = pd.DataFrame(rows).groupby(names, sort=False)["value"].mean().reset_index()
+    parts = dict(list(means.groupby(panel))) if panel else {"": means}
     fig, axes = plots.figure(len(parts), height=3.4, sharey=True, squeeze=False)
     for ax, (title, part) in zip(axes[0], parts.items()):
         sns.lineplot(part, x=x, y="value", hue="who", style="who", markers=True, dashes=False,
-                     errorbar=None, palette=OTHER_COLOURS[: part["who"].nunique()], ax=ax)  # fmt: skip
+                     palette=OTHER_COLOURS[: part["who"].nunique()], ax=ax)  # fmt: skip
         ax.set(xscale="log", yscale="log", title=title, ylabel=label)
         ax.legend(title="").set_visible(ax is axes[0][-1])
     sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1.0, 1.0), title="")
-    means = table.groupby([*([panel] if panel else []), "who", x])["value"].mean().round(3)
-    fig.alt = f"{label}: " + "; ".join(f"{key}: {value}" for key, value in means.items())
+    said = (f"{', '.join(map(str, key))}: {value:.3g}" for *key, value in means.itertuples(index=False))
+    fig.alt = f"{label}: " + "; ".join(said)
     return fig
 
 
@@ -773,10 +774,10 @@ rows = [
     for way, key in (("late over once", "late"), ("day after day over once", "on"))
     for value in 100 * (change[f"drift {drift:g}/{key}/clicks"] / change[f"drift {drift:g}/once/clicks"] - 1)
 ]
-plots.worlds(pd.DataFrame(rows), panel="drift", label="live clicks, % more", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="drift", label="live clicks, % more", zero=True, sharex=True)
 
 # %% [markdown]
-# *What to see:* nothing sure, at any dial (each panel has its own scale). Differences of more than ten percent may go unseen. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
+# *What to see:* nothing sure, at any dial. Differences of more than ten percent may go unseen. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
 #
 # One reason to expect little here: a ranker does not keep people's taste in its weights. It *reads* it from their histories, which are up to date whenever a page is served. Chapter 02's vectors of accounts do keep it. How well do they know what people like today? We correlate their scores with the true interests of the busier half of the people (relative to each video's mean), for vectors of the first twelve days and of the last twelve:
 
