@@ -368,13 +368,13 @@ print(f"the tower's lead in the first round, as a share of the naive ranker's ri
 # %% [markdown]
 # *What to see:* on its own pages the ranker ends far above the same ranker on the past ranking's pages, whose own rise is undecided. So here a system does get better by learning from itself.
 #
-# What makes the rise? In part perhaps the position. In the first round the tower differs from the naive ranker in the correction for it alone, so its lead there is what the past ranking's position bias costs. As a share of the rise (last line) our few worlds can only just tell it from nothing; in clicks, says the ledger, they cannot. What the larger part is we have not taken apart. Better pages bring more clicks to learn from, to name one guess.
+# What makes the rise? In part perhaps the position. In the first round the tower differs from the naive ranker in the correction for it alone, so its lead there is what the past ranking's position bias costs. As a share of the rise our few worlds can only just tell it from nothing (in clicks, says the ledger, they cannot). What the larger part is we have not taken apart.
 #
 # Exploration (the earlier figure) spreads the showings a little and costs clicks, and does not earn them back in six rounds.
 #
 # ## 4. Close the loop
 #
-# Perhaps nothing decays because our loop is **open**: the nominators offer what is popular *anywhere*, and people find most of their videos without our pages. So we put a first stage before the ranker that lets 12 of the 30 candidates through. It chooses by *own clicks* on our pages; by *all watches*, from anywhere, as P1 advises in section 3.4; or *by chance*, the control, since a smaller choice costs clicks by itself.
+# Perhaps nothing decays because our loop is **open**: the nominators offer what is popular *anywhere*, and people find most of their videos without our pages. So we let a first stage choose 12 of the 30 candidates: by *own clicks* on our pages; by *all watches*, from anywhere, as P1 advises in section 3.4; or *by chance*, the control, since a smaller choice costs clicks by itself.
 
 # %%
 three_panels(["naive", "own clicks", "own clicks, exploring", "all watches", "by chance"])
@@ -517,7 +517,7 @@ pd.DataFrame({case: {"clicks, %": change(*of), "new cards, %": change(*of, "new"
 #
 # ## 6. A bias that nobody told you of
 #
-# Position is a bias that everybody knows. P2 ends with the others, "known and unknown", and leaves open how to find them. In the next world one is hidden: cards with a large thumbnail are clicked more, whatever the video. The size of a card is logged. No model looks at it.
+# Position is a bias that everybody knows. P2 ends with the others, "known and unknown", and leaves open how to find them. In the next world one is hidden: cards with a large thumbnail are clicked more, whatever the video. The size is in the log, but in no model.
 #
 # A detective's method is the **residual test**. Take cards that trained nothing, and let the model say for each with which chance $p_i$ it will be clicked *where it stands*. In any group of cards there should be about as many clicks as the chances add up to. The difference, over its standard deviation, is the group's *surprise*, about standard normal if the model is right:
 #
@@ -598,7 +598,7 @@ plots.show(fig)
 #
 # No model is right everywhere. The test names suspects, not culprits.
 #
-# What does the discovery buy? Served, every card counts as small, so only the *order* can gain. Clicks live, with the size in the tower against without it:
+# What does the discovery buy? Served, every card counts as small, so only the *order* can gain. Live clicks, with the size in the tower against without it:
 
 # %%
 hidden = ledger.results("hidden_bias")
@@ -694,7 +694,7 @@ pd.Series({
 })  # fmt: skip
 
 # %% [markdown]
-# Counted in pairs, the seesaw has not visibly gone: with PLE the click loses a little. But the likes no longer pay. (We looked at them because they stand out in the figure, so that line is a question for other worlds.)
+# Counted in pairs, the seesaw has not visibly gone: with PLE the click loses a little. But the likes no longer pay. (That line was looked at because it stands out in the figure, so it is a question for other worlds.)
 #
 # Whether PLE captures more than MMoE in the mean is undecided. It does capture more than the seven networks alone, which need seven times the multiplications.
 #
@@ -842,7 +842,7 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, share of the plan
 #
 # What came after P2? Networks that read the last hundred actions in order, as language models read words. One such network, and a large one, for retrieval and ranking together (Zhai et al. 2024). And *generative retrieval* (Rajput et al. 2023), which asks a network to *spell* the next video.
 #
-# To spell, one needs letters. A **semantic id** is a short word that is made from what a video is about, so that alike videos begin alike. It comes from **residual codes**: find the nearest of a few centres, subtract it, look for the nearest centre to what is left, and so on. Three levels of 16 centres give 4,096 words of three letters.
+# To spell, one needs letters. A **semantic id** is a short word made from what a video is about, so that alike videos begin alike. It comes from **residual codes**: find the nearest of a few centres, subtract it, look for the nearest centre to what is left, and so on. Three levels of 16 centres give 4,096 words of three letters.
 #
 # > **Exercise 6 · Spell a video** (building, 12 minutes). `x` is (n, d), `centres` a list with a table (k, d) for each level. Return the codes (n, levels): at each level, the number of the centre that is nearest to what the levels before have left.
 # >
@@ -881,7 +881,7 @@ def learn_centres(x, k=16, levels=3):
 
 
 # %% [markdown]
-# What is a video about? In the spirit of chapter 11 we let its title tell who watches it. A singular value decomposition gives each watched video a vector from its audience. A ridge regression then gives every *word* a vector, so that the words of a title add up to that of the video.
+# What is a video about? As in chapter 11, its title tells who watches it. A singular value decomposition gives each watched video a vector from its audience, and a ridge regression gives every *word* one, so that the words of a title add up to the video's.
 
 # %%
 game = NextWatch(log, days=3)
@@ -992,11 +992,11 @@ pd.DataFrame({name: game.offline(score, some) for name, score in rivals.items()}
 #
 # **No ground truth** (P1). Clicks and minutes are proxies. Only here do we have the truth.
 #
-# **Offline is not online** (P1, P2). Chapters 05 and 13 had measures on a log that preferred the worse system, and section 9 has an *online* one: the test of a single page prefers the arm that loses its people.
+# **Offline is not online** (P1, P2). Chapters 05 and 13 had measures on a log that preferred the worse system. In section 9 even a live test of single pages prefers the arm that loses its people.
 #
 # **The biases of the training data** (P2). Section 6 finds one that stands in a column of the log. A bias that no column holds stays unseen.
 #
-# **What a person is** (neither paper). Our law of moods is ours. With which law pages change people nobody knows, and so nobody can write the planner.
+# **What a person is** (neither paper). Our law of moods is ours. By which law pages change people nobody knows, so nobody can write the planner.
 #
 # ## 12. The project: four weeks
 #
@@ -1073,14 +1073,14 @@ ledger.show("14")
 # %% [markdown]
 # ## Summary
 #
-# 1. A ranker that learned from its own pages got better here, and ended far above one that went on learning from the past ranking's. A part of the rise may be the predecessor's position bias, which the shallow tower need not unlearn.
-# 2. A first stage that knows only its own clicks takes cards from new uploads, and counting watches from anywhere gives a part back. Look at what is never offered.
+# 1. A ranker that learned from its own pages got better here, and ended far above one that went on learning from the past ranking's. A part of the rise may be that ranking's position bias.
+# 2. A first stage that knows only its own clicks takes cards from new uploads, and counting watches from anywhere gives a part back.
 # 3. In a bottle a closed loop runs down, position bias or not. Exploration gives what is new a little more room, late, and is paid for in clicks.
-# 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower, and is out of the model; whether anybody is better served is another question.
+# 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower; whether anybody is better served is another question.
 # 5. Where pages change people, the page with the most clicks costs clicks over weeks. To aim at satisfied watches could not be told there from knowing the law.
 #
-# **Limits.** Rounds are few and worlds are small. Our nominators see what happens elsewhere; a service that is all of its people's world may well run away. The law of moods was made up, and its planner is greedy about influence and boredom, so it is no ceiling.
+# **Limits.** Rounds are few and worlds are small. Our nominators see what happens elsewhere; a service that is all of its people's world may well run away. The law of moods was made up, and its planner is no ceiling, being greedy about influence and boredom.
 #
-# **Where to go next.** *Degenerate Feedback Loops in Recommender Systems* (Jiang et al., AIES 2019). *Top-K Off-Policy Correction for a REINFORCE Recommender System* (Chen et al., WSDM 2019), which is the same YouTube. *Ranking Distillation* (Tang and Wang, KDD 2018).
+# **Where to go next.** Jiang et al., *Degenerate Feedback Loops in Recommender Systems*, AIES 2019. Chen et al., *Top-K Off-Policy Correction for a REINFORCE Recommender System*, WSDM 2019 (the same YouTube).
 #
-# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Chaney, Stewart, Engelhardt, *How Algorithmic Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility*, RecSys 2018. Tang et al., *Progressive Layered Extraction (PLE)*, RecSys 2020. Rajput et al., *Recommender Systems with Generative Retrieval*, NeurIPS 2023. Zhai et al., *Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations*, ICML 2024.
+# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Chaney et al., *How Algorithmic Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility*, RecSys 2018. Tang et al., *Progressive Layered Extraction (PLE)*, RecSys 2020. Tang and Wang, *Ranking Distillation*, KDD 2018. Rajput et al., *Recommender Systems with Generative Retrieval*, NeurIPS 2023. Zhai et al., *Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations*, ICML 2024.
