@@ -189,7 +189,7 @@ def last_days(logs, now, days=6):
     return logs.impressions[(time >= now - days) & (time < now)]
 
 # %% [markdown]
-# A system that only shows what it believes in never learns about the rest. The cheapest remedy is **exploration**: a few places go to candidates that are drawn by chance.
+# What a system does not believe in it never shows, and so never learns about. The cheapest remedy is **exploration**: a few places go to candidates drawn by chance.
 #
 # > **Exercise 2 · Explore** (building, 12 minutes). Each place of each page is given away with probability `share`, to a candidate of the same request that is *not on the page*, each with the same chance, and no card may stand on a page twice. `pages` is (r, k), `candidates` (r, c) with c at least 2k, `rng` a NumPy generator.
 # >
@@ -519,7 +519,7 @@ pd.DataFrame({case: {"clicks, %": change(*of), "new cards, %": change(*of, "new"
 #
 # Position is a bias that everybody knows. P2 ends with the others, "known and unknown", and leaves open how to find them. In the next world one is hidden: cards with a large thumbnail are clicked more, whatever the video. The size is in the log, but in no model.
 #
-# A detective's method is the **residual test**. Take cards that trained nothing, and let the model say for each with which chance $p_i$ it will be clicked *where it stands*. In any group of cards there should be about as many clicks as the chances add up to. The difference, over its standard deviation, is the group's *surprise*, about standard normal if the model is right:
+# A detective's method is the **residual test**. Take cards that trained nothing, and let the model say for each with which chance $p_i$ it will be clicked *where it stands*. In any group of them there should be about as many clicks as the chances add up to. The difference, over its standard deviation, is the group's *surprise*, about standard normal if the model is right:
 #
 # $$\text{surprise}=\frac{\sum (o_i-p_i)}{\sqrt{\sum p_i\,(1-p_i)}}.$$
 #
@@ -665,7 +665,7 @@ sns.heatmap(pd.DataFrame(gates.numpy(), TASKS, names), vmin=0, cmap="Blues", ann
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* each row has its own expert and the three common ones; all else is 0 by construction.
+# *What to see:* each row has its own expert and the three common ones.
 #
 # And does the seesaw go? The stored trial measures each task against a network for it alone, by the captured share of chapter 08. MMoE and PLE have about equal multiplications and were tuned alike.
 
@@ -702,7 +702,7 @@ pd.Series({
 #
 # Hundreds of cards must be ranked in milliseconds, and P2 names model compression as a direction. Two ways are old and simple.
 #
-# **Teach.** A click says yes or no, and most of that is luck. A *teacher*, the mean of four large rankers, says *how likely*. A small student learns this instead: each card counts as clicked with the teacher's odds as its weight, and as not clicked with the weight 1. That is chapter 07's loss, and its best answer is $e^z$ = the odds.
+# **Teach.** A click says yes or no, and most of that is luck. A *teacher*, the mean of four large rankers, says *how likely*, and a small student learns this: each card counts as clicked with the teacher's odds as its weight, and as not clicked with the weight 1. As in chapter 07 the best answer is $e^z$ = the odds.
 #
 # **Round.** A weight takes 32 bits. Give each row of a table one scale, and store whole numbers, with 8 bits those from −127 to 127.
 
@@ -753,11 +753,11 @@ plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teac
 # %% [markdown]
 # *What to see:* eight bits cost nothing that we can see, at a quarter of the bytes. With two bits a row has three values only, and in two of the worlds the ranker is worse than the past ranking.
 #
-# The students need less than a twentieth of four teachers' multiplications. We cannot tell them from the teachers, nor the taught one from the one that learned from clicks, nor four teachers from one. So there may be little to hand down in so small a world. (The taught one's best rate lies at the edge of its grid.)
+# The students need less than a twentieth of four teachers' multiplications. We cannot tell them from the teachers, nor the taught one from the one that learned from clicks, nor four teachers from one. There may be little to hand down in so small a world. (The taught one's best rate lies at the edge of its grid.)
 #
 # ## 9. What pages do to a person
 #
-# All worlds so far had a mercy: whatever one shows a person today, the same person comes back tomorrow. The dial `aftertaste` ends it. Now pages leave traces.
+# All worlds so far had a mercy: whatever one shows a person today, the same person comes back tomorrow. With the dial `aftertaste` pages leave traces.
 #
 # * **The chance to come back.** A click on what is worth more than four stars lifts the *mood* of the account, on less it lowers it. The visits are multiplied by $e$ to the dial times the mood.
 # * **Influence and boredom.** Some of a genre makes one like it, too much of it bores.
@@ -986,21 +986,19 @@ rivals = {"spelled": spelled, "popular": lambda moments: np.tile(popular, (len(m
 pd.DataFrame({name: game.offline(score, some) for name, score in rivals.items()}).T.round(3)
 
 # %% [markdown]
-# It works: letters that are made of titles find next watches that popularity does not. That is all this shows. It is one world and an untuned network, and chapter 03's vectors are not in the race. Where semantic ids are used, another gain is claimed: a table of a billion ids becomes one of a few thousand letters, and what is new can be spelled at once.
+# It works: letters made of titles find next watches that popularity does not. That is all this shows. It is one world and an untuned network, and chapter 03's vectors are not in the race. Where semantic ids are used, another gain is claimed: a table of a billion ids becomes one of a few thousand letters, and what is new can be spelled at once.
 #
 # ## 11. What is open
 #
-# **No ground truth** (P1). Clicks and minutes are proxies. Only here do we have the truth.
-#
 # **Offline is not online** (P1, P2). Chapters 05 and 13 had measures on a log that preferred the worse system. In section 9 even a live test of single pages prefers the arm that loses its people.
 #
-# **The biases of the training data** (P2). Section 6 finds one that stands in a column of the log. A bias that no column holds stays unseen.
+# **Unknown biases** (P2). Section 6 finds one that stands in a column of the log. One that no column holds stays unseen.
 #
 # **What a person is** (neither paper). Our law of moods is ours. By which law pages change people nobody knows, so nobody can write the planner.
 #
 # ## 12. The project: four weeks
 #
-# Write a system for the moody village that brings more clicks in four weeks than the one below. It gets a `Service`, may read `service.logs()` as often as it likes, and must not read the truth. The score is the share of the way from random pages (0) to the planner (1).
+# Write a system for the moody village that brings more clicks in four weeks than the one below. It gets a `Service`, may read `service.logs()` as often as it likes, and must not read the truth. Random pages score 0, the planner 1.
 
 
 # %% tags=["export"]
@@ -1043,7 +1041,7 @@ score = four_weeks(by_counts(2.0), floor, planned)
 print(f"by counts: {score.mean():.2f} of the way from random to the planner")
 
 # %% [markdown]
-# > **Project** (open, an evening or more). Beat it on `four.loc[[1, 2, 3, 4, 5]]`. Some ideas: a ranker of chapter 07 in place of counts, with the stars of chapter 08; exercise 5 without the truth, since visits can be counted; variety; exploration in the first week only. Then let a classmate hide something in your world (a dial of `simulate`), and find it with the residual test.
+# > **Project** (open, an evening or more). Beat it on `four.loc[[1, 2, 3, 4, 5]]`. Some ideas: a ranker of chapter 07 with the stars of chapter 08; exercise 5 without the truth, since visits can be counted; variety; exploration in the first week only. Then let a classmate hide something in your world (a dial of `simulate`), and find it with the residual test.
 #
 # Our three accounts, by the ranker of section 2 after three rounds of its own pages, and by the oracle of clicks:
 
