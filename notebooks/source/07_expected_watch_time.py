@@ -576,7 +576,7 @@ ends = stored[
 ends.rename(lambda name: name.split("/")[0]).round(1).to_frame("true loss").T
 
 # %% [markdown]
-# **What else did P1 take away?** Equal weights cost it 4.1 points, the squares and roots of the numbers .2; and it says that the network beats linear models and trees. All of these stand in one contest here, on equal data; linear model, network, equal weights and trees each have their own tuned recipe. (Trees see the numbers, and the ids only through their counters; a network that sees no more than they do stands beside them.)
+# **What else did P1 take away?** Equal weights cost it 4.1 % and the squares and roots of the numbers .2 % (points, as we read it); and it says that the network beats linear models and trees. All of these stand in one contest here, on equal data; linear model, network, equal weights and trees each have their own recipe. (Trees see the numbers, and the ids only through their counters; a network that sees no more than they do stands beside them.)
 
 # %%
 rivals = {"equal weights": "equal weights", "None": "linear", "trees": "trees",

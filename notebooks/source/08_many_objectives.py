@@ -410,7 +410,7 @@ for rating in (-2.5, -1.5, 0.5):
 #
 # ## 7. From seven predictions to one order
 #
-# A page wants one number for each card. P2 *multiplies* the predictions, each raised to a weight that people set by hand,
+# A page wants one number for each card. P2 speaks of a *weighted multiplication* with weights that people set by hand. We read it as the product of the predictions, each raised to its weight,
 #
 # $$\prod_m p_m^{w_m},\qquad\text{or in logarithms}\qquad \sum_m w_m\log p_m .$$
 #
