@@ -295,7 +295,7 @@ pd.DataFrame([came_of(service, record) for record in records], index=[1, 2, 3]).
 #
 # ## 3. Six rounds, and whose pages they were
 #
-# The stored trial has several worlds. Three of its arms are the naive ranker, the shallow tower of chapter 10, and the tower with one place in ten for exploration. The models are tuned alike. Clicks are counted in per cent of an oracle's, which lives through the same days.
+# The stored trial has several worlds; the lines are means over them. Three of its arms are the naive ranker, the shallow tower of chapter 10, and the tower with one place in ten for exploration. The models are tuned alike. Clicks are counted in per cent of an oracle's, which lives through the same days.
 
 # %%
 stored = ledger.results("loops")
