@@ -537,7 +537,7 @@ rows = [{"who": label, "value": gain} for label, (without, with_them) in pairs.i
 plots.worlds(pd.DataFrame(rows), label="true loss without powers minus with (points)", zero=True)
 
 # %% [markdown]
-# *What to see:* whether a row stands clear of the line at 0, and how little it is in any case. P1 reports a loss higher by 0.2 % for its deep network without powers.
+# *What to see:* in the mean the powers bring little at any depth, and a row whose interval crosses the line at 0 has not shown it. P1 reports a loss higher by 0.2 % for its deep network without powers.
 #
 # Should not a linear model, which cannot bend, gain most? It looks so, if one is careless. Give both linear models the rate and the passes that are best for the *deep* network, and compare that with each at its own (all in the worlds of the tuning):
 
