@@ -907,7 +907,7 @@ plots.lines(pd.DataFrame(rows), "passes", panel="panel", label="points, mean of 
 # %% [markdown]
 # *What to see:* in the mean, the more passes, the more of the moment is found. With a week to learn from the loss is high in the end; with the whole log it stays lower.
 #
-# Many passes over few cards let a network learn them by heart, which more days make harder. That fits, and we have not looked.
+# Perhaps many passes let a network learn few cards by heart.
 #
 # Something else may keep the network from finding it. The logarithm gives three numbers to a device and eight to a topic. Give the *small* id spaces 32, too, leave all others as they are, and train for just as long:
 

@@ -486,7 +486,7 @@ scores = {name: logits_of(ranker, test) for name, ranker in rankers.items()}
 pd.DataFrame({name: task.offline(s) for name, s in scores.items()}).T.round(1)
 
 # %% [markdown]
-# Same network, same cards, same loop; only the weight of a click has changed (and the recipe with it). Compare the columns: by the pooled loss the target decides a lot, while by account it hardly matters.
+# Same network, same cards, same loop; only the weight of a click (and the recipe) has changed. Compare the columns: by the pooled loss the target decides a lot, while by account it hardly matters.
 #
 # ## 6. In front of people
 #
@@ -590,9 +590,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label=f"points above {deepest}", zero=True)
 
 # %% [markdown]
-# *What to see:* on the left, where all pairs are pooled, equal weights cost most in the mean, as P1 says. On the right, where each account counts alike, they cost nothing in the mean, though the interval is wide.
+# *What to see:* on the left, where all pairs are pooled, equal weights cost most in the mean, as P1 says. On the right, where each account counts alike, they cost nothing in the mean, with a wide interval.
 #
-# Trees are not visibly behind the network on either side. (In chapter 06 they were, with ids as plain codes, fewer cards and another grid. Which of these it was, we have not tested.) And the network does not miss its powers.
+# Trees are not visibly behind on either side. (In chapter 06 they were, with ids as plain codes, fewer cards and another grid; which of these it was, we have not tested.) And the network does not miss its powers.
 #
 # ## 9. What is the lead made of?
 #
