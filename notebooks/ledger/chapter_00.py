@@ -60,8 +60,11 @@ def systems(logs):
         yield f"sources {who}", fs.FirstSystem(logs, fs.KEPT, sources)
     kept = fs.FirstSystem(logs, fs.KEPT)
     everything = np.arange(kept.videos)
-    yield "every video", lambda requests: fs.best_of(
-        kept.score(requests, fs.KEPT), [np.tile(everything, (len(requests), 1))], requests.slate
+    yield (
+        "every video",
+        lambda requests: fs.best_of(
+            kept.score(requests, fs.KEPT), [np.tile(everything, (len(requests), 1))], requests.slate
+        ),
     )
 
 

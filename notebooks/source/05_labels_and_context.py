@@ -61,21 +61,21 @@ f"{len(examples):,} watches of twenty days to learn from, {len(game.events):,} o
 # Here are both, for one label of an account that watches now and then, and with a context of six watches:
 
 # %%
-own = logs.watches.loc[logs.watches["user_id"] == 224, "time"].sort_values().to_numpy()
-label, before, after = own[30], own[27:30], own[31:34]
-seen = {"held-out watch": np.r_[before, after], "next watch": own[24:30]}
+times = logs.watches.loc[logs.watches["user_id"] == 224, "time"].sort_values().to_numpy()
+star, before, after = times[30], times[27:30], times[31:34]
+seen = {"held-out watch": np.r_[before, after], "next watch": times[24:30]}
 fig, axes = plots.figure(
     nrows=2, height=2.8, sharex=True,
     alt="One account's watches in time. Held-out: three of the six seen come after the label; next: none.",
 )
 for ax, (name, context) in zip(axes, seen.items()):
-    used = np.isin(own, context)
-    height = np.arange(len(own)) % 3  # watches of one evening lie close together
-    ax.plot(own[~used], height[~used], "o", mfc="white", mec="#9aa0a8")
-    ax.plot(own[used], height[used], "o", color=plots.colour(name))
-    ax.plot(label, height[30], "*", color="black", markersize=15)
-    ax.axvline(label, color="black", linestyle="--", linewidth=1)
-    ax.set(xlim=(own[22] - 0.1, own[36] + 0.1), ylim=(-0.7, 2.7), yticks=[], title=name)
+    used = np.isin(times, context)
+    height = np.arange(len(times)) % 3  # watches of one evening lie close together
+    ax.plot(times[~used], height[~used], "o", mfc="white", mec="#9aa0a8")
+    ax.plot(times[used], height[used], "o", color=plots.colour(name))
+    ax.plot(star, height[30], "*", color="black", markersize=15)
+    ax.axvline(star, color="black", linestyle="--", linewidth=1)
+    ax.set(xlim=(times[22] - 0.1, times[36] + 0.1), ylim=(-0.7, 2.7), yticks=[], title=name)
 axes[-1].set_xlabel("day of the log (star: the label; filled: what is seen)")
 plots.show(fig)
 
@@ -224,9 +224,9 @@ guess = predict(
 guess
 
 # %%
-own = held_out_mrr(models["held-out watch"], BOTH_SIDES, "never watched")
+by_own_test = held_out_mrr(models["held-out watch"], BOTH_SIDES, "never watched")
 honest = game.offline(cg.scorer(models["next watch"]))["mrr"]
-guess.beside(f"held-out network {own:.3f} on its own test, next-watch network {honest:.3f} on its.")
+guess.beside(f"held-out network {by_own_test:.3f} on its own test, next-watch network {honest:.3f} on its.")
 
 # %% [markdown]
 # ## 3. Take the number apart
@@ -241,22 +241,22 @@ tests = {
     "held-out watches, past only,\nrivals never watched": (PAST, "never watched"),
     "held-out watches, past only,\nrivals not watched before": (PAST, "not watched before"),
 }
-steps = [
+ladder = [
     {"network": name, "test": test, "MRR": held_out_mrr(model, *how)}
     for name, model in models.items()
     for test, how in tests.items()
 ]
 last = "the next watches\nof three days"
-steps += [{"network": name, "test": last, "MRR": game.offline(cg.scorer(model))["mrr"]}
+ladder += [{"network": name, "test": last, "MRR": game.offline(cg.scorer(model))["mrr"]}
           for name, model in models.items()]  # fmt: skip
-steps = pd.DataFrame(steps)
-said = "; ".join(f"{r.network}, {r.test}: {r.MRR:.3f}" for r in steps.itertuples())
+ladder = pd.DataFrame(ladder)
+said = "; ".join(f"{r.network}, {r.test}: {r.MRR:.3f}" for r in ladder.itertuples())
 fig, ax = plots.figure(height=3.8, alt=said.replace("\n", " "))
-sns.barplot(steps, y="test", x="MRR", hue="network", ax=ax,
+sns.barplot(ladder, y="test", x="MRR", hue="network", ax=ax,
             palette={name: plots.colour(name) for name in models})  # fmt: skip
 for bars in ax.containers:
     ax.bar_label(bars, fmt="%.3f", padding=3, fontsize=10)
-ax.set(ylabel="", xlim=(0, 1.12 * steps["MRR"].max()))
+ax.set(ylabel="", xlim=(0, 1.12 * ladder["MRR"].max()))
 sns.move_legend(ax, "lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, title="")
 plots.show(fig)
 
@@ -393,8 +393,8 @@ fig
 # What does time bring in this world, if not order? Two things. **Fashion**: a video comes up and fades within days. And **drift**: now and then a person swaps one interest for another. Both have dials. From the world without order we take away first the fashion, then the drift as well:
 
 # %%
-losses = pd.DataFrame({name: loss_of(name) for name in ("no order", "no fashion", "no fashion, no drift", "shuffled")})
-plots.worlds(losses.melt(var_name="who"), label="what the held-out network loses (%)", zero=True)
+lost = pd.DataFrame({name: loss_of(name) for name in ("no order", "no fashion", "no fashion, no drift", "shuffled")})
+plots.worlds(lost.melt(var_name="who"), label="what the held-out network loses (%)", zero=True)
 
 # %% [markdown]
 # *What to see:* without fashion the loss is gone. Taking the drift away after that changes nothing that one could see.

@@ -14,7 +14,7 @@
 # **Promise.** You will assemble a recommender from what you wrote in eleven chapters, put it in front of people, let it learn from its own pages, and say what each idea in it is worth.
 #
 # * **Papers.** Covington et al. 2016 (P1), Figure 2, the funnel; Zhao et al. 2019 (P2), Figure 1 and section 3.
-# * **You should know.** Chapters 00, 03 and 11 for the candidates; 06 to 10 for the ranker.
+# * **You should know.** Chapters 00, 02, 03, 05 and 11 for the candidates; 06 to 10 for the ranker.
 # * **Symbols.** Each has one meaning through the whole course: [notebooks/NOTATION.md](NOTATION.md).
 # * **Your time** about 110 minutes; **the machine's** about {{seconds}} seconds.
 
