@@ -241,22 +241,22 @@ tests = {
     "held-out watches, past only,\nrivals never watched": (PAST, "never watched"),
     "held-out watches, past only,\nrivals not watched before": (PAST, "not watched before"),
 }
-ladder = [
+by_test = [
     {"network": name, "test": test, "MRR": held_out_mrr(model, *how)}
     for name, model in models.items()
     for test, how in tests.items()
 ]
 last = "the next watches\nof three days"
-ladder += [{"network": name, "test": last, "MRR": game.offline(cg.scorer(model))["mrr"]}
+by_test += [{"network": name, "test": last, "MRR": game.offline(cg.scorer(model))["mrr"]}
           for name, model in models.items()]  # fmt: skip
-ladder = pd.DataFrame(ladder)
-said = "; ".join(f"{r.network}, {r.test}: {r.MRR:.3f}" for r in ladder.itertuples())
+by_test = pd.DataFrame(by_test)
+said = "; ".join(f"{r.network}, {r.test}: {r.MRR:.3f}" for r in by_test.itertuples())
 fig, ax = plots.figure(height=3.8, alt=said.replace("\n", " "))
-sns.barplot(ladder, y="test", x="MRR", hue="network", ax=ax,
+sns.barplot(by_test, y="test", x="MRR", hue="network", ax=ax,
             palette={name: plots.colour(name) for name in models})  # fmt: skip
 for bars in ax.containers:
     ax.bar_label(bars, fmt="%.3f", padding=3, fontsize=10)
-ax.set(ylabel="", xlim=(0, 1.12 * ladder["MRR"].max()))
+ax.set(ylabel="", xlim=(0, 1.12 * by_test["MRR"].max()))
 sns.move_legend(ax, "lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, title="")
 plots.show(fig)
 
