@@ -665,7 +665,7 @@ rows = [
 ]
 fig = plots.worlds(pd.DataFrame(rows), panel="panel", label="minutes, % more", zero=True)
 for ax in fig.axes:
-    ax.set_xlim(-110, 200)
+    ax.set_xlim(-120, 200)
 fig
 
 # %%
