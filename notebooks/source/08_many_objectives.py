@@ -511,7 +511,7 @@ def drawn(chosen=None):
 plots.show(drawn())
 
 # %% [markdown]
-# *What to see:* the first units of weight buy satisfied watches for hardly a minute; with a large weight both numbers fall, since what is not clicked satisfies nobody. The truth's curve lies far out (right), so better predictions buy more than better weights.
+# *What to see:* the first units of weight buy satisfied watches for hardly any minutes; with a large weight both numbers fall, since what is not clicked satisfies nobody. The truth's curve lies far out (right), so better predictions buy more than better weights.
 #
 # The network whose gaps were filled has no curve at all. It believes that nobody gives stars, so a weight on them changes nothing. And the 8 units, which captured less of click and stars in section 6, stand beside the curve of the 82, not below it: not every bit of accuracy is seen on a page.
 #
