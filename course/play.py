@@ -104,7 +104,7 @@ class Rounds:
         rng = generator(engine.seed, "game", self.seed, number)
         viewer, asked = home_request(self.world, rng)
         videos = rng.permutation(asked.candidates[0])[: self.shown]
-        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "click")[0]
+        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "clicks")[0]
         seen = engine.behaviour.examined(viewer.device, np.arange(1, self.picks + 1))
         return Deal(
             viewer_html=self._describe(viewer),

@@ -113,7 +113,7 @@ class TestNominate:
 
     def test_the_tightest_possible_pool(self):
         """At the very start of the smallest world nearly every video must be nominated."""
-        config = WorldConfig.of("tiny", users=40, videos=60, candidates=19, slate=5)
+        config = WorldConfig.of("village", users=40, videos=60, candidates=19, slate=5)
         engine = Engine(config, 2)
         engine.market.open(0.0)
         n = 200

@@ -19,7 +19,7 @@ SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 
 @functools.cache
 def built(seed: int = 5, **dials):
-    config = WorldConfig.of("tiny", **{**SIZE, **dials})
+    config = WorldConfig.of("village", **{**SIZE, **dials})
     catalogue = build_catalogue(config, seed)
     return config, build_people(config, catalogue, seed), catalogue
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from course.errors import ConfigError
 
 
-def _dial(default, low, high, doc, unit="", edition=1):
-    meta = {"low": low, "high": high, "doc": doc, "unit": unit, "edition": edition}
-    return field(default=default, metadata=meta)
+def _dial(default, low, high, doc):
+    return field(default=default, metadata={"low": low, "high": high, "doc": doc})
 
 
 def _choice(default, options, doc):
-    return field(default=default, metadata={"options": options, "doc": doc, "unit": ""})
+    return field(default=default, metadata={"options": options, "doc": doc})
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class WorldConfig:
 
     The first block is the size, the second the *dials*: one for each mechanism. 0 switches a
     mechanism off, 1 is the default strength unless the default below says otherwise. Use
-    ``WorldConfig.of("small", clickbait=0)`` rather than the constructor.
+    ``WorldConfig.of("town", clickbait=0)`` rather than the constructor.
 
     Raises
     ------
@@ -36,15 +35,15 @@ class WorldConfig:
     """
 
     # Size.
-    users: int = _dial(2_500, 10, 1_000_000, "accounts", "accounts")
-    videos: int = _dial(2_000, 60, 1_000_000, "videos uploaded by the end of the log", "videos")
-    days: int = _dial(45, 2, 365, "length of the log", "days")
-    future_days: int = _dial(14, 0, 365, "days after the log, for live tests and rounds", "days")
-    slate: int = _dial(10, 1, 50, "videos shown on one page", "videos")
-    candidates: int = _dial(30, 2, 500, "videos nominated for one page", "videos")
+    users: int = _dial(2_500, 10, 1_000_000, "accounts")
+    videos: int = _dial(2_000, 60, 1_000_000, "videos uploaded by the end of the log")
+    days: int = _dial(45, 2, 365, "length of the log")
+    future_days: int = _dial(14, 0, 365, "days after the log, for live tests and rounds")
+    slate: int = _dial(10, 1, 50, "videos shown on one page")
+    candidates: int = _dial(30, 2, 500, "videos nominated for one page")
 
     # How busy people are.
-    sessions_per_day: float = _dial(0.8, 0.0, 10.0, "mean sessions of an active account", "1/day")
+    sessions_per_day: float = _dial(0.8, 0.0, 10.0, "mean sessions of an active account")
     activity_spread: float = _dial(
         1.0, 0.0, 2.5, "sd of log activity between accounts; 0 = all alike"
     )
@@ -59,6 +58,9 @@ class WorldConfig:
     )
     task_context: float = _dial(
         0.5, 0.0, 2.0, "how much each task's rule changes with format, device and time of day"
+    )
+    time_budget: float = _dial(
+        1.0, 0.0, 10.0, "scarcity of time: at 2 half as much as at 1; 0 = no end"
     )
 
     # The page.
@@ -77,7 +79,7 @@ class WorldConfig:
     own_taste: float = _dial(
         1.0, 0.0, 1.0, "share of people with a taste of their own; the rest all like the same"
     )
-    drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day", "1/day")
+    drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day")
 
     # How people move through the catalogue.
     series: float = _dial(1.0, 0.0, 2.0, "pull of the next episode; 0 = the order does not matter")
@@ -87,22 +89,15 @@ class WorldConfig:
         1.0, 0.0, 3.0, "how much taste depends on device, time of day and age together"
     )
     search_errands: float = _dial(0.35, 0.0, 1.0, "share of searches that are not taste")
-    search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste", "days")
+    search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste")
     shared_accounts: float = _dial(0.25, 0.0, 1.0, "share of accounts with a second person")
+    aftertaste: float = _dial(
+        0.0, 0.0, 3.0, "how far pages change who comes back and what people like"
+    )
     rewatch: float = _dial(
         0.03, 0.0, 1.0, "share of repeat watches outside the feed that happen after all"
     )
 
-    # Laws of the second edition (``edition=2``). At 0, which is their default, all is as before.
-    time_budget: float = _dial(
-        0.0, 0.0, 10.0, "scarcity of time: at 2 half as much as at 1; 0 = no end", edition=2
-    )
-    intent: float = _dial(
-        0.0, 0.0, 1.0, "how far what is sought changes by format, device, daypart", edition=2
-    )
-    aftertaste: float = _dial(
-        0.0, 0.0, 3.0, "how far pages change who comes back and what people like", edition=2
-    )
     # What can be read and seen of a video. No table depends on it.
     content: float = _dial(
         1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"
@@ -129,7 +124,7 @@ class WorldConfig:
             )
 
     @classmethod
-    def of(cls, size: str | WorldConfig = "small", **changes) -> WorldConfig:
+    def of(cls, size: str | WorldConfig = "town", **changes) -> WorldConfig:
         """Return the configuration of a named size with some dials changed.
 
         Parameters
@@ -139,7 +134,7 @@ class WorldConfig:
 
         Examples
         --------
-        >>> WorldConfig.of("tiny", clickbait=0.0).clickbait
+        >>> WorldConfig.of("village", clickbait=0.0).clickbait
         0.0
         """
         known = {spec.name for spec in dataclasses.fields(cls)}
@@ -163,34 +158,13 @@ class WorldConfig:
         """Days of which people and uploads are known: the log plus the future (days)."""
         return self.days + self.future_days
 
-    @classmethod
-    def describe(cls):
-        """Return one row per field: default, lowest, highest, unit and meaning (a DataFrame)."""
-        import pandas as pd
-
-        rows = []
-        for spec in dataclasses.fields(cls):
-            meta = spec.metadata
-            allowed = (
-                " or ".join(meta["options"])
-                if "options" in meta
-                else f"{meta['low']:g} to {meta['high']:g}"
-            )
-            rows.append((spec.name, spec.default, allowed, meta["unit"], meta["doc"]))
-        return pd.DataFrame(rows, columns=["field", "default", "allowed", "unit", "meaning"])
-
 
 SIZES = {
-    "tiny": {"users": 400, "videos": 400, "days": 30},
-    "small": {"users": 2_500, "videos": 2_000, "days": 45},
-    "large": {"users": 30_000, "videos": 20_000, "days": 60},
+    "village": {"users": 400, "videos": 400, "days": 30},
+    "town": {"users": 2_500, "videos": 2_000, "days": 45},
+    "city": {"users": 30_000, "videos": 20_000, "days": 60},
 }
-SECOND_EDITION = {"time_budget": 1.0}
-SIZES |= {
-    new: {**SIZES[old], **SECOND_EDITION}
-    for new, old in {"village": "tiny", "town": "small", "city": "large"}.items()
-}
-"""Named sizes: tests, chapters, scale runs; the last three are the second edition's world."""
+"""Named sizes: for tests, for chapters, for large runs."""
 
 
 def _check(spec: dataclasses.Field, value) -> None:

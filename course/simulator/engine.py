@@ -7,15 +7,22 @@ these stages. There is no loop over accounts, sessions or impressions.
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 
 from course.simulator import laws
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import build_catalogue
 from course.simulator.config import WorldConfig
-from course.simulator.feed import Feedback, Policy, Requests, after_click, rank, respond
+from course.simulator.feed import (
+    AFTER_CLICK,
+    CHANCES,
+    Feedback,
+    Policy,
+    Requests,
+    after_click,
+    rank,
+    respond,
+)
 from course.simulator.memory import Memory, lock
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market, nominate
@@ -74,12 +81,6 @@ class Engine:
         for part in (self.catalogue, self.people, self.behaviour, self.market):
             lock(part, "cumulative")  # the market's, which changes with time
 
-    def for_guests(self) -> Engine:
-        """What code of others may hold: it reads this engine's state and cannot change it."""
-        guest = copy.copy(self)
-        guest.memory, guest.market = self.memory.read_only(), self.market.copy()
-        return guest
-
     def past_ranking(self, memory: Memory | None = None) -> PastRanking:
         """The policy that made the log, reading this engine's (or the given) memory."""
         return PastRanking(self.config, self.catalogue, memory or self.memory, self.seed)
@@ -121,18 +122,13 @@ class Engine:
 
     def _watch(self, watches: Watches, step: int) -> dict[str, np.ndarray]:
         """Outcomes of watches that did not come from the feed."""
-        video = watches.video[:, None]
-        components = self.behaviour.components(watches.situation, video, self.memory)[:, 0]
-        names = ("watch", "like", "share", "survey", "asked")
-        rng = generator(self.seed, "organic outcome", step)
-        uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in names}
-        budget = None
-        if self.config.time_budget:  # who looks for a video alone has time for it alone
-            chances = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
-            budget = laws.time_budget(self.behaviour.time_mean(watches.situation)[:, 0], *chances)
-        return after_click(
-            self.behaviour, watches.situation, watches.video, components, uniforms, budget
-        )
+        score = self.behaviour.scorer(watches.situation, watches.video[:, None], self.memory)
+        latent = {task: score(task)[:, 0] for task in AFTER_CLICK}
+        n, rng = len(watches.video), generator(self.seed, "organic outcome", step)
+        uniforms = {name: rng.uniform(1e-9, 1, n) for name in CHANCES}
+        # Who looks for a video alone has time for it alone.
+        time = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, n))
+        return after_click(self.behaviour, watches.situation, watches.video, latent, uniforms, time)
 
     def requests(
         self, situation: Situation, query, memory: Memory, number, rng, *, pool: bool = True

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from course.checks import check_whole
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
 from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
 from course.simulator.memory import Memory
-from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
+from course.simulator.names import DAYPARTS
 from course.simulator.people import DAYPART_SHARES
 from course.simulator.streams import generator
 
@@ -34,8 +35,7 @@ PAGE = ("topics", "fresh_share", "age_days", "length_minutes")
 length in minutes (to be read beside ``watch_minutes``)."""
 
 FRESH_DAYS = 7.0
-NEW_ACCOUNT_DAYS = 7.0
-CANDIDATES = ("nominated", "catalogue")
+SURFACES, CANDIDATES = ("home", "up_next"), ("nominated", "catalogue")
 
 
 @dataclass(frozen=True)
@@ -51,32 +51,14 @@ class ABResult:
         ``detectable``: smallest lift (percent) that this many pages would show in 4 of 5
         experiments.
     pages : dict policy -> int array (r * visits, k) of the videos shown
-    requests : DataFrame, one row per page request: user, time, device, language, segment columns
+    requests : DataFrame, one row per page request: user, time
     per_page : dict policy -> dict metric -> (observed, expected) arrays per page
-    control : name of the first policy
     """
 
     table: pd.DataFrame
     pages: dict[str, np.ndarray]
     requests: pd.DataFrame
     per_page: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
-    control: str
-
-    def by_segment(self, metric: str = "watch_minutes", segment: str = "device") -> pd.DataFrame:
-        """Expected metric per page by segment (``device``, ``language``, ``account``)."""
-        metrics = (*OUTCOMES, *PAGE)
-        if metric not in metrics:
-            raise ConfigError(f"There is no metric {metric!r}", allowed=", ".join(metrics))
-        allowed = [name for name in ("device", "language", "account") if name in self.requests]
-        if segment not in allowed:
-            raise ConfigError(f"There is no segment {segment!r}", allowed=", ".join(allowed))
-        groups = self.requests[segment]
-        return pd.DataFrame(
-            {
-                name: pd.Series(values[metric][1]).groupby(groups.to_numpy()).mean()
-                for name, values in self.per_page.items()
-            }
-        )
 
 
 def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
@@ -155,7 +137,6 @@ def ab_test(
     surface: str = "home",
     candidates: str = "nominated",
     visits: int = 1,
-    slate: int | None = None,
 ) -> ABResult:
     """Put policies in front of the same people and compare.
 
@@ -170,15 +151,12 @@ def ab_test(
         Whether requests carry candidates or leave the whole catalogue to the policy.
     visits : how often each request comes back (an hour later, the same page being asked for
         again); what was shown and watched is remembered in between
-    slate : how many cards a page has (default: as many as in the log), at most as many as
-        candidates are nominated
 
     Raises
     ------
     ConfigError, PolicyError
     """
-    slate = engine.config.slate if slate is None else slate
-    _check(policies, n, seed, surface, candidates, visits, slate, engine.config.candidates)
+    _check(policies, n, seed, surface, candidates, visits)
     collected: dict[str, list[tuple[np.ndarray, Feedback]]] = {name: [] for name in policies}
     memories = {name: engine.memory for name in policies}
     if visits > 1:
@@ -188,7 +166,6 @@ def ab_test(
         for name, policy in policies.items():
             memory = memories[name]
             situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
-            asked.slate = slate
             pages = rank(named(_reading(policy, memory), name), asked)
             feedback = respond(engine.behaviour, memory, situation, asked.request, pages,
                                engine.seed)  # fmt: skip
@@ -208,7 +185,7 @@ def _reading(policy: Policy, memory: Memory) -> Policy:
     return own
 
 
-def _check(policies, n, seed, surface, candidates, visits, slate, longest) -> None:
+def _check(policies, n, seed, surface, candidates, visits) -> None:
     if not isinstance(policies, Mapping) or not policies:
         raise ConfigError(
             f"policies={policies!r} is not a set of named policies",
@@ -220,20 +197,13 @@ def _check(policies, n, seed, surface, candidates, visits, slate, longest) -> No
                 f"The policy {name!r} is a {type(policy).__name__}, which cannot be called",
                 allowed="a function from Requests to an int array (requests, slate)",
             )
-    for name, value, low in (
-        ("n", n, 20),
-        ("seed", seed, 0),
-        ("visits", visits, 1),
-        ("slate", slate, 1),
-    ):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
-            raise ConfigError(f"{name}={value!r}", allowed=f"a whole number, at least {low}")
-    if slate > longest:
-        raise ConfigError(f"slate={slate!r}", allowed=f"1 to {longest}, the candidates of a page")
+    check_whole("n", n, 20)
+    check_whole("seed", seed, 0)
+    check_whole("visits", visits, 1)
     if seed >= 2**32:  # request numbers must fit into 64 bits
         raise ConfigError(f"seed={seed!r}", allowed="0 to 4294967295")
-    if surface not in ("home", "up_next"):
-        raise ConfigError(f"surface={surface!r}", allowed="'home' or 'up_next'")
+    if surface not in SURFACES:
+        raise ConfigError(f"surface={surface!r}", allowed=" or ".join(map(repr, SURFACES)))
     if candidates not in CANDIDATES:
         raise ConfigError(f"candidates={candidates!r}", allowed=" or ".join(map(repr, CANDIDATES)))
 
@@ -263,8 +233,7 @@ def page_outcomes(f: Feedback) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _summarise(engine, situation, time, collected, visits) -> ABResult:
-    catalogue, people = engine.catalogue, engine.people
-    user = np.tile(situation.user, visits)
+    catalogue, user = engine.catalogue, np.tile(situation.user, visits)
     per_page, shown = {}, {}
     for name, parts in collected.items():
         pages = np.concatenate([page for page, _ in parts])
@@ -283,22 +252,15 @@ def _summarise(engine, situation, time, collected, visits) -> ABResult:
         }
         values.update({metric: (v, v) for metric, v in page_values.items()})
         per_page[name], shown[name] = values, pages
-    control = next(iter(collected))
+    control = next(iter(per_page.values()))
     rows = []
     for name, values in per_page.items():
         for metric in (*OUTCOMES, *PAGE):
-            rows.append(_row(name, metric, values[metric], per_page[control][metric], user))
+            rows.append(_row(name, metric, values[metric], control[metric], user))
         distinct = len(np.unique(shown[name])) / catalogue.available(engine.config.days)
         rows.append(dict(policy=name, metric="coverage", observed=distinct, expected=distinct))
-    new = people.joined[user] > engine.config.days - NEW_ACCOUNT_DAYS
-    requests = pd.DataFrame({
-        "user": user,
-        "time": time,
-        "device": np.array(DEVICES)[np.tile(situation.device, visits)],
-        "language": np.array(LANGUAGES)[people.language[user]],
-        "account": np.where(new, "new (under 7 days)", "older"),
-    })  # fmt: skip
-    return ABResult(pd.DataFrame(rows), shown, requests, per_page, control)
+    requests = pd.DataFrame({"user": user, "time": time})
+    return ABResult(pd.DataFrame(rows), shown, requests, per_page)
 
 
 def _row(name, metric, values, control, user) -> dict:

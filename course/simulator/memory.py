@@ -67,15 +67,6 @@ class Memory:
         """Return an independent copy, for a live experiment or a round."""
         return copy.deepcopy(self)
 
-    def read_only(self) -> Memory:
-        """Return a view that always shows the present state and cannot change it."""
-        view = copy.copy(self)
-        for name, values in vars(self).items():
-            if isinstance(values, np.ndarray):
-                setattr(view, name, values.view())
-        lock(view)
-        return view
-
     def bucket(self, video: np.ndarray) -> np.ndarray:
         """Bucket of each video in ``seen`` and ``shown``."""
         return video % self.buckets

@@ -49,7 +49,7 @@ class Searches:
     errand: np.ndarray
 
 
-def sessions(behaviour: Behaviour, step: int, memory: Memory | None = None) -> Situation:
+def sessions(behaviour: Behaviour, step: int, memory: Memory) -> Situation:
     """Draw the sessions that start in a quarter of a day: account, time and device.
 
     The number of an account's sessions is Poisson with mean
@@ -60,7 +60,7 @@ def sessions(behaviour: Behaviour, step: int, memory: Memory | None = None) -> S
     day, daypart = divmod(step, len(DAYPARTS))
     rng = generator(behaviour.seed, "sessions", step)
     mean = people.sessions_per_day * DAYPART_SHARES[daypart] * (people.joined <= day)
-    if memory is not None and behaviour.config.aftertaste:
+    if behaviour.config.aftertaste:
         mean = mean * comes_back(memory.mood, behaviour.config.aftertaste)
     user = np.repeat(np.arange(len(people)), rng.poisson(mean))
     time = (step + rng.random(len(user))) / len(DAYPARTS)
@@ -197,8 +197,7 @@ def _propose(behaviour, memory, market, event, source, goal, following, rng) -> 
 def _pick(behaviour, memory, event, proposals, source, goal, step) -> np.ndarray:
     """Choose among the proposals by the same appeal as in the feed, plus the goal of the moment."""
     videos = np.maximum(proposals, 0)
-    components = behaviour.components(event, videos, memory)
-    utility = 1.3 * behaviour.score("click", event, videos, components)
+    utility = 1.3 * behaviour.scorer(event, videos, memory)("click")
     topic = behaviour.catalogue.topic[videos]
     aimed = (source != 2)[:, None]
     utility = utility + aimed * (

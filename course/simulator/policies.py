@@ -1,4 +1,4 @@
-"""The policies that need no model: the past ranking that made the log, chance, popularity."""
+"""The policies that need no model: chance, and the past ranking that made the log."""
 
 from __future__ import annotations
 
@@ -43,28 +43,8 @@ class RandomPolicy:
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""
         videos = offered(requests)
-        return top(
-            coins(self.seed, "shuffle", requests.request[:, None], videos), videos, requests.slate
-        )
-
-
-class PopularityPolicy:
-    """Shows the candidates with the highest fixed score, such as watches in the log.
-
-    Parameters
-    ----------
-    score : float array (n,), one number for each video id; videos beyond its end score lowest
-    """
-
-    def __init__(self, score: np.ndarray):
-        self.score = np.asarray(score, dtype=float)
-
-    def __call__(self, requests: Requests) -> np.ndarray:
-        """Pages (r, k) int for page requests."""
-        videos = offered(requests)
-        table = np.full(max(requests.available, len(self.score)), -np.inf)
-        table[: len(self.score)] = self.score
-        return top(table[videos], videos, requests.slate)
+        order = coins(self.seed, "shuffle", requests.request[:, None], videos)
+        return top(order, videos, requests.slate)
 
 
 class PastRanking:
