@@ -18,6 +18,7 @@ from course.simulator.experiment import (
     OUTCOMES,
     PAGE,
     clustered_error,
+    draw_requests,
     live_requests,
     page_outcomes,
 )
@@ -188,7 +189,7 @@ def test_no_page_is_better_than_that_of_the_oracle_of_its_measure(budget):
     if not budget:  # where time is short, completions are planned as if each card had all of it
         arms |= {f"{goal} {noise}": Perturbed(world, goal, noise, i)
                  for i, goal in enumerate(OUTCOMES) for noise in (0.1, 0.5)}  # fmt: skip
-    for options in ({}, {"surface": "up_next", "candidates": "catalogue"}):
+    for options in ({}, {"candidates": "catalogue"}):
         expected = cells(ab_test(world, arms, n=300, **options), "expected").unstack()
         for goal in OUTCOMES:
             assert (-expected[goal] if goal == "dismissals" else expected[goal]).idxmax() == goal
@@ -223,16 +224,16 @@ def test_the_oracle_against_all_pages_of_a_few_cards(truth, budget):
 
 def test_live_requests_are_those_of_the_experiment():
     world = mini()
-    for surface, candidates in (("home", "nominated"), ("up_next", "catalogue")):
+    for candidates in ("nominated", "catalogue"):
         seen = []
 
         def spy(requests, seen=seen):
             seen.append(requests)
             return offered(requests)[:, : requests.slate]
 
-        ab_test(world, {"spy": spy}, n=40, seed=3, surface=surface, candidates=candidates, visits=2)
+        ab_test(world, {"spy": spy}, n=40, seed=3, candidates=candidates, visits=2)
         for visit, asked in enumerate(seen):
-            situation, again = live_requests(world.engine, 40, 3, surface, candidates, visit)
+            situation, again = live_requests(world.engine, 40, 3, candidates, visit)
             for name in ("request", "user", "time", "query_video"):
                 np.testing.assert_array_equal(getattr(asked, name), getattr(again, name))
             assert (situation.time == again.time).all()
@@ -324,7 +325,6 @@ class TestVisits:
         before = copy.deepcopy(vars(world.engine.memory))
         numbers = world.engine.requests_made
         ab_test(world, policies(world), n=200, visits=visits)
-        ab_test(world, policies(world), n=200, visits=visits, surface="up_next")
         for name, value in vars(world.engine.memory).items():
             assert np.array_equal(value, before[name]), name
         assert world.engine.requests_made == numbers
@@ -360,21 +360,11 @@ class TestRequests:
         assert np.corrcoef(busy, people.sessions_per_day[people.joined <= 30])[0, 1] > 0.9
 
     def test_up_next(self):
-        world = tiny()
-        seen = []
-
-        def spy(requests):
-            seen.append(requests)
-            return requests.candidates[:, : requests.slate]
-
-        ab_test(world, {"spy": spy}, n=500, surface="up_next")
-        (asked,) = seen
-        available = world.engine.catalogue.available(30)
-        assert ((asked.query_video >= 0) & (asked.query_video < available)).all()
-        assert (asked.surface == 1).all()
-        assert (asked.candidates != asked.query_video[:, None]).all()
-        topic = world.engine.catalogue.topic[asked.query_video]
-        liked = world.engine.people.interests[asked.user, 30] == topic[:, None]
+        engine = tiny().engine
+        asked, query = draw_requests(engine, 500, 0, "up_next")
+        assert ((query >= 0) & (query < engine.catalogue.available(30))).all()
+        topic = engine.catalogue.topic[query]
+        liked = engine.people.interests[asked.user, 30] == topic[:, None]
         assert liked.any(axis=1).mean() > 0.5
 
     def test_whole_catalogue(self):
@@ -424,7 +414,6 @@ class TestBadArguments:
             ({"n": True}, "n=True"),
             ({"seed": -1}, "seed=-1"),
             ({"visits": 0}, "visits=0"),
-            ({"surface": "search"}, "up_next"),
             ({"candidates": "all"}, "catalogue"),
         ],
     )

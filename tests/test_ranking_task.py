@@ -148,8 +148,7 @@ def test_loss_of_the_task_has_its_ceiling_and_its_floor(task):
 
 
 def requests(world, n=40, surface="home"):
-    situation, query, day = draw_requests(world.engine, n, 3, surface)
-    world.engine.market.open(day)
+    situation, query = draw_requests(world.engine, n, 3, surface)
     rng = generator(world.engine.seed, "test", 3)
     number = -np.arange(1, n + 1)
     return world.engine.requests(situation, query, world.engine.memory, number, rng)

@@ -92,6 +92,15 @@ class Situation:
         """Some of the rows (int or bool index)."""
         return Situation(self.user[index], self.member[index], self.time[index], self.device[index])
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """The rows as columns of a table, with their part of the day; `of` turns them back."""
+        return {**vars(self), "daypart": self.daypart}
+
+    @classmethod
+    def of(cls, rows: dict[str, np.ndarray]) -> Situation:
+        """The situations that stand in columns among others."""
+        return cls(*(rows[name] for name in ("user", "member", "time", "device")))
+
 
 class Behaviour:
     """The laws of one world, bound to its people, its videos and its dials."""

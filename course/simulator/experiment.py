@@ -35,7 +35,7 @@ PAGE = ("topics", "fresh_share", "age_days", "length_minutes")
 length in minutes (to be read beside ``watch_minutes``)."""
 
 FRESH_DAYS = 7.0
-SURFACES, CANDIDATES = ("home", "up_next"), ("nominated", "catalogue")
+CANDIDATES = ("nominated", "catalogue")
 
 
 @dataclass(frozen=True)
@@ -61,45 +61,44 @@ class ABResult:
     per_page: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
-def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
-    """Draw fresh page requests on the day after the log.
+def draw_requests(
+    engine: Engine, n: int, seed: int, surface: str = "home"
+) -> tuple[Situation, np.ndarray]:
+    """Draw fresh page requests on the day after the log, and open the market of that day.
 
     Accounts come in proportion to their activity; some joined only now. Up-next requests carry a
     query video that fits what the person is after.
 
     Returns
     -------
-    (Situation of n rows, query videos (n,), day)
+    (Situation of n rows, query videos (n,), -1 on the home page)
     """
-    people, config = engine.people, engine.config
-    day = config.days
+    people, market, day = engine.people, engine.market, engine.config.days
+    market.open(day)
     rng = generator(engine.seed, "live requests", seed)
     odds = people.sessions_per_day * (people.joined <= day)
     if not odds.sum():
         raise ConfigError(
-            f"Nobody is active on day {day} (sessions_per_day={config.sessions_per_day})",
+            f"Nobody is active on day {day} (sessions_per_day={engine.config.sessions_per_day})",
             allowed="a world in which some accounts have sessions",
         )
     user = rng.choice(len(people), n, p=odds / odds.sum())
     daypart = rng.choice(len(DAYPARTS), n, p=DAYPART_SHARES)
     time = day + (daypart + rng.random(n)) / STEPS_PER_DAY
     situation = engine.behaviour.situation(user, time, people.draw_devices(user, daypart, rng))
-    query = np.full(n, -1, dtype=np.int32)
-    if surface == "up_next":
-        engine.market.open(day)
-        person = people.person(user, situation.member)
-        topic = people.interests[person, day, 0]
-        query = engine.market.topic(people.language[user], topic, rng.random((n, 1)))[:, 0]
-        fallback = engine.market.language(people.language[user], rng.random((n, 1)))[:, 0]
-        query = np.where(query < 0, fallback, query)
-    return situation, query, day
+    if surface == "home":
+        return situation, np.full(n, -1, dtype=np.int32)
+    language = people.language[user]
+    topic = people.interests[people.person(user, situation.member), day, 0]
+    query = market.topic(language, topic, rng.random(n))
+    fallback = market.language(language, rng.random(n))
+    return situation, np.where(query < 0, fallback, query)
 
 
 def live_requests(
     engine: Engine,
     n: int,
     seed: int = 0,
-    surface: str = "home",
     candidates: str = "nominated",
     visit: int = 0,
     memory: Memory | None = None,
@@ -108,7 +107,7 @@ def live_requests(
 
     Parameters
     ----------
-    n, seed, surface, candidates : as for `ab_test`
+    n, seed, candidates : as for `ab_test`
     visit : how often the people came back already, an hour later each time
     memory : what is remembered by then; None = the engine's
 
@@ -116,11 +115,9 @@ def live_requests(
     -------
     (Situation, Requests) of n rows, as `respond` takes them
     """
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
-    time = situation.time + visit / 24
-    time = np.minimum(time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
-    situation = Situation(situation.user, situation.member, time, situation.device)
+    situation, query = draw_requests(engine, n, seed)
+    quarter_ends = np.floor(situation.time * STEPS_PER_DAY + 1) / STEPS_PER_DAY
+    situation.time = np.minimum(situation.time + visit / 24, quarter_ends - 1e-4)
     # Negative numbers never occur in a log, so a live test never replays logged luck.
     number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
     rng = generator(engine.seed, "live nominate", seed, visit)
@@ -134,11 +131,10 @@ def ab_test(
     *,
     n: int = 5_000,
     seed: int = 0,
-    surface: str = "home",
     candidates: str = "nominated",
     visits: int = 1,
 ) -> ABResult:
-    """Put policies in front of the same people and compare.
+    """Put policies on the home pages of the same people and compare.
 
     Parameters
     ----------
@@ -146,7 +142,6 @@ def ab_test(
     policies : name -> policy; the first one is the control
     n : number of requests, at least 20
     seed : which fresh requests and which luck, at least 0
-    surface : {"home", "up_next"}
     candidates : {"nominated", "catalogue"}
         Whether requests carry candidates or leave the whole catalogue to the policy.
     visits : how often each request comes back (an hour later, the same page being asked for
@@ -156,24 +151,33 @@ def ab_test(
     ------
     ConfigError, PolicyError
     """
-    _check(policies, n, seed, surface, candidates, visits)
-    collected: dict[str, list[tuple[np.ndarray, Feedback]]] = {name: [] for name in policies}
+    _check(policies, n, seed, candidates, visits)
     memories = {name: engine.memory for name in policies}
     if visits > 1:
         memories = {name: engine.memory.copy() for name in policies}
-    moments = []
+    pages, values, moments = {name: [] for name in policies}, {name: [] for name in policies}, []
     for visit in range(visits):
         for name, policy in policies.items():
             memory = memories[name]
-            situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
-            pages = rank(named(_reading(policy, memory), name), asked)
-            feedback = respond(engine.behaviour, memory, situation, asked.request, pages,
-                               engine.seed)  # fmt: skip
-            collected[name].append((pages, feedback))
+            situation, asked = live_requests(engine, n, seed, candidates, visit, memory)
+            shown = rank(named(_reading(policy, memory), name), asked)
+            f = respond(engine.behaviour, memory, situation, asked.request, shown, engine.seed)
+            pages[name].append(shown)
+            values[name].append(page_outcomes(f) | _what_pages_show(engine, situation.time, shown))
             if visits > 1:
-                _remember(engine, memory, situation, pages, feedback)
+                _remember(engine, memory, situation, shown, f)
         moments.append(situation.time)
-    return _summarise(engine, situation, np.concatenate(moments), collected, visits)
+    requests = pd.DataFrame({"user": np.tile(situation.user, visits)})
+    requests["time"] = np.concatenate(moments)
+    pages = {name: np.concatenate(parts) for name, parts in pages.items()}
+    per_page = {
+        name: {
+            metric: tuple(np.concatenate([part[metric][i] for part in parts]) for i in (0, 1))
+            for metric in (*OUTCOMES, *PAGE)
+        }
+        for name, parts in values.items()
+    }
+    return ABResult(_table(engine, per_page, pages, requests["user"]), pages, requests, per_page)
 
 
 def _reading(policy: Policy, memory: Memory) -> Policy:
@@ -185,7 +189,7 @@ def _reading(policy: Policy, memory: Memory) -> Policy:
     return own
 
 
-def _check(policies, n, seed, surface, candidates, visits) -> None:
+def _check(policies, n, seed, candidates, visits) -> None:
     if not isinstance(policies, Mapping) or not policies:
         raise ConfigError(
             f"policies={policies!r} is not a set of named policies",
@@ -202,8 +206,6 @@ def _check(policies, n, seed, surface, candidates, visits) -> None:
     check_whole("visits", visits, 1)
     if seed >= 2**32:  # request numbers must fit into 64 bits
         raise ConfigError(f"seed={seed!r}", allowed="0 to 4294967295")
-    if surface not in SURFACES:
-        raise ConfigError(f"surface={surface!r}", allowed=" or ".join(map(repr, SURFACES)))
     if candidates not in CANDIDATES:
         raise ConfigError(f"candidates={candidates!r}", allowed=" or ".join(map(repr, CANDIDATES)))
 
@@ -232,60 +234,51 @@ def page_outcomes(f: Feedback) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (seen.sum(axis=1), mean.sum(axis=1)) for name, (seen, mean) in pairs.items()}
 
 
-def _summarise(engine, situation, time, collected, visits) -> ABResult:
-    catalogue, user = engine.catalogue, np.tile(situation.user, visits)
-    per_page, shown = {}, {}
-    for name, parts in collected.items():
-        pages = np.concatenate([page for page, _ in parts])
-        outcomes = [page_outcomes(feedback) for _, feedback in parts]
-        values = {
-            metric: tuple(np.concatenate([o[metric][i] for o in outcomes]) for i in (0, 1))
-            for metric in OUTCOMES
-        }
-        age = time[:, None] - catalogue.uploaded[pages]
-        topics = np.sort(catalogue.topic[pages], axis=1)
-        page_values = {
-            "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
-            "fresh_share": (age < FRESH_DAYS).mean(axis=1),
-            "age_days": age.mean(axis=1),
-            "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
-        }
-        values.update({metric: (v, v) for metric, v in page_values.items()})
-        per_page[name], shown[name] = values, pages
-    control = next(iter(per_page.values()))
-    rows = []
+def _what_pages_show(engine, time, pages) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The same twice over (r,) for every name in ``PAGE``: nothing of it hangs on luck."""
+    catalogue = engine.catalogue
+    age = time[:, None] - catalogue.uploaded[pages]
+    topics = np.sort(catalogue.topic[pages], axis=1)
+    values = {
+        "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
+        "fresh_share": (age < FRESH_DAYS).mean(axis=1),
+        "age_days": age.mean(axis=1),
+        "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
+    }
+    return {name: (value, value) for name, value in values.items()}
+
+
+def _table(engine, per_page, pages, user) -> pd.DataFrame:
+    rows, control = [], next(iter(per_page.values()))
+    available = engine.catalogue.available(engine.config.days)
     for name, values in per_page.items():
-        for metric in (*OUTCOMES, *PAGE):
-            rows.append(_row(name, metric, values[metric], control[metric], user))
-        distinct = len(np.unique(shown[name])) / catalogue.available(engine.config.days)
-        rows.append(dict(policy=name, metric="coverage", observed=distinct, expected=distinct))
-    requests = pd.DataFrame({"user": user, "time": time})
-    return ABResult(pd.DataFrame(rows), shown, requests, per_page)
+        for metric, of_pages in values.items():
+            rows.append({"policy": name, "metric": metric}
+                        | _read_out(*of_pages, *control[metric], user))  # fmt: skip
+        share = len(np.unique(pages[name])) / available
+        rows.append({"policy": name, "metric": "coverage", "observed": share, "expected": share})
+    return pd.DataFrame(rows)
 
 
-def _row(name, metric, values, control, user) -> dict:
-    observed, expected = values
-    base = control[0].mean()
+def _read_out(observed, expected, control, exact, user) -> dict[str, float]:
+    """A row of the table, from values of each page; ``control`` and ``exact`` are the control's."""
+    mean, base, exact = observed.mean(), control.mean(), exact.mean()
     se = clustered_error(observed, user)
-    difference_se = clustered_error(observed - control[0], user)
     # The control's mean, by which the lift is divided, is a sample too (delta method).
-    ratio = observed.mean() / base if base else 1.0
-    lift_se = clustered_error(observed - ratio * control[0], user)
+    lift_se = clustered_error(observed - (mean / base if base else 1.0) * control, user)
     scale = 100.0 / base if base else np.nan
-    lift = (observed.mean() - base) * scale
-    exact = control[1].mean()
+    lift = (mean - base) * scale
     return {
-        "policy": name,
-        "metric": metric,
-        "observed": observed.mean(),
-        "low": observed.mean() - 1.96 * se,
-        "high": observed.mean() + 1.96 * se,
+        "observed": mean,
+        "low": mean - 1.96 * se,
+        "high": mean + 1.96 * se,
         "expected": expected.mean(),
         "lift": lift,
         "lift_low": lift - 1.96 * lift_se * scale,
         "lift_high": lift + 1.96 * lift_se * scale,
         "expected_lift": 100.0 * (expected.mean() - exact) / exact if exact else np.nan,
-        "detectable": 2.8 * difference_se * scale,  # 1.96 + 0.84: 5 % level, 80 % power
+        # 1.96 + 0.84: 5 % level, 80 % power.
+        "detectable": 2.8 * clustered_error(observed - control, user) * scale,
     }
 
 

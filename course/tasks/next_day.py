@@ -268,7 +268,7 @@ class LivePages:
     ----------
     world : World
     features : RankingFeatures
-    n, seed, surface : as for `ab_test`
+    n, seed : as for `ab_test`
 
     Attributes
     ----------
@@ -281,10 +281,9 @@ class LivePages:
         features: RankingFeatures,
         n: int = 2_000,
         seed: int = 0,
-        surface: str = "home",
     ):
         self.world, self.engine = world, world.engine
-        self.situation, self.asked = live_requests(world.engine, n, seed, surface)
+        self.situation, self.asked = live_requests(world.engine, n, seed)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
 
@@ -355,8 +354,7 @@ def fresh_pages(
 
 def _serve(world, n, seed, surface, policy, offset):
     engine = world.engine
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
+    situation, query = draw_requests(engine, n, seed, surface)
     # Far below the numbers of live experiments, so that no luck is shared with them.
     number = -(10**15) - (np.arange(n, dtype=np.int64) + offset + 10**7 * seed)
     rng = generator(engine.seed, "next day nominate", seed, offset)
