@@ -23,21 +23,8 @@ from course.simulator.names import AGE_BANDS, DAYPARTS, DEVICES, FORMATS
 from course.simulator.people import People
 from course.simulator.streams import coins, generator
 
-COMPONENTS = (
-    "taste",
-    "context",
-    "quality",
-    "clickbait",
-    "packaging",
-    "length",
-    "freshness",
-    "familiarity",
-    "fatigue",
-    "foreign",
-    "rewatch",
-    "ladder",
-    "satiation",
-)
+COMPONENTS = ("taste", "context", "quality", "clickbait", "packaging", "length", "freshness",
+              "familiarity", "fatigue", "foreign", "rewatch", "ladder", "satiation")  # fmt: skip
 TASKS = ("click", "watch", "like", "dismiss", "share", "survey")
 ENGAGEMENT = ("click", "watch")
 
@@ -121,11 +108,12 @@ class Behaviour:
 
         Within one part of a day it is always the same person of the account.
         """
-        day_part = np.floor(np.asarray(time) * len(DAYPARTS)).astype(np.int64)
-        whole = Situation(user, np.zeros(len(user), np.int8), np.asarray(time), device)
-        chance = self.people.second_member[user, device, whole.daypart]
-        second = coins(self.seed, "member", user, day_part + 4_000) < chance
-        return Situation(user, second.astype(np.int8), whole.time, device)
+        situation = Situation(user, np.zeros(len(user), np.int8), np.asarray(time), device)
+        chance = self.people.second_member[user, device, situation.daypart]
+        quarter = np.floor(situation.time * len(DAYPARTS)).astype(np.int64)
+        second = coins(self.seed, "member", user, quarter + 4_000) < chance
+        situation.member = second.astype(np.int8)
+        return situation
 
     def time_mean(self, situation: Situation) -> np.ndarray:
         """Mean seconds (r, 1) float32 that people have in a situation (dial ``time_budget`` on)."""
@@ -138,7 +126,9 @@ class Behaviour:
         It has no part of the moment, the packaging or the video's quality.
         """
         person = self.people.person(situation.user, situation.member)
-        vector = self.people.taste(person, situation.day)
+        liked = self.catalogue.topic_vectors[self.people.interests[person, situation.day]]
+        vector = np.tensordot(liked, laws.SHARES_OF_INTEREST, axes=(-2, 0))
+        vector = vector + self.people.residual[person]
         match = np.einsum("rd,rkd->rk", vector, self.catalogue.latent[video])
         return (match - TASTE_MEAN) / TASTE_SD
 
@@ -236,12 +226,11 @@ def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
     share most of ``g``. At ``task_conflict=0`` the satisfaction tasks copy the click: its base
     weights (dismissal with the opposite sign) and its ``g``.
     """
-    columns = len(COMPONENTS)
-    engagement, satisfaction = _pattern(rng, columns), _pattern(rng, columns)
+    engagement, satisfaction = _pattern(rng), _pattern(rng)
     click = np.array(_WEIGHTS["click"])
     table = []
     for task in TASKS:
-        own, base = _pattern(rng, columns), np.array(_WEIGHTS[task])
+        own, base = _pattern(rng), np.array(_WEIGHTS[task])
         if task in ENGAGEMENT:
             group = engagement
         else:
@@ -257,12 +246,11 @@ def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
     return np.array(table, dtype=np.float32)
 
 
-def _pattern(rng: np.random.Generator, columns: int) -> np.ndarray:
-    """Standard normal (6, 3, 4, columns), additive in format, device and part of the day."""
-    f, d, p = len(FORMATS), len(DEVICES), len(DAYPARTS)
-    by_format = rng.normal(size=(f, 1, 1, columns))
-    by_device = 0.7 * rng.normal(size=(1, d, 1, columns))
-    by_daypart = 0.7 * rng.normal(size=(1, 1, p, columns))
+def _pattern(rng: np.random.Generator) -> np.ndarray:
+    """Standard normal (6, 3, 4, 13), additive in format, device and part of the day."""
+    by_format = rng.normal(size=(len(FORMATS), 1, 1, len(COMPONENTS)))
+    by_device = 0.7 * rng.normal(size=(1, len(DEVICES), 1, len(COMPONENTS)))
+    by_daypart = 0.7 * rng.normal(size=(1, 1, len(DAYPARTS), len(COMPONENTS)))
     return (by_format + by_device + by_daypart) / np.sqrt(1 + 2 * 0.49)
 
 

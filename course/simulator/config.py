@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from course.errors import ConfigError
 
+DURING_LOG_SHARE = 0.65
+"""Share of the videos that are uploaded during the log; the others exist when it begins."""
+
 
 def _dial(default, low, high, doc):
     return field(default=default, metadata={"low": low, "high": high, "doc": doc})
@@ -83,7 +86,7 @@ class WorldConfig:
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             object.__setattr__(self, spec.name, _valid(spec, getattr(self, spec.name)))
-        start = self.videos - int(0.65 * self.videos)  # uploaded before the log begins
+        start = self.videos - int(DURING_LOG_SHARE * self.videos)
         if self.candidates + 2 > start:
             raise ConfigError(
                 f"candidates={self.candidates} is too many for videos={self.videos}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pandas as pd
 
 from course.simulator.catalogue import N_GENRES, N_TOPICS, Catalogue
 
@@ -97,12 +98,12 @@ class Memory:
         serial = catalogue.episode[video] > 0
         self.last_episode[user[serial]] = video[serial]
         _push(self.recent_videos, user, video)
-        new = np.flatnonzero(follow & ~self.follows[user, channel])
+        new = follow & ~self.follows[user, channel]
         # Followed twice within one batch is still followed once.
-        pair = user[new].astype(np.int64) * self.follows.shape[1] + channel[new]
-        new = new[np.sort(np.unique(pair, return_index=True)[1])]
-        self.follows[user[new], channel[new]] = True
-        _push(self.followed, user[new], channel[new])
+        pairs = pd.DataFrame({"user": user, "channel": channel})[new].drop_duplicates()
+        user, channel = pairs.to_numpy().T
+        self.follows[user, channel] = True
+        _push(self.followed, user, channel)
 
     def add_searches(self, user, tokens) -> None:
         """Remember search tokens (m, t), given in order of time; -1 = no token."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import N_GENRES, N_TOPICS
-from course.simulator.laws import SHARES_OF_INTEREST, choose, comes_back
+from course.simulator.laws import SHARES_OF_INTEREST, by_odds, choose, comes_back
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market
@@ -108,9 +108,8 @@ def _goals(behaviour, session, event, index, rng) -> np.ndarray:
         person = behaviour.people.person(situation.user, situation.member)
         topics = behaviour.people.interests[person, situation.day].astype(np.int64)
         odds = SHARES_OF_INTEREST * np.exp(behaviour.context(situation, topics))
-        cumulative = np.cumsum(odds, axis=1)
-        slot = (rng.random((len(topics), 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-        return np.take_along_axis(topics, np.minimum(slot, 3)[:, None], axis=1)[:, 0]
+        slot = by_odds(odds, rng.random(len(topics)))
+        return topics[np.arange(len(topics)), slot]
 
     kept = draw(session)[index]
     return np.where(rng.random(len(event)) < GOAL_STAYS, kept, draw(event))

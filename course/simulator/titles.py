@@ -124,8 +124,9 @@ PATTERNS = _patterns()
 assert len(TOPIC_WORDS) == 8 * len(TOPICS) and len(GENRE_WORDS) == 4 * len(GENRES)
 
 
-def text(template: int, first: str, second: str, number: int, language: int, shout: bool) -> str:
-    """One title as people read it."""
-    title = TEMPLATES[template].format(S=first[0].upper() + first[1:], s=first, t=second, n=number)
+def text(template: int, first: int, second: int, number: int, language: int, shout: int) -> str:
+    """One title as people read it, from numbers; the subjects are those of ``SUBJECTS``."""
+    s, t = SUBJECTS[first], SUBJECTS[second]
+    title = TEMPLATES[template].format(S=s[0].upper() + s[1:], s=s, t=t, n=number)
     title += SHOUT if shout else ""
     return title if language == 0 else f"{title} ({LANGUAGES[language]})"
