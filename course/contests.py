@@ -29,7 +29,7 @@ from course.lessons.matrix_factorization import popularity
 from course.logs.tables import Logs
 from course.metrics import gap_closed
 from course.simulator.config import WorldConfig
-from course.simulator.feed import Policy, Requests, failed, named, rank
+from course.simulator.feed import Policy, Requests, failed, rank
 from course.simulator.policies import offered, top
 from course.world import World, ab_test, simulate
 
@@ -128,11 +128,13 @@ class _Submission:
         )
 
     def __call__(self, requests: Requests) -> np.ndarray:
-        ask = named(lambda batch: self._call(self._policy, batch, "requests"), self.name)
+        def ask(batch):
+            return self._call(self._policy, batch, "requests")
+
         arrays = {k: a for k, a in vars(requests).items() if isinstance(a, np.ndarray)}
         parts = (slice(at, at + BATCH) for at in range(0, len(requests), BATCH))
         batches = (replace(requests, **{k: a[rows] for k, a in arrays.items()}) for rows in parts)
-        return np.concatenate([rank(ask, batch) for batch in batches])
+        return np.concatenate([rank(ask, batch, self.name) for batch in batches])
 
     def _call(self, function, given, what: str):
         start = time.perf_counter()

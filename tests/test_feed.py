@@ -17,7 +17,7 @@ from course.simulator import laws
 from course.simulator.behaviour import EXAMINATION_EXPONENT
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
-from course.simulator.feed import Feedback, named, rank, respond
+from course.simulator.feed import Feedback, rank, respond
 from course.simulator.oracle import Cards
 from course.simulator.streams import coins
 
@@ -417,9 +417,9 @@ def requests(world, n=40, pool=True):
     )
 
 
-def refused(policy, pool=True) -> str:
+def refused(policy, pool=True, name="") -> str:
     with pytest.raises(PolicyError) as caught:
-        rank(policy, requests(mini(), pool=pool))
+        rank(policy, requests(mini(), pool=pool), name)
     text = str(caught.value)
     assert "Allowed:" in text
     return text
@@ -522,9 +522,7 @@ class TestPolicyErrors:
 
         text = refused(outer)
         assert text.count("'outer'") == text.count("'inner'") == 1
-        assert (
-            refused(named(lambda asked: rank(named(inner, "me"), asked), "me")).count("'me'") == 1
-        )
+        assert refused(lambda asked: rank(inner, asked, "me"), name="me").count("'me'") == 1
 
     @pytest.mark.parametrize(
         "change",

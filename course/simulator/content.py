@@ -205,7 +205,7 @@ def build_content(dial: float, catalogue: Catalogue, seed: int) -> Content:
     burst = np.where(level > 0, BURST + 2 * (level - 1) + one_of(2, "burst"), -1)
     contrast = channel("contrast", catalogue.packaging)
     return Content(
-        title_tokens=_tokens(wording),
+        title_tokens=np.array([titles.tokens(*row) for row in wording.tolist()], np.int16),
         wording=wording,
         sprites=np.stack([ground, motif, sign, burst], axis=1).astype(np.int8),
         mirrored=u["mirror"] < 0.5,
@@ -247,20 +247,6 @@ def _wording(catalogue: Catalogue, u, said, loud) -> np.ndarray:
     any_language = np.minimum(any_language, len(LANGUAGES) - 1)
     language = np.where(u["tag"] < said["tag"], catalogue.language, any_language)
     return np.stack([template, *subjects, number, language, tier == 3], axis=1).astype(np.int16)
-
-
-def _tokens(wording: np.ndarray) -> np.ndarray:
-    template, first, second, number, language, shout = wording.T
-    tokens = titles.PATTERNS[template]
-    for slot, value in (("{s}", first), ("{t}", second), ("{n}", number - 2 + titles.NUMBER_TOKEN)):
-        tokens = np.where(tokens == titles.SLOTS[slot], value[:, None], tokens)
-    ends = [
-        np.where(shout > 0, titles.SHOUT_TOKEN, -1),
-        np.where(language > 0, titles.LANGUAGE_TOKEN + language, -1),
-    ]
-    tokens = np.hstack([tokens, np.stack(ends, axis=1)])
-    order = np.argsort(tokens < 0, axis=1, kind="stable")  # the empty places to the end
-    return np.take_along_axis(tokens, order, axis=1).astype(np.int16)
 
 
 def _palette(topic, loud, u, known: float) -> np.ndarray:

@@ -21,7 +21,7 @@ from course.checks import check_whole
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
-from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
+from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS
 from course.simulator.people import DAYPART_SHARES
@@ -66,12 +66,8 @@ def draw_requests(
 ) -> tuple[Situation, np.ndarray]:
     """Draw fresh page requests on the day after the log, and open the market of that day.
 
-    Accounts come in proportion to their activity; some joined only now. Up-next requests carry a
-    query video that fits what the person is after.
-
-    Returns
-    -------
-    (Situation of n rows, query videos (n,), -1 on the home page)
+    Accounts come in proportion to their activity; some joined only now. The query
+    videos (n,) are -1 on the home page; up next they fit what the person is after.
     """
     people, market, day = engine.people, engine.market, engine.config.days
     market.open(day)
@@ -103,17 +99,13 @@ def live_requests(
     visit: int = 0,
     memory: Memory | None = None,
 ) -> tuple[Situation, Requests]:
-    """Make the page requests that all live experiments with these arguments share.
+    """Make the page requests (n rows) that all live experiments with these arguments share.
 
     Parameters
     ----------
     n, seed, candidates : as for `ab_test`
     visit : how often the people came back already, an hour later each time
     memory : what is remembered by then; None = the engine's
-
-    Returns
-    -------
-    (Situation, Requests) of n rows, as `respond` takes them
     """
     situation, query = draw_requests(engine, n, seed)
     quarter_ends = np.floor(situation.time * STEPS_PER_DAY + 1) / STEPS_PER_DAY
@@ -152,15 +144,13 @@ def ab_test(
     ConfigError, PolicyError
     """
     _check(policies, n, seed, candidates, visits)
-    memories = {name: engine.memory for name in policies}
-    if visits > 1:
-        memories = {name: engine.memory.copy() for name in policies}
+    memories = {n: engine.memory if visits == 1 else engine.memory.copy() for n in policies}
     pages, values, moments = {name: [] for name in policies}, {name: [] for name in policies}, []
     for visit in range(visits):
         for name, policy in policies.items():
             memory = memories[name]
             situation, asked = live_requests(engine, n, seed, candidates, visit, memory)
-            shown = rank(named(_reading(policy, memory), name), asked)
+            shown = rank(_reading(policy, memory), asked, name)
             f = respond(engine.behaviour, memory, situation, asked.request, shown, engine.seed)
             pages[name].append(shown)
             values[name].append(page_outcomes(f) | _what_pages_show(engine, situation.time, shown))
@@ -172,7 +162,7 @@ def ab_test(
     pages = {name: np.concatenate(parts) for name, parts in pages.items()}
     per_page = {
         name: {
-            metric: tuple(np.concatenate([part[metric][i] for part in parts]) for i in (0, 1))
+            metric: tuple(map(np.concatenate, zip(*(part[metric] for part in parts), strict=True)))
             for metric in (*OUTCOMES, *PAGE)
         }
         for name, parts in values.items()
@@ -283,14 +273,7 @@ def _read_out(observed, expected, control, exact, user) -> dict[str, float]:
 
 
 def clustered_error(values: np.ndarray, cluster: np.ndarray) -> float:
-    """Standard error of a mean when rows of one account hang together.
-
-    Parameters
-    ----------
-    values : float array (r,)
-    cluster : int array (r,), the account of each row
-    """
-    residual = values - values.mean()
-    sums = np.bincount(cluster, weights=residual)
+    """Standard error of the mean of values (r,) when rows of one cluster (r,) int hang together."""
+    sums = np.bincount(cluster, weights=values - values.mean())
     clusters = len(np.unique(cluster))
     return float(np.sqrt((sums**2).sum() * clusters / max(clusters - 1, 1)) / len(values))

@@ -99,16 +99,6 @@ class Feedback:
     p_share: np.ndarray
 
 
-def named(policy: Policy, name: str) -> Policy:
-    """The same policy under the name that errors shall call it by."""
-
-    def ask(requests: Requests) -> np.ndarray:
-        return policy(requests)
-
-    ask.__name__ = str(name)
-    return ask
-
-
 def failed(who: str, error: BaseException) -> PolicyError:
     """What to raise when code of somebody else raised: it says whose code that was."""
     fix = "change a copy, such as own = array.copy()" if "read-only" in str(error) else ""
@@ -137,8 +127,12 @@ def _ask(policy: Policy, name: str, requests: Requests) -> np.ndarray:
     return answer
 
 
-def rank(policy: Policy, requests: Requests) -> np.ndarray:
+def rank(policy: Policy, requests: Requests, name: str = "") -> np.ndarray:
     """Ask a policy for its pages and check them. Every policy of the course is asked here.
+
+    Parameters
+    ----------
+    name : what errors call it by; "" = the name of the function or class
 
     Returns
     -------
@@ -147,13 +141,12 @@ def rank(policy: Policy, requests: Requests) -> np.ndarray:
     Raises
     ------
     PolicyError
-        When the policy raises, changes its requests in place, returns the wrong type or shape
-        (pages shorter than the slate, too), a video that does not exist, is not uploaded yet, was
-        not nominated, or stands on one page twice.
+        When the policy raises, changes its requests in place, or returns the wrong type or shape,
+        a video that is not uploaded yet, was not nominated, or stands on one page twice.
     """
     if not len(requests):  # nobody asked: spare policies the special case
         return np.zeros((0, requests.slate), dtype=np.int32)
-    name = getattr(policy, "__name__", type(policy).__name__)
+    name = name or getattr(policy, "__name__", type(policy).__name__)
     want = f"an integer array of shape ({len(requests)}, {requests.slate}), best video first"
 
     def wrong(what, allowed=want, fix=""):
@@ -205,8 +198,7 @@ def respond(
 ) -> Feedback:
     """Let people respond to pages.
 
-    Each response depends on a coin that is keyed on (request, video) and not on the position or
-    the policy, so that two policies can be compared on the same people and the same luck.
+    Each response hangs on a coin that is keyed on (request, video), not on position or policy.
 
     Parameters
     ----------
