@@ -196,9 +196,7 @@ class TestDials:
     def test_fatigue_lowers_the_click(self):
         behaviour, s, number, shown, f = answered()
         tired = memory().copy()
-        tired.add_impressions(
-            np.repeat(s.user, 10), shown.ravel(), np.zeros(shown.size, dtype=bool)
-        )
+        tired.add_impressions(s.user, shown, np.zeros(shown.shape, dtype=bool))
         g = respond(behaviour, tired, s, number, shown, 7)
         assert (g.p_click_if_seen < f.p_click_if_seen).all()
         fresh = answered(fatigue=0)

@@ -75,7 +75,7 @@ class TestMarket:
         for day in (0.0, 3.7, 29.99):
             market = opened(world, day)
             every = np.arange(90)[:, None]
-            drawn = market.draw(every, every, edge)
+            drawn = market.topic(every // 30, every % 30, edge)
             there = drawn >= 0
             assert (c.uploaded[drawn[there]] <= day).all()
             group = c.language[drawn].astype(int) * 30 + c.topic[drawn]
@@ -90,7 +90,7 @@ class TestMarket:
         sizes = np.bincount(c.language.astype(int) * 30 + c.topic, minlength=90)
         market.open(5.0)
         empty = np.flatnonzero(sizes == 0)
-        assert len(empty) and (market.draw(empty, empty, 0.5) == -1).all()
+        assert len(empty) and (market.topic(empty // 30, empty % 30, 0.5) == -1).all()
 
     def test_newest_of_against_brute_force(self):
         world = tiny()

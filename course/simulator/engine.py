@@ -91,7 +91,7 @@ class Engine:
 
     def past_ranking(self, memory: Memory | None = None) -> PastRanking:
         """The policy that made the log, reading this engine's (or the given) memory."""
-        return PastRanking(self.config, self.catalogue, memory or self.memory, self.seed)
+        return PastRanking(self.behaviour, memory or self.memory)
 
     def run(self, first_day: int, last_day: int, policy: Policy | None, record: Record) -> None:
         """Let the days ``first_day`` to ``last_day - 1`` pass.
@@ -176,8 +176,7 @@ class Engine:
         pages = rank(policy, asked)
         f = respond(self.behaviour, self.memory, situation, number, pages, self.seed)
         _write_pages(situation, asked, pages, f, record)
-        viewers = np.repeat(situation.user, pages.shape[1])
-        self.memory.add_impressions(viewers, pages.ravel(), f.clicked.ravel())
+        self.memory.add_impressions(situation.user, pages, f.clicked)
         if self.config.aftertaste:
             gain = f.clicked * laws.mood_gain(f.expected_rating)
             self.memory.add_aftertaste(self.catalogue, situation.user, pages, gain)

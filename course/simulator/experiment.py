@@ -24,15 +24,16 @@ from course.simulator.engine import STEPS_PER_DAY, Engine
 from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, rank, respond
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS
+from course.simulator.organic import within_step
 from course.simulator.people import DAYPART_SHARES
 from course.simulator.streams import generator
 
 OUTCOMES = ("watch_minutes", "clicks", "completions", "satisfied", "likes", "shares", "dismissals")
 """Sums over a page. ``satisfied`` counts watches worth 4 or 5 stars (observed: from surveys)."""
 
-PAGE = ("topics", "fresh_share", "age_days", "length_minutes")
-"""What a page shows: distinct topics, share of videos under 7 days old, mean age in days, mean
-length in minutes (to be read beside ``watch_minutes``)."""
+PAGE = ("topics", "fresh_share", "length_minutes")
+"""What a page shows: distinct topics, share of videos under 7 days old, mean length in minutes (to
+be read beside ``watch_minutes``)."""
 
 FRESH_DAYS = 7.0
 CANDIDATES = ("nominated", "catalogue")
@@ -108,8 +109,8 @@ def live_requests(
     memory : what is remembered by then; None = the engine's
     """
     situation, query = draw_requests(engine, n, seed)
-    quarter_ends = np.floor(situation.time * STEPS_PER_DAY + 1) / STEPS_PER_DAY
-    situation.time = np.minimum(situation.time + visit / 24, quarter_ends - 1e-4)
+    step = np.floor(situation.time * STEPS_PER_DAY)
+    situation.time = within_step(situation.time + visit / 24, step)
     # Negative numbers never occur in a log, so a live test never replays logged luck.
     number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
     rng = generator(engine.seed, "live nominate", seed, visit)
@@ -201,9 +202,8 @@ def _check(policies, n, seed, candidates, visits) -> None:
 
 
 def _remember(engine: Engine, memory: Memory, situation, pages, feedback) -> None:
-    k = pages.shape[1]
     row, column = np.nonzero(feedback.clicked)
-    memory.add_impressions(np.repeat(situation.user, k), pages.ravel(), feedback.clicked.ravel())
+    memory.add_impressions(situation.user, pages, feedback.clicked)
     follow = np.zeros(len(row), bool)
     memory.add_watches(engine.catalogue, situation.user[row], pages[row, column], follow)
 
@@ -232,7 +232,6 @@ def _what_pages_show(engine, time, pages) -> dict[str, tuple[np.ndarray, np.ndar
     values = {
         "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
         "fresh_share": (age < FRESH_DAYS).mean(axis=1),
-        "age_days": age.mean(axis=1),
         "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
     }
     return {name: (value, value) for name, value in values.items()}

@@ -116,13 +116,14 @@ class Memory:
         genre = catalogue.topic[pages] // 3
         np.add.at(self.shown_by_genre, (user[:, None], genre), np.float32(1))
 
-    def add_impressions(self, user, video, clicked) -> None:
-        """Count shown cards; ``user``, ``video``, ``clicked`` are flat arrays of one length."""
+    def add_impressions(self, user, pages, clicked) -> None:
+        """Count the cards of pages (r, k) of accounts (r,), and which were clicked (r, k) bool."""
+        user, video = np.repeat(user, pages.shape[1]), pages.ravel()
         bucket = self.bucket(video)
         fresh = self.shown[user, bucket] < COUNT_LIMIT
         np.add.at(self.shown, (user[fresh], bucket[fresh]), np.uint8(1))
         self.video_impressions += np.bincount(video, minlength=len(self.video_impressions))
-        self.video_clicks += np.bincount(video[clicked], minlength=len(self.video_clicks))
+        self.video_clicks += np.bincount(pages[clicked], minlength=len(self.video_clicks))
 
 
 def lock(part: object, *but: str) -> None:

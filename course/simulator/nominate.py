@@ -46,36 +46,29 @@ class Market:
         own.cumulative = self.cumulative.copy()
         return own
 
-    def draw(self, first_group, last_group, uniforms) -> np.ndarray:
-        """Draw videos in proportion to popularity within stretches of groups.
+    def topic(self, language, topic, uniforms) -> np.ndarray:
+        """Draw videos of a language and topic in proportion to their popularity.
 
-        Parameters
-        ----------
-        first_group, last_group : int, group = language * 30 + topic, last inclusive
-        uniforms : in (0, 1); the arrays broadcast together
-
-        Returns
-        -------
-        int32 array of the broadcast shape; -1 where nothing is uploaded yet
+        Languages and topics (int) and uniforms in (0, 1) broadcast together; the answer is int32,
+        -1 where nothing is uploaded yet.
         """
+        group = np.asarray(language, np.int64) * N_TOPICS + topic
+        return self._draw(group, group + 1, uniforms)
+
+    def language(self, language, uniforms) -> np.ndarray:
+        """Draw from a whole language likewise: what is trending."""
+        first = np.asarray(language, np.int64) * N_TOPICS
+        return self._draw(first, first + N_TOPICS, uniforms)
+
+    def _draw(self, first_group, end_group, uniforms) -> np.ndarray:
         low = self.cumulative[self.bounds[first_group]]
-        high = self.cumulative[self.bounds[last_group + 1]]
+        high = self.cumulative[self.bounds[end_group]]
         # side="right" skips videos of rate 0, which are not uploaded yet.
         # Rounding may lift a coin close to 1 to the end of the stretch, which is the next one's.
         height = np.minimum(low + uniforms * (high - low), np.nextafter(high, low))
         place = np.searchsorted(self.cumulative, height, side="right") - 1
         place = np.clip(place, 0, len(self.order) - 1)
         return np.where(high > low, self.order[place], -1).astype(np.int32)
-
-    def topic(self, language, topic, uniforms) -> np.ndarray:
-        """Draw from (language, topic) pairs; see `draw`."""
-        group = np.asarray(language, np.int64) * N_TOPICS + topic
-        return self.draw(group, group, uniforms)
-
-    def language(self, language, uniforms) -> np.ndarray:
-        """Draw from a whole language: what is trending."""
-        first = np.asarray(language, np.int64) * N_TOPICS
-        return self.draw(first, first + N_TOPICS - 1, uniforms)
 
     def newest_of(self, channel, back) -> np.ndarray:
         """The ``back``-newest uploads of channels; -1 where there are none.

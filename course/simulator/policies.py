@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from course.checks import no_nan
-from course.simulator.catalogue import Catalogue
-from course.simulator.config import WorldConfig
+from course.simulator.behaviour import Behaviour
 from course.simulator.feed import Requests
 from course.simulator.memory import Memory
 from course.simulator.streams import coins
@@ -58,8 +57,9 @@ class PastRanking:
     * Noise is uniform, fresh for each request and candidate.
     """
 
-    def __init__(self, config: WorldConfig, catalogue: Catalogue, memory: Memory, seed: int):
-        self.config, self.catalogue, self.memory, self.seed = config, catalogue, memory, seed
+    def __init__(self, behaviour: Behaviour, memory: Memory):
+        self.config, self.catalogue = behaviour.config, behaviour.catalogue
+        self.memory, self.seed = memory, behaviour.seed
 
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""
