@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -131,10 +131,8 @@ class _Submission:
         def ask(batch):
             return self._call(self._policy, batch, "requests")
 
-        arrays = {k: a for k, a in vars(requests).items() if isinstance(a, np.ndarray)}
         parts = (slice(at, at + BATCH) for at in range(0, len(requests), BATCH))
-        batches = (replace(requests, **{k: a[rows] for k, a in arrays.items()}) for rows in parts)
-        return np.concatenate([rank(ask, batch, self.name) for batch in batches])
+        return np.concatenate([rank(ask, requests.rows(part), self.name) for part in parts])
 
     def _call(self, function, given, what: str):
         start = time.perf_counter()
