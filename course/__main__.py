@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--no-execute", action="store_true", help="build without outputs")
 
     one = sub.add_parser("simulate", help="make a simulated YouTube and describe it")
-    one.add_argument("size", help="village, town, city; of the first edition tiny, small, large")
+    one.add_argument("size", help="village, town or city")
     one.add_argument("--seed", type=int, default=0)
 
     sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)

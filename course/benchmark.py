@@ -132,7 +132,7 @@ def candidate_speed(batch: int = BATCH, steps: int = 20) -> float:
 
 
 def ranking_speed(
-    size: str = "small", impressions: int = RANKED, repeats: int = 3
+    size: str = "town", impressions: int = RANKED, repeats: int = 3
 ) -> dict[str, float]:
     """Core-seconds of the ranker: features alone, and features with two epochs of training.
 
@@ -168,7 +168,7 @@ def ranking_speed(
 
 
 def multitask_speed(
-    size: str = "small", impressions: int = RANKED, repeats: int = 3
+    size: str = "town", impressions: int = RANKED, repeats: int = 3
 ) -> dict[str, float]:
     """Core-seconds of two passes by chapter 08's recipes for seven tasks, in turns.
 
@@ -192,7 +192,7 @@ def multitask_speed(
     return out | {"ratio": out["eight experts"] / out["shared bottom"]}
 
 
-def shallow_speed(size: str = "small", impressions: int = BIASED, repeats: int = 3) -> float:
+def shallow_speed(size: str = "town", impressions: int = BIASED, repeats: int = 3) -> float:
     """Core-seconds of two passes of chapter 10's shallow tower on so many impressions."""
     task = Places(simulate(size, seed=SEED), pages=100, first_day=0, live=20)
 
@@ -223,7 +223,7 @@ def _print_multitask(size: str, repeats: int) -> None:
     )
 
 
-def serving_speed(size: str = "small", requests: int = 50) -> dict[str, float]:
+def serving_speed(size: str = "town", requests: int = 50) -> dict[str, float]:
     """Core milliseconds of one request to chapter 12's system: ``nominate`` and ``rank``."""
     world = simulate(size, seed=SEED)
     system = assemble(world.logs(), passes=1)
@@ -252,13 +252,13 @@ def _print_training(repeats: int) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m course benchmark", description=__doc__)
-    parser.add_argument("--sizes", nargs="+", default=["tiny", "small"], choices=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", default=["village", "town"], choices=list(SIZES))
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args(argv)
 
     print(f"{'size':8}{'world, s':>10}{'log rows':>12}{'rows/core-s':>13}{'feed/core-s':>13}")
     for size in arguments.sizes:
-        repeats = 1 if size in ("large", "city") else arguments.repeats
+        repeats = 1 if size == "city" else arguments.repeats
         seconds = world_seconds(size, repeats)
         days = day_speed(size, repeats)
         engine = Engine(WorldConfig.of(size), SEED)
@@ -273,10 +273,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_ranking(arguments.sizes[-1], arguments.repeats)
     _print_multitask(arguments.sizes[-1], arguments.repeats)
     _print_serving(arguments.sizes[-1])
-    simulate("small", seed=SEED)
+    simulate("town", seed=SEED)
     start = time.perf_counter()
-    simulate("small", seed=SEED)
-    print(f"\nsmall world read back from the store: {time.perf_counter() - start:.2f} s")
+    simulate("town", seed=SEED)
+    print(f"\ntown read back from the store: {time.perf_counter() - start:.2f} s")
     start = time.perf_counter()
     simulate("village", seed=99, cache=False, days=10, future_days=0)
     seconds = time.perf_counter() - start

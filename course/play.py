@@ -11,7 +11,7 @@ from course.pages import Card, picture_words, thumbnail
 from course.plots.live import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
-from course.simulator.feed import Requests, named, rank
+from course.simulator.feed import Requests, rank
 from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, channel_name
 from course.simulator.oracle import value
 from course.simulator.streams import generator
@@ -104,7 +104,7 @@ class Rounds:
         rng = generator(engine.seed, "game", self.seed, number)
         viewer, asked = home_request(self.world, rng)
         videos = rng.permutation(asked.candidates[0])[: self.shown]
-        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "click")[0]
+        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "clicks")[0]
         seen = engine.behaviour.examined(viewer.device, np.arange(1, self.picks + 1))
         return Deal(
             viewer_html=self._describe(viewer),
@@ -144,7 +144,7 @@ class Rounds:
         at = (asked.candidates[0, :, None] == videos).argmax(axis=0)
         cards = ("candidates", "nominators", "previous_impressions")
         few = replace(asked, slate=self.picks, **{n: getattr(asked, n)[:, at] for n in cards})
-        page = rank(named(self.rival, "the rival"), few)
+        page = rank(self.rival, few, "the rival")
         return tuple(page[0].tolist())
 
     def _values(self, secret: Secret, picks):

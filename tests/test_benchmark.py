@@ -11,15 +11,15 @@ def test_core_seconds_measures_work():
 
 
 def test_it_prints_every_figure(capsys, cache):
-    assert benchmark.main(["--sizes", "tiny", "--repeats", "1"]) == 0
+    assert benchmark.main(["--sizes", "village", "--repeats", "1"]) == 0
     printed = capsys.readouterr().out
     for words in (
         "candidate generator",
-        "ranker on the tiny world",
+        "ranker on the village world",
         "eight experts",
         "shallow tower",
         "one request to the whole system",
-        "tiny",
+        "village",
         "rows/core-s",
         "feed/core-s",
         "slider",

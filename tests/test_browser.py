@@ -39,7 +39,7 @@ CELLS = [
     "widgets.sliders(wave, frequency=widgets.IntSlider(1, 9, 1, 3, 'waves per second'),\n"
     "                shape=['sine', 'square'], grid=True)",
     "asked.beside('More <b>waves</b>.')",
-    "content = build_content(1.0, build_catalogue(WorldConfig.of('tiny'), 7), 7)\n"
+    "content = build_content(1.0, build_catalogue(WorldConfig.of('village'), 7), 7)\n"
     "def deal(number):\n"
     "    cards = [\n"
     "        widgets.Card(k, content.titles([k + number])[0], channel_name(k), 95 * k,\n"

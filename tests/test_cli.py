@@ -318,11 +318,11 @@ def test_errors_of_the_course_are_printed_without_a_traceback(monkeypatch, capsy
     from course.workshop import book
 
     def refuse(*arguments):
-        raise errors.ConfigError("size is 'huge'", allowed="tiny")
+        raise errors.ConfigError("size is 'huge'", allowed="village")
 
     monkeypatch.setattr(book, "main", refuse)
     assert cli.main(["notebooks"]) == 2
-    assert capsys.readouterr().err == "size is 'huge'. Allowed: tiny.\n"
+    assert capsys.readouterr().err == "size is 'huge'. Allowed: village.\n"
 
 
 def test_a_part_that_does_not_exist_yet_is_told_in_words():
@@ -338,14 +338,14 @@ def test_the_benchmark_gets_its_own_arguments(monkeypatch):
     monkeypatch.setattr(
         cli, "_later", lambda module, name: seen.append((module, name)) or seen.extend
     )
-    assert cli.main(["benchmark", "--quick", "tiny"]) == 0
-    assert seen == [("course.benchmark", "main"), "--quick", "tiny"]
+    assert cli.main(["benchmark", "--quick", "village"]) == 0
+    assert seen == [("course.benchmark", "main"), "--quick", "village"]
 
 
 def test_simulate_describes_a_world(monkeypatch, capsys):
     monkeypatch.setattr(cli, "_later", lambda module, name: lambda size, seed: f"{size}, {seed}")
-    assert cli.main(["simulate", "tiny", "--seed", "3"]) == 0
-    assert capsys.readouterr().out == "tiny, 3\n"
+    assert cli.main(["simulate", "village", "--seed", "3"]) == 0
+    assert capsys.readouterr().out == "village, 3\n"
 
 
 def test_without_packages_the_tools_say_how_to_get_them(monkeypatch, capsys):

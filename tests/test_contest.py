@@ -25,7 +25,7 @@ from course.simulator.policies import RandomPolicy, offered
 from course.simulator.truth import Truth
 from course.world import World, ab_test, simulate
 
-SETTINGS = {"world": WorldConfig.of("tiny", **MINI), "worlds": 2, "n": 60, "first_seed": 11}
+SETTINGS = {"world": WorldConfig.of("village", **MINI), "worlds": 2, "n": 60, "first_seed": 11}
 T = student_t.ppf(0.975, 1)
 HIDDEN = (World, Engine, Truth, Memory, Behaviour, Catalogue, People)
 
@@ -65,8 +65,7 @@ class TestScores:
         ours = []
         for seed in (11, 12):
             world = simulate(SETTINGS["world"], seed=seed)
-            goal = {"clicks": "click", "watch_minutes": "watch", "satisfied": "satisfaction"}
-            arms = {"low": world.random(), "you": fixed, "high": world.oracle(goal[metric])}
+            arms = {"low": world.random(), "you": fixed, "high": world.oracle(metric)}
             table = ab_test(world, arms, n=60, candidates="catalogue").table
             value = table[table["metric"] == metric].set_index("policy")["expected"]
             ours.append((value["you"] - value["low"]) / (value["high"] - value["low"]))
@@ -279,7 +278,7 @@ class TestBadArguments:
             (fixed, {"metric": "profit"}, "watch_minutes"),
             (fixed, {"seconds": 0}, "seconds"),
             (fixed, {"seconds": np.nan}, "seconds"),
-            (fixed, {"world": "huge"}, "tiny"),
+            (fixed, {"world": "huge"}, "village"),
             (fixed, {"n": 3}, "n=3"),
             (fixed, {"candidates": "all"}, "nominated"),
         ],

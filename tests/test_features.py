@@ -19,7 +19,7 @@ from course.features import (
 
 @functools.cache
 def world():
-    return simulate("tiny", seed=4, cache=False)
+    return simulate("village", seed=4, cache=False)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import pytest
 from course.errors import LogError
 from course.metrics import (
     gap_closed,
+    gini,
     hit_rate,
     mean_reciprocal_rank,
     ranks,
@@ -142,3 +143,11 @@ def test_random_scores_lose_half_and_any_rising_change_loses_the_same():
 def test_bad_input_of_the_loss(change, words):
     with pytest.raises(LogError, match=words):
         weighted_per_user_loss(**{**PAGE, **change})
+
+
+def test_gini_by_hand_and_against_all_pairs():
+    for counts, want in (([5, 5, 5, 5], 0), ([0, 0, 7], 2 / 3), ([1, 3], 0.25), ([], 0), ([0], 0)):
+        assert gini(np.array(counts)) == pytest.approx(want)
+    x = np.random.default_rng(0).poisson(3, 40)
+    pairs = np.abs(x[:, None] - x).sum() / (2 * len(x) ** 2 * x.mean())
+    assert gini(x) == pytest.approx(pairs) and gini(x[::-1]) == pytest.approx(pairs)

@@ -28,7 +28,7 @@ CODES = {"device": DEVICES, "daypart": DAYPARTS, "surface": SURFACES}
 
 @functools.cache
 def world():
-    return simulate("tiny", seed=4, cache=False)
+    return simulate("village", seed=4, cache=False)
 
 
 @functools.cache

@@ -21,10 +21,10 @@ from course.lessons.mixtures_of_experts import RankingMixture, keep_experts
 from course.lessons.ranking_features import InputLayer, Scales
 from course.lessons.watch_time import Ranker
 from course.logs.tables import Logs, from_record
+from course.metrics import gini
 from course.simulator import laws
 from course.simulator.engine import Record
 from course.simulator.policies import top
-from course.simulator.rounds import gini
 from course.simulator.truth import Truth
 from course.tasks.places import cells_of
 from course.world import simulate

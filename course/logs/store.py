@@ -56,10 +56,7 @@ def key(config: WorldConfig, seed: int) -> str:
     dials = {
         spec.name: getattr(config, spec.name)
         for spec in dataclasses.fields(config)
-        # Titles and thumbnails are made when asked for, and never stored. A later law that is off
-        # leaves the name of a world as it was.
-        if spec.name != "content"
-        and (spec.metadata.get("edition", 1) == 1 or getattr(config, spec.name) != spec.default)
+        if spec.name != "content"  # made when asked for, and never stored
     }
     content = json.dumps([dials, seed, code_version()], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]

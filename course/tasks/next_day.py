@@ -36,6 +36,9 @@ WARM_UP_DAYS = 5.0
 HOME_SHARE = 0.55
 """Of the pages of a log about so many are home pages; the others are up-next lists."""
 
+ORACLES = {"watch": "watch_minutes", "click": "clicks"}
+"""Oracles of live tests, and what they want most of."""
+
 TRUE_COLUMNS = ("p_seen", "p_click_if_seen", "p_click", "expected_seconds", "expected_rating",
                 "p_satisfied", "p_complete", "p_like", "p_share", "p_dismiss")  # fmt: skip
 
@@ -158,14 +161,14 @@ class NextDay:
         scorers: Mapping[str, Scorer],
         n: int = 2_000,
         seed: int = 0,
-        oracles: Sequence[str] = ("watch", "click"),
+        oracles: Sequence[str] = tuple(ORACLES),
         **options,
     ) -> pd.DataFrame:
         """Put rankers in front of the same people; the numbers are exact expectations per page.
 
         Parameters
         ----------
-        oracles : objectives of oracles that take part, "oracle (watch)"
+        oracles : names in ``ORACLES`` of those that take part, "oracle (watch)"
         **options : as of `ab_test`
 
         Returns
@@ -176,7 +179,7 @@ class NextDay:
         """
         policies = {"past": self.world.past_ranking(), "random": self.world.random(),
                     "length only": self.policy(length_only)}  # fmt: skip
-        policies |= {f"oracle ({name})": self.world.oracle(name) for name in oracles}
+        policies |= {f"oracle ({name})": self.world.oracle(ORACLES[name]) for name in oracles}
         policies |= {name: self.policy(scorer) for name, scorer in scorers.items()}
         table = ab_test(self.world, policies, n=n, seed=seed, **options).table
         table = table.pivot(index="policy", columns="metric", values="expected").loc[list(policies)]
@@ -265,7 +268,7 @@ class LivePages:
     ----------
     world : World
     features : RankingFeatures
-    n, seed, surface : as for `ab_test`
+    n, seed : as for `ab_test`
 
     Attributes
     ----------
@@ -278,10 +281,9 @@ class LivePages:
         features: RankingFeatures,
         n: int = 2_000,
         seed: int = 0,
-        surface: str = "home",
     ):
         self.world, self.engine = world, world.engine
-        self.situation, self.asked = live_requests(world.engine, n, seed, surface)
+        self.situation, self.asked = live_requests(world.engine, n, seed)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
 
@@ -352,8 +354,7 @@ def fresh_pages(
 
 def _serve(world, n, seed, surface, policy, offset):
     engine = world.engine
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
+    situation, query = draw_requests(engine, n, seed, surface)
     # Far below the numbers of live experiments, so that no luck is shared with them.
     number = -(10**15) - (np.arange(n, dtype=np.int64) + offset + 10**7 * seed)
     rng = generator(engine.seed, "next day nominate", seed, offset)

@@ -7,6 +7,7 @@ watched yet. A *scorer* is any function of `Moments` that returns a score for ea
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,10 +21,11 @@ from course.features.history import BAG_LENGTH, history_bags, search_bags
 from course.logs.splits import first_watches, time_split
 from course.logs.tables import Logs, from_record
 from course.metrics import hit_rate, mean_reciprocal_rank, ranks
+from course.simulator.engine import Record
 from course.simulator.experiment import ABResult
 from course.simulator.feed import Policy, Requests
 from course.simulator.policies import offered, top
-from course.world import World, ab_test, run_rounds
+from course.world import World, ab_test
 
 TEST_DAYS = 3.0
 WARM_UP_DAYS = 5.0
@@ -210,8 +212,9 @@ def tomorrow(world: World) -> NextWatch:
     The day passes on a copy of the world, under the ranking that made the log. Rows about videos
     that are uploaded on that day are left out.
     """
-    past = {"past": lambda record, engine: engine.past_ranking()}
-    record = run_rounds(world, past, rounds=1, days_per_round=1).records["past"][0]
+    engine, record, day = copy.copy(world.engine), Record(), world.config.days
+    engine.memory, engine.market = engine.memory.copy(), engine.market.copy()
+    engine.run(day, day + 1, engine.past_ranking(), record)
     old, later = world.logs(), from_record(world.engine, record)
     known = later["watches"]["video_id"] < len(old.videos)
     watches = pd.concat([old.watches, later["watches"][known]], ignore_index=True)

@@ -602,7 +602,8 @@ def two_oracles(clickbait, time_budget):
     if (clickbait, time_budget) not in met:
         village = simulate("village", seed=3, cache=False, days=8, future_days=1,
                            clickbait=clickbait, time_budget=time_budget)  # fmt: skip
-        both = {"clicks": village.oracle("click"), "watch time": village.oracle("watch")}
+        both = {"clicks": village.oracle("clicks"),
+                "watch time": village.oracle("watch_minutes")}  # fmt: skip
         found = ab_test(village, both, n=400).table
         met[clickbait, time_budget] = found.pivot(
             index="policy", columns="metric", values="expected"
