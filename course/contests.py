@@ -37,8 +37,7 @@ Maker = Callable[[Logs], Policy]
 FIRST_SEED = 90_001
 BATCH = 200
 """Requests that a submission is asked at once; its clock is read in between."""
-OBJECTIVES = {"clicks": "click", "watch_minutes": "watch", "satisfied": "satisfaction"}
-"""Metric of a live test -> objective of the oracle that is its ceiling."""
+METRICS = ("clicks", "watch_minutes", "satisfied")
 REFERENCES = ("random", "past ranking", "oracle")
 
 
@@ -192,7 +191,7 @@ def contest(
             return {name: values[metric][1].mean() for name, values in found.items()}
 
         ours = {name: make(hidden.logs()) for name, make in systems.items()}
-        ends = (hidden.random(), hidden.past_ranking(), hidden.oracle(OBJECTIVES[metric]))
+        ends = (hidden.random(), hidden.past_ranking(), hidden.oracle(metric))
         value[seed] = score({**dict(zip(REFERENCES, ends, strict=True)), **ours})
         for name, entry in entries.items():
             if name in problem:
@@ -215,8 +214,8 @@ def _check(entries, worlds, metric, seconds, systems) -> None:
             + ", ".join([*REFERENCES, *systems]),
         )
     check_whole("worlds", worlds, 1)
-    if metric not in OBJECTIVES:
-        raise ConfigError(f"metric={metric!r}", allowed=", ".join(OBJECTIVES))
+    if metric not in METRICS:
+        raise ConfigError(f"metric={metric!r}", allowed=", ".join(METRICS))
     if not seconds > 0:
         raise ConfigError(f"seconds={seconds!r}", allowed="a number above 0")
 

@@ -1,71 +1,44 @@
-"""The ledger as a page, a summary, and the README's part of it, all from the stored results."""
+"""The ledger as a page, in pictures, and as the README's part of it, all from stored results."""
 
 from __future__ import annotations
 
 import io
-import json
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from course import plots
 from course.errors import ConfigError
 from course.ledger import registry
 from course.ledger.claim import FAILS, HOLDS, UNDECIDED, UNTESTABLE, VERDICTS, Claim
 from course.ledger.registry import PAGE
-from course.paths import notebooks_dir, repository_root, write_whole
+from course.paths import fill_between, notebooks_dir, repository_root, write_whole
 
 START = "<!-- ledger: written by `python3 -m course reproduce --page` -->"
 END = "<!-- end of ledger -->"
-SUMMARY = "data/results/summary.json"
 PICTURE = "pictures/ledger.png"
-OUTCOMES = HOLDS, FAILS, UNDECIDED
 _PLACE = re.compile(r"\{([\w-]+)/(\d+)(?: (holds|fails|undecided))?\}")
 
 
-def summary() -> dict:
-    """The ledger in numbers.
-
-    Returns
-    -------
-    dict with ``rows``, the number of claims; ``verdicts``; ``lines`` that decide and, of them,
-    ``headline lines``, each by outcome; ``worlds``, the number of claims by how many worlds judge
-    them; ``minutes`` of one core that the stored runs took
-    """
+def headline() -> str:
+    """The ledger in three sentences: how many rows have which verdict, how many lines hold."""
     found = registry.lines()
-    claims = found.drop_duplicates("claim")
-    heads = found[found["headline"]]
-    seconds = sum(sum(registry.results(name).attrs["core_seconds"]) for name in registry.trials())
-
-    def count(column, names):
-        counts = column.value_counts()
-        return {str(name): int(counts.get(name, 0)) for name in names}
-
-    return {
-        "rows": len(claims),
-        "verdicts": count(claims["verdict"], VERDICTS),
-        "lines": count(found["outcome"], OUTCOMES),
-        "headline lines": count(heads["outcome"], OUTCOMES),
-        "worlds": count(claims["worlds"], sorted(set(claims["worlds"]) - {0})),
-        "minutes": round(seconds / 60, 1),
-    }
-
-
-def headline(counts: Mapping) -> str:
-    """A `summary` in words."""
+    verdicts = found.drop_duplicates("claim")["verdict"].value_counts()
+    heads, lines = (
+        rows["outcome"].value_counts().reindex([HOLDS, FAILS, UNDECIDED], fill_value=0)
+        for rows in (found[found["headline"]], found)
+    )
     verbs = {UNTESTABLE: "", "one": "is ", "more": "are "}
     parts = [
         f"{n} {verbs.get(verdict, verbs['one' if n == 1 else 'more'])}{verdict}"
-        for verdict, n in counts["verdicts"].items()
-        if n
+        for verdict, n in verdicts.reindex(VERDICTS).dropna().astype(int).items()
     ]
-    lines, heads = counts["lines"], counts["headline lines"]
     return (
-        f"Of {counts['rows']} rows {', '.join(parts[:-1])}, and {parts[-1]}. Of the "
-        f"{sum(heads.values())} headline lines {heads[HOLDS]} hold, {heads[FAILS]} fail and "
+        f"Of {verdicts.sum()} rows {', '.join(parts[:-1])}, and {parts[-1]}. Of the "
+        f"{heads.sum()} headline lines {heads[HOLDS]} hold, {heads[FAILS]} fail and "
         f"{heads[UNDECIDED]} are undecided: their interval is too wide to tell. Of all "
-        f"{sum(lines.values())} lines that have a range, {lines[HOLDS]} hold, {lines[FAILS]} fail "
+        f"{lines.sum()} lines that have a range, {lines[HOLDS]} hold, {lines[FAILS]} fail "
         f"and {lines[UNDECIDED]} are undecided."
     )
 
@@ -74,7 +47,7 @@ def page() -> str:
     """Every line of the ledger, as Markdown."""
     parts = [
         "# The ledger\n\n<!-- written by `python3 -m course reproduce --page` -->\n",
-        f"{headline(summary())}\n",
+        f"{headline()}\n",
         f"![Every claim by chapter and verdict]({PICTURE})\n",
         "Each claim of the papers was tested over simulated worlds whose seeds chose no setting. "
         "A line holds if its whole 95 % interval lies in its range, fails if all of it lies "
@@ -133,60 +106,36 @@ def section() -> str:
     """What stands between the two markers of the README."""
     text = (notebooks_dir() / "ledger" / "surprises.md").read_text(encoding="utf-8")
     return (
-        f"{headline(summary())}\n\n![Every claim by chapter and verdict](data/{PICTURE})\n\n"
+        f"{headline()}\n\n![Every claim by chapter and verdict](data/{PICTURE})\n\n"
         f"Five results that we did not expect:\n\n{surprises(text)}\n"
         f"Every line, with the smallest effect that one could have seen: [the ledger]({PAGE})."
     )
 
 
-def readme_with_ledger(text: str, ledger: Callable[[], str] = section) -> str:
-    """The text of a README with a fresh ledger between the two markers.
-
-    Parameters
-    ----------
-    ledger : function that returns what to write; for tests
-
-    Raises
-    ------
-    ConfigError
-        If a marker is not there exactly once.
-    """
-    if text.count(START) != 1 or text.count(END) != 1:
-        raise ConfigError(
-            "The README has no place for the ledger",
-            allowed=f"one line {START} and one line {END}",
-            fix="put both back",
-        )
-    before, rest = text.split(START)
-    return f"{before}{START}\n{ledger()}\n{END}{rest.split(END)[1]}"
+def texts(root: Path) -> dict[Path, str]:
+    """What stands in the two files that tell of the ledger, the page and the README."""
+    readme = root / "README.md"
+    fresh = fill_between(readme.read_text(encoding="utf-8"), START, END, section())
+    return {root / PAGE: page(), readme: fresh}
 
 
-def write_summary(root: Path | None = None) -> Path:
-    """Write the ledger in numbers; return the file."""
-    path = (repository_root() if root is None else root) / SUMMARY
-    write_whole(path, json.dumps(summary(), indent=1) + "\n")
-    return path
-
-
-def write(root: Path | None = None, pictures: Mapping[str, Callable] | None = None) -> list[Path]:
-    """Write the page, the summary, the pictures and the README's ledger; return the files.
-
-    Parameters
-    ----------
-    root : the repository; None = this one
-    pictures : name of a file in ``data/pictures`` -> function that draws it
-    """
+def write(root: Path | None = None) -> list[Path]:
+    """Write the page, the README's ledger and the pictures; return the files."""
     root = repository_root() if root is None else root
     # First all that may fail, so that nothing is half written.
-    readme = readme_with_ledger((root / "README.md").read_text(encoding="utf-8"))
-    texts = {root / PAGE: page(), root / "README.md": readme}
-    for name, draw in (_pictures() if pictures is None else pictures).items():
+    files: dict[Path, str | bytes] = {**texts(root)}
+    figures = {
+        "system.png": plots.system_loop(),
+        "worth.png": worth(registry.results("system")),
+        "ledger.png": plots.ledger_overview(),
+    }
+    for name, figure in figures.items():
         drawn = io.BytesIO()
-        draw().savefig(drawn, dpi=110, bbox_inches="tight", metadata={"Software": None})
-        texts[root / "data" / "pictures" / name] = drawn.getvalue()
-    for path, content in texts.items():
+        figure.savefig(drawn, dpi=110, bbox_inches="tight", metadata={"Software": None})
+        files[root / "data" / "pictures" / name] = drawn.getvalue()
+    for path, content in files.items():
         write_whole(path, content)
-    return [*texts, write_summary(root)]
+    return [*files]
 
 
 STEPS = ("two counts (00)", "popular (01)", "factorization (02)", "sequence (03)", "minutes (07)",
@@ -196,8 +145,6 @@ STEPS = ("two counts (00)", "popular (01)", "factorization (02)", "sequence (03)
 
 def worth(results: pd.DataFrame):
     """Figure: what each step of the course is worth live, each measure under its own ceiling."""
-    from course import plots
-
     measures = {"minutes": "minutes", "satisfied": "satisfied watches"}
     rows = [
         {"who": who, "panel": label, "value": value}
@@ -207,13 +154,3 @@ def worth(results: pd.DataFrame):
     ]
     label = "share of the way from random pages to the oracle (%)"
     return plots.worlds(pd.DataFrame(rows), panel="panel", label=label)
-
-
-def _pictures() -> dict[str, Callable]:
-    from course import plots
-
-    return {
-        "system.png": plots.system_loop,
-        "worth.png": lambda: worth(registry.results("system")),
-        "ledger.png": plots.ledger_overview,
-    }
