@@ -136,7 +136,6 @@ def _until_one_is_too_long(wanted, has):
 EXERCISES = (
     Exercise(
         id="01-click",
-        chapter=1,
         reference=lesson.click_probability,
         cases=_card_cases,
         mistakes=(
@@ -168,7 +167,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-past-ranking",
-        chapter=1,
         reference=lesson.past_score,
         cases=_candidate_cases,
         tolerance=Tolerance(1e-3, 1e-3),
@@ -191,7 +189,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-noise",
-        chapter=1,
         reference=lesson.standard_error,
         cases=_rate_cases,
         tolerance=Tolerance(1e-3, 1e-6),
@@ -216,7 +213,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-same-video",
-        chapter=1,
         reference=lesson.bias_from_log,
         cases=_sorted_logs,
         tolerance=_near_enough,
@@ -242,7 +238,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-time",
-        chapter=1,
         reference=lesson.watched_seconds,
         cases=_time_cases,
         tolerance=Tolerance(1e-3, 1e-2),
