@@ -26,9 +26,7 @@ class Card:
     views : int
         Views so far.
     thumbnail : bytes
-        SVG (see `course.pages.thumbnail`) or PNG, about 16:9.
-    live : bool
-        A live stream: the badge says so instead of the length.
+        SVG, 16:9 (see `course.pages.thumbnail`).
     picture : str
         What the thumbnail shows, in words, for those who do not see it.
     """
@@ -40,7 +38,6 @@ class Card:
     age_days: float
     views: int
     thumbnail: bytes
-    live: bool = False
     picture: str = "thumbnail"
 
     def __post_init__(self) -> None:
@@ -51,8 +48,8 @@ class Card:
 
     @property
     def badge(self) -> str:
-        """The text in the corner of the thumbnail: the length, or LIVE."""
-        return "LIVE" if self.live else duration_text(self.duration_seconds)
+        """The text in the corner of the thumbnail: the length."""
+        return duration_text(self.duration_seconds)
 
     @property
     def facts(self) -> str:
