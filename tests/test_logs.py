@@ -10,7 +10,7 @@ import pytest
 from worlds import mini, organic, tiny
 
 from course.errors import LogError
-from course.logs import SCHEMA, Logs, first_watches, time_split
+from course.logs import SCHEMA, Logs, first_watches
 from course.logs.card import BEGIN, END, refreshed
 from course.logs.schema import OBSERVED, markdown
 from course.logs.tables import check_table
@@ -161,47 +161,6 @@ class TestBefore:
         logs = tiny().logs()
         moment = logs.watches["time"].iloc[500]
         assert moment not in set(logs.before(moment).watches["time"])
-
-
-class TestSplit:
-    @pytest.mark.parametrize("table", ["watches", "searches", "impressions"])
-    def test_no_row_of_train_at_or_after_the_cut(self, table):
-        logs = tiny().logs()
-        split = time_split(logs, 24.0, 4.0, table)
-        for name in ("watches", "searches", "impressions"):
-            assert getattr(split.train, name)["time"].max() < split.at
-        assert split.test["time"].between(24.0, 28.0, inclusive="left").all()
-        whole = getattr(logs, table)
-        assert len(split.test) == whole["time"].between(24.0, 28.0, inclusive="left").sum()
-        assert len(getattr(split.train, table)) == (whole["time"] < 24.0).sum()
-
-    def test_a_row_exactly_at_the_cut_is_test(self):
-        logs = tiny().logs()
-        at = float(logs.watches["time"].iloc[-200])
-        split = time_split(logs, at, 1.0)
-        assert split.test["time"].min() == at and split.train.watches["time"].max() < at
-
-    @pytest.mark.parametrize(
-        ("at", "days"),
-        [
-            (0, 3),
-            (-1, 3),
-            (31, 3),
-            (29, 3),
-            (20, 0),
-            (20, -1),
-            (np.nan, 3),
-            (20, np.nan),
-            (1e-9, 3),
-        ],
-    )
-    def test_impossible_cuts(self, at, days):
-        with pytest.raises(LogError):
-            time_split(tiny().logs(), at, days)
-
-    def test_unknown_table(self):
-        with pytest.raises(LogError, match="watches, searches, impressions"):
-            time_split(tiny().logs(), 20, table="users")
 
 
 def test_first_watches_against_brute_force():

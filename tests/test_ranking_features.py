@@ -32,7 +32,7 @@ def world():
 
 @functools.cache
 def features():
-    return RankingFeatures(world().logs(), length=7)
+    return RankingFeatures(world().logs())
 
 
 @functools.cache
@@ -147,8 +147,8 @@ def test_every_feature_against_its_plain_twin():
     for name, array in (("watched videos", inputs.watched), ("searched tokens", inputs.searched)):
         v = f.vocabularies["video" if name == "watched videos" else "token"]
         for row, page in zip(truth[name], array[inputs.page[rows]], strict=True):
-            want = [x if x in v.ids else -1 for x in row[:7]]
-            assert v.decode(page).tolist() == want + [-1] * (7 - len(want)), name
+            want = [x if x in v.ids else -1 for x in row[:20]]
+            assert v.decode(page).tolist() == want + [-1] * (20 - len(want)), name
 
 
 def test_previous_impressions_count_what_was_shown_in_earlier_quarters_of_a_day():
@@ -289,8 +289,6 @@ def test_pages_are_kept_together_when_rows_are_chosen():
     assert some.pages == 3 and some.page.tolist() == [0, 1, 1, 2]
     for name in ("video", "account watches", "duration", "daypart"):
         assert np.array_equal(some.column(name), inputs.column(name)[[3, 25, 26, 90]])
-    other = inputs.with_column("duration", np.arange(len(inputs)))
-    assert other.column("duration")[7] == 7 and inputs.column("duration")[7] != 7
 
 
 # --- Bad input ----------------------------------------------------------------------------------
@@ -308,8 +306,6 @@ def test_unknown_accounts_videos_and_empty_tables():
         f.of_impressions(logs, cards.iloc[:0])
     with pytest.raises(LogError, match="clicked"):
         RankingFeatures(logs, cards[~cards["clicked"]])
-    with pytest.raises(ConfigError, match="length"):
-        RankingFeatures(logs, length=0)
 
 
 def test_requests_without_candidates_and_unknown_features():
@@ -322,8 +318,6 @@ def test_requests_without_candidates_and_unknown_features():
         inputs.column("colour")
     with pytest.raises(ConfigError, match="'watched videos'"):
         inputs.column("watched videos")
-    with pytest.raises(ConfigError, match="'device'"):
-        inputs.with_column("device", np.zeros(len(inputs)))
     with pytest.raises(ConfigError, match="'colour'"):
         f.cardinality("colour")
 

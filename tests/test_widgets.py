@@ -219,7 +219,7 @@ def test_prediction_refuses_bad_options():
 
 def fake_deal(number, cards=8):
     made = [
-        Card(100 * number + i, f"Video <{i}>", "A channel", 65 + i, i, 10**i, PNG)
+        Card(100 * number + i, f"Video <{i}>", "A channel", 65 + i, i, 10**i, b"<svg/>")
         for i in range(cards)
     ]
     return Deal(

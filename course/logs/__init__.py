@@ -1,14 +1,7 @@
-"""What is observed: tables with a documented schema, splits in time, the store."""
+"""What is observed: tables with a documented schema, and the store of worlds."""
 
 from course.logs.schema import SCHEMA, Field
-from course.logs.splits import Split, first_watches, time_split
+from course.logs.splits import first_watches
 from course.logs.tables import Logs
 
-__all__ = [
-    "SCHEMA",
-    "Field",
-    "Logs",
-    "Split",
-    "first_watches",
-    "time_split",
-]
+__all__ = ["SCHEMA", "Field", "Logs", "first_watches"]
