@@ -19,11 +19,9 @@ from course.features.taxonomy import (
     SPACE,
 )
 from course.features.vocabulary import NONE, Vocabulary
-from course.logs.schema import SCHEMA, SURFACES
+from course.logs.schema import SCHEMA
 from course.logs.tables import Logs
 from course.simulator.feed import Requests
-from course.simulator.names import DAYPARTS, DEVICES
-from course.simulator.nominate import NOMINATORS
 
 CHUNK = 50_000
 LENGTH = 20
@@ -188,16 +186,11 @@ class RankingFeatures:
 
     def cardinality(self, space: str) -> int:
         """Number of known values of an id space."""
-        if space in self.vocabularies:
-            return len(self.vocabularies[space])
-        fixed = {"nominator": len(NOMINATORS), "surface": len(SURFACES), "logged_in": 2,
-                 "device": len(DEVICES), "daypart": len(DAYPARTS)}  # fmt: skip
-        if space in fixed:
-            return fixed[space]
-        for table in ("users", "videos"):
-            for field in SCHEMA[table]:
-                if field.name == space and field.categories:
-                    return len(field.categories)
+        fields = [f for table in ("users", "videos", "impressions") for f in SCHEMA[table]]
+        known = {f.name: len(f.categories) for f in fields if f.categories} | {"logged_in": 2}
+        known |= {name: len(vocabulary) for name, vocabulary in self.vocabularies.items()}
+        if space in known:
+            return known[space]
         raise ConfigError(f"There is no id space {space!r}", allowed=", ".join(set(SPACE.values())))
 
     def of_impressions(self, logs: Logs, rows: pd.DataFrame) -> RankingInputs:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import multiprocessing
 import os
 import platform
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,29 +31,11 @@ def run_seed(name: str, seed: int) -> store.Outcome:
     """Run one seed of a trial in this process; return its numbers and its core seconds."""
     import torch
 
-    _end_with_the_parent()
     torch.set_num_threads(1)
     start = time.process_time()
     with naming(f"Trial {name!r}, seed {seed}"):
         row = store.flatten(registry.trials()[name].run(seed))
     return row, time.process_time() - start
-
-
-def _end_with_the_parent() -> None:
-    """Let this worker end when the command is killed; otherwise it would finish its seed."""
-    if multiprocessing.parent_process() is None or "parent" in {
-        thread.name for thread in threading.enumerate()
-    }:
-        return
-    parent = os.getppid()
-
-    def wait() -> None:
-        # joblib's processes have no handle on their parent to wait for.
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def run_trials(
