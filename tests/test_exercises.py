@@ -23,7 +23,6 @@ from course.exercises import (
     answer,
     check,
     find,
-    noise_tolerance,
     registry,
 )
 from course.exercises.compare import difference
@@ -267,12 +266,10 @@ def test_other_ways_to_fail_are_errors_not_exceptions(answer):
 # --- tolerance and comparison
 
 
-def test_tolerance_comes_from_the_noise():
-    """The standard error of 2,000 draws at 0.08 is 0.006: three are right, seven are not."""
+def test_a_tolerance_may_be_a_function_of_the_case():
     rate = Exercise(
-        "90-rate", lambda p: p, lambda rng: [(0.08,)],
-        tolerance=noise_tolerance(lambda rng, p: rng.binomial(2000, p) / 2000),
-    )  # fmt: skip
+        "90-rate", lambda p: p, lambda rng: [(0.08,)], tolerance=lambda expected, p: 0.25 * p
+    )
     assert verdict(lambda p: p + 0.012, rate).status == "correct"
     assert verdict(lambda p: p + 0.042, rate).status == "wrong"
 

@@ -59,7 +59,7 @@ class Exercise:
         Tried in this order on a wrong answer; the first that agrees on all cases is named.
     tolerance : Tolerance or callable
         A callable ``tolerance(reference value, *arguments)`` returns how far the answer may be, in
-        the answer's unit (see `noise_tolerance`).
+        the answer's unit.
     compare : callable, optional
         ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a sentence;
         replaces the comparison by value (several right answers, properties).
@@ -95,7 +95,7 @@ _LOOK: dict[str, tuple[str, str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The verdict on one answer.
 
@@ -111,7 +111,7 @@ class Result:
     status: Status
     message: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         sign, words, _ = _LOOK[self.status]
         return f"{sign} {self.exercise_id}: {words}. {self.message}".rstrip()
 
@@ -125,46 +125,6 @@ class Result:
 
     def show(self) -> None:
         """Show the verdict: as a box in a notebook, as a line of text elsewhere."""
-        try:
-            from IPython import get_ipython
+        from IPython.display import display
 
-            shell = get_ipython()
-        except ImportError:
-            shell = None
-        if shell is None:
-            print(self)
-        else:
-            from IPython.display import display
-
-            display({"text/html": self._repr_html_(), "text/plain": str(self)}, raw=True)
-
-
-def noise_tolerance(
-    simulate: Callable[..., Any], *, runs: int = 60, share: float = 0.99, margin: float = 1.5
-) -> Callable[..., Any]:
-    """Return a tolerance that comes from the simulator's own noise.
-
-    Parameters
-    ----------
-    simulate : callable
-        ``simulate(rng, *arguments)`` returns the statistic on one fresh simulation.
-    runs : int
-        How many simulations.
-    share : float
-        The share of simulations that must pass.
-    margin : float
-        Widening on top, since the spread itself is estimated.
-
-    Returns
-    -------
-    callable
-        For `Exercise.tolerance`: half width of the allowed range, in the answer's unit.
-    """
-
-    def spread(expected: Any, *arguments: Any) -> Any:
-        # The same draws for every check, so that a borderline answer gets one verdict.
-        rng = np.random.default_rng(20160915)
-        draws = np.asarray([simulate(rng, *arguments) for _ in range(runs)], dtype=float)
-        return margin * np.quantile(np.abs(draws - np.median(draws, axis=0)), share, axis=0)
-
-    return spread
+        display(self)

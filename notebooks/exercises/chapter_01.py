@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from course.exercises.exercise import Exercise, Mistake, Tolerance, noise_tolerance
+from course.exercises.exercise import Exercise, Mistake, Tolerance
 from course.lessons import clicks as lesson
 
 POSITIONS, VIDEOS, ROWS = 6, 150, 60_000
@@ -91,12 +91,13 @@ def _with_new_coins(rng: np.random.Generator, clicks, shown):
     return lesson.bias_from_log(rng.binomial(shown.astype(int), chance), shown)
 
 
-_BY_CHANCE = noise_tolerance(_with_new_coins)
-
-
 def _near_enough(expected, clicks, shown):
     """Any method may be chosen, as long as it ends within what chance explains."""
-    return 1e-4 + _BY_CHANCE(expected, clicks, shown)
+    # The same draws for every check, so that a borderline answer gets one verdict.
+    rng = np.random.default_rng(20160915)
+    draws = np.array([_with_new_coins(rng, clicks, shown) for _ in range(60)])
+    off = np.abs(draws - np.median(draws, axis=0))
+    return 1e-4 + 1.5 * np.quantile(off, 0.99, axis=0)  # wider: the spread itself is estimated
 
 
 def _raw(clicks, shown):
