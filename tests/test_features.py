@@ -8,13 +8,8 @@ import pytest
 
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError
-from course.features import (
-    NONE,
-    History,
-    Vocabulary,
-    history_bags,
-    search_bags,
-)
+from course.features.history import History, history_bags, search_bags
+from course.features.vocabulary import NONE, Vocabulary
 
 
 @functools.cache

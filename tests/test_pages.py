@@ -11,17 +11,8 @@ import pytest
 from worlds import mini
 
 from course import play
-from course.pages import (
-    Card,
-    PageError,
-    age_text,
-    duration_text,
-    home_page,
-    picture_words,
-    thumbnail,
-    up_next_page,
-    views_text,
-)
+from course.pages import Card, home_page, picture_words, thumbnail, up_next_page
+from course.pages.cards import PageError, age_text, duration_text, views_text
 from course.pages.thumbnails import _sprites
 from course.simulator import content, names
 

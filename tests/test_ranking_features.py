@@ -9,11 +9,13 @@ import pytest
 
 from course import simulate
 from course.errors import ConfigError, LogError
-from course.features import NEVER, RANKING_FEATURES, DailySums, RankingFeatures
+from course.features import RANKING_FEATURES, RankingFeatures
+from course.features.history import DailySums
 from course.features.taxonomy import (
     BAGS,
     IMPRESSION_CODES,
     IMPRESSION_NUMBERS,
+    NEVER,
     QUERY_CODES,
     QUERY_NUMBERS,
 )

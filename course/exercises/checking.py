@@ -41,8 +41,7 @@ def check(exercise: str | Exercise, answer: Any, *, seed: int | None = None) -> 
     ExerciseError
         If there is no such exercise, or the exercise itself is broken.
     """
-    if not isinstance(exercise, Exercise):
-        exercise = find(exercise)
+    exercise = find(exercise)
     rng = np.random.default_rng(secrets.randbits(64) if seed is None else seed)
     return Result(exercise.id, *_judge(exercise, answer, rng))
 
@@ -53,8 +52,7 @@ def answer(exercise: str | Exercise, given: Any) -> Any:
     That is the reader's own function when it is right, and the course's otherwise, so that a
     notebook always runs to its end.
     """
-    if not isinstance(exercise, Exercise):
-        exercise = find(exercise)
+    exercise = find(exercise)
     result = check(exercise, given)
     if result.status != "correct":
         ours = f"{exercise.reference.__module__}.{exercise.reference.__qualname__}"

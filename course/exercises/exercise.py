@@ -21,10 +21,8 @@ class Mistake:
 
     Parameters
     ----------
-    function : callable
-        A function with the arguments of the reference that makes the mistake.
-    message : str
-        One sentence that names the mistake and not the answer.
+    function : with the arguments of the reference; makes the mistake
+    message : one sentence that names the mistake and not the answer
     """
 
     function: Callable[..., Any]
@@ -48,29 +46,22 @@ class Exercise:
 
     Parameters
     ----------
-    id : str
-        Chapter number, a dash and a name: ``"01-ctr-by-position"``.
-    reference : callable
-        The right answer: a function of a case's arguments.
-    cases : callable
-        ``cases(rng)`` yields tuples of arguments, drawn from a numpy Generator with a fresh seed
-        at every check, so an answer that only repeats numbers fails.
-    mistakes : sequence of Mistake
-        Tried in this order on a wrong answer; the first that agrees on all cases is named.
-    tolerance : Tolerance or callable
-        A callable ``tolerance(reference value, *arguments)`` returns how far the answer may be, in
-        the answer's unit.
-    compare : callable, optional
-        ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a sentence;
-        replaces the comparison by value (several right answers, properties).
-    read : callable, optional
-        ``read(output)`` turns what an answer returns into what is compared: the steps of a
-        generator, the scores and gradients of a model.
+    id : chapter number, a dash and a name: ``"01-ctr-by-position"``
+    reference : the right answer, a function of a case's arguments
+    cases : ``cases(rng)`` yields tuples of arguments, drawn from a numpy Generator with a fresh
+        seed at every check, so an answer that only repeats numbers fails
+    mistakes : tried in this order on a wrong answer; the first that agrees on all cases is named
+    tolerance : a `Tolerance`, or a function ``tolerance(reference value, *arguments)`` that says
+        how far the answer may be, in the answer's unit
+    compare : ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a
+        sentence; replaces the comparison by value (several right answers, properties)
+    read : ``read(output)`` turns what an answer returns into what is compared: the steps of a
+        generator, the scores and gradients of a model
 
     Raises
     ------
     ExerciseError
-        If the parts do not fit together.
+        If the id has another form.
     """
 
     id: str
@@ -101,10 +92,8 @@ class Result:
 
     Attributes
     ----------
-    exercise_id : str
     status : {"not answered", "wrong", "correct", "error"}
-    message : str
-        What to change, or a word of praise.
+    message : what to change, or a word of praise
     """
 
     exercise_id: str

@@ -48,14 +48,16 @@ def of_chapter(chapter: int) -> tuple[Exercise, ...]:
     return exercises
 
 
-def find(exercise_id: str) -> Exercise:
-    """Return the exercise with this id.
+def find(exercise_id: str | Exercise) -> Exercise:
+    """Return the exercise with this id; an exercise is returned as it is.
 
     Raises
     ------
     ExerciseError
         If there is none; the message lists those there are.
     """
+    if isinstance(exercise_id, Exercise):
+        return exercise_id
     match = re.match(r"(\d\d)-", exercise_id) if isinstance(exercise_id, str) else None
     number = int(match.group(1)) if match else None
     searched = [number] if number in chapters() else chapters()

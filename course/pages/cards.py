@@ -17,18 +17,11 @@ class Card:
 
     Parameters
     ----------
-    video_id : int
-    title, channel : str
-    duration_seconds : float
-        Length in seconds.
-    age_days : float
-        Days since the upload.
-    views : int
-        Views so far.
-    thumbnail : bytes
-        SVG, 16:9 (see `course.pages.thumbnail`).
-    picture : str
-        What the thumbnail shows, in words, for those who do not see it.
+    duration_seconds : length of the video
+    age_days : days since the upload
+    views : so far
+    thumbnail : SVG, 16:9 (see `course.pages.thumbnail`)
+    picture : what the thumbnail shows, in words, for those who do not see it
     """
 
     video_id: int
