@@ -38,6 +38,7 @@ FIRST_SEED = 90_001
 BATCH = 200
 """Requests that a submission is asked at once; its clock is read in between."""
 METRICS = ("clicks", "watch_minutes", "satisfied")
+"""What can be counted; the oracle of the same is the ceiling."""
 REFERENCES = ("random", "past ranking", "oracle")
 
 

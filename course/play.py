@@ -89,7 +89,7 @@ class Rounds:
         viewer = engine.behaviour.situation(user, time, device)
         asked = engine.requests(viewer, np.array([-1]), memory, np.array([-1]), rng)
         videos = rng.permutation(asked.candidates[0])[:SHOWN]
-        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "click")[0]
+        p_click = value(engine.behaviour, memory, viewer, videos[None, :], "clicks")[0]
         seen = engine.behaviour.examined(viewer.device, np.arange(1, PICKS + 1))
         return Deal(
             viewer_html=self._describe(viewer),

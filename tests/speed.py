@@ -154,7 +154,7 @@ def request(size: str, n: int = 50) -> str:
     )
 
 
-def main(size: str = "small") -> None:
+def main(size: str = "town") -> None:
     """Print the figures."""
     print(days(size), feed(size), generator(), ranker(size), many_tasks(size), request(size),
           sep="\n", flush=True)  # fmt: skip

@@ -45,8 +45,11 @@ def code_version() -> str:
 
 def key(config: WorldConfig, seed: int) -> str:
     """Name of a world: readable size and seed, then a checksum of everything that decides it."""
-    dials = dataclasses.asdict(config)
-    del dials["content"]  # titles and thumbnails are made when asked for, and never stored
+    dials = {
+        spec.name: getattr(config, spec.name)
+        for spec in dataclasses.fields(config)
+        if spec.name != "content"  # made when asked for, and never stored
+    }
     content = json.dumps([dials, seed, code_version()], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return f"{config.users}x{config.videos}-seed{seed}-{digest}"
