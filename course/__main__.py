@@ -6,7 +6,6 @@ Runs on a bare Python: everything that needs installed packages is imported in i
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -52,12 +51,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="only compare, write nothing")
     one.add_argument("--no-execute", action="store_true", help="build without outputs")
 
-    one = sub.add_parser("simulate", help="make a simulated YouTube and describe it")
-    one.add_argument("size", help="village, town or city")
-    one.add_argument("--seed", type=int, default=0)
-
     sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)
-    sub.add_parser("benchmark", help="measure how fast the course is", add_help=False)
     return top
 
 
@@ -81,9 +75,8 @@ def _run(argv: list[str]) -> int:
         cut = argv.index("--")
         argv, extra = argv[:cut], argv[cut + 1 :]
     top = parser()
-    # These read their own arguments; their modules may need packages, so they do so later.
-    own = argv[:1] in (["benchmark"], ["reproduce"])
-    options = top.parse_args(argv[:1] if own else argv)
+    # It reads its own arguments; its module needs packages, so it does so later.
+    options = top.parse_args(argv[:1] if argv[:1] == ["reproduce"] else argv)
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
@@ -122,12 +115,9 @@ def _run(argv: list[str]) -> int:
             from course.workshop import book
 
             return book.main(options.names, options.check, not options.no_execute)
-        if options.command == "simulate":
-            world = _later("course", "simulate")(options.size, seed=options.seed)
-            print(world)
-            return 0
-        module = {"benchmark": "course.benchmark", "reproduce": "course.workshop.reproduce"}
-        return _later(module[options.command], "main")(argv[1:]) or 0
+        from course.workshop import reproduce
+
+        return reproduce.main(argv[1:])
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -152,21 +142,6 @@ def _test(options: argparse.Namespace, extra: list[str]) -> int:
     else:
         python = bootstrap.ensure()
     return commands.run_tests(python, legs, extra)
-
-
-def _later(module: str, name: str):
-    """Fetch a function from a module that may not be part of this version."""
-    from course.errors import ConfigError
-
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("course"):
-            raise
-        found = None
-    if found is None:
-        raise ConfigError(f"{module}.{name} is not part of this version of the course")
-    return found
 
 
 def _add_here(one: argparse.ArgumentParser) -> None:

@@ -94,21 +94,9 @@ class Ladder:
     worlds: pd.DataFrame
     metric: str
 
-    def lead(self, name: str, over: str) -> pd.Series:
-        """How far one contestant is ahead of another: mean, low, high of the paired difference."""
-        for one in (name, over):
-            if one not in self.worlds or self.worlds[one].isna().any():
-                raise ConfigError(
-                    f"{one!r} has no score", allowed=", ".join(self.worlds.dropna(axis=1))
-                )
-        mean, half = plots.interval(self.worlds[name] - self.worlds[over])
-        return pd.Series({"lead": mean, "low": mean - half, "high": mean + half})
-
     def plot(self) -> plots.Figure:
         """The ladder as a figure: a dot per world, mean and interval."""
-        shown = [
-            n for n in self.table.index[self.table["share"].notna()] if n not in REFERENCES[::2]
-        ]
+        shown = self.table["share"].dropna().index.difference(["random", "oracle"], sort=False)
         title = f"{len(self.worlds)} hidden worlds, {self.metric.replace('_', ' ')}"
         return plots.gap_closed(self.worlds[shown], title=title)
 

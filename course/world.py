@@ -10,7 +10,6 @@ calls read it back.
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,7 +148,7 @@ def ab_test(world: World, policies: Mapping[str, Policy], **options) -> experime
 
 def _state(engine: Engine) -> dict[str, np.ndarray]:
     arrays = {k: v for k, v in vars(engine.memory).items() if isinstance(v, np.ndarray)}
-    return {**copy.copy(arrays), "requests_made": np.array(engine.requests_made)}
+    return arrays | {"requests_made": np.array(engine.requests_made)}
 
 
 def _restore(engine: Engine, state: dict[str, np.ndarray]) -> None:

@@ -49,7 +49,7 @@ CELLS = [
     "    return widgets.Deal(f'<b>Viewer {number}</b> watched two videos on baking.', cards)\n"
     "\n"
     "@plots.styled\n"
-    "def score(deal, picks):\n"
+    "def score(deal, picks, history):\n"
     "    fig, ax = plots.figure(height=2.2)\n"
     "    ax.barh(['you'], [sum(picks)], color=plots.colour('you'))\n"
     "    ax.set(title='Where you stand', xlabel='points', xlim=(0, 50))\n"

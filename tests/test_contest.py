@@ -57,7 +57,6 @@ class TestScores:
         assert (found.worlds["twin"] == found.worlds["popularity in my language"]).all()
         assert table.index[0] == "oracle" and table["problem"].isna().all()
         assert abs(table.loc["chance", "share"]) < 0.1 < table.loc["twin", "share"]
-        assert list(found.lead("twin", "popularity in my language")) == [0, 0, 0]
 
     @pytest.mark.parametrize("metric", ["clicks", "watch_minutes", "satisfied"])
     def test_by_hand(self, metric):
@@ -73,15 +72,6 @@ class TestScores:
         mean, half = np.mean(ours), T * np.std(ours, ddof=1) / np.sqrt(2)
         row = found.table.loc["you", ["share", "low", "high"]].astype(float)
         np.testing.assert_allclose(row, [mean, mean - half, mean + half])
-
-    def test_lead_is_paired(self):
-        found = run(fixed)
-        d = found.worlds["you"] - found.worlds["past ranking"]
-        half = T * d.std() / np.sqrt(2)
-        want = [d.mean(), d.mean() - half, d.mean() + half]
-        np.testing.assert_allclose(found.lead("you", "past ranking"), want)
-        with pytest.raises(ConfigError, match="'me' has no score"):
-            found.lead("me", "oracle")
 
     def test_nominated_candidates(self):
         def first(requests):

@@ -21,7 +21,7 @@ from course.errors import ConfigError
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
 from course.logs.schema import SCHEMA
-from course.logs.tables import Logs
+from course.logs.tables import as_table
 from course.metrics import weighted_per_user_loss
 from course.simulator.behaviour import Situation
 from course.simulator.experiment import OUTCOMES, draw_requests, live_requests, page_outcomes
@@ -152,9 +152,9 @@ class NextDay:
             "true loss": 100 * expected_loss(scores, self.fresh.truth, k),
         }  # fmt: skip
 
-    def policy(self, scorer: Scorer, logs: Logs | None = None) -> Policy:
-        """Pages of the candidates with the highest scores; ``logs`` as of `ranker_policy`."""
-        return ranker_policy(self.features, scorer, logs)
+    def policy(self, scorer: Scorer) -> Policy:
+        """Pages of the candidates with the highest scores."""
+        return ranker_policy(self.features, scorer)
 
     def live(
         self,
@@ -220,17 +220,11 @@ def length_only(batch: RankingBatch) -> np.ndarray:
     return batch.number("duration")
 
 
-def ranker_policy(features: RankingFeatures, scorer: Scorer, logs: Logs | None = None) -> Policy:
-    """Pages of the candidates with the highest scores.
-
-    Parameters
-    ----------
-    features : what makes inputs of the requests
-    logs : the log to look back into; None = the one that the features were fitted on
-    """
+def ranker_policy(features: RankingFeatures, scorer: Scorer) -> Policy:
+    """Pages of the candidates with the highest scores; the features make inputs of the requests."""
 
     def best(requests: Requests) -> np.ndarray:
-        scores = np.asarray(scorer(RankingBatch.of(features.of_requests(requests, logs))))
+        scores = np.asarray(scorer(RankingBatch.of(features.of_requests(requests))))
         videos = offered(requests)
         return top(scores.reshape(videos.shape), videos, requests.slate)
 
@@ -275,17 +269,16 @@ class LivePages:
     batch : RankingBatch of the candidates of all pages; shape : (r, c), pages and candidates
     """
 
-    def __init__(
-        self,
-        world: World,
-        features: RankingFeatures,
-        n: int = 2_000,
-        seed: int = 0,
-    ):
+    def __init__(self, world: World, features: RankingFeatures, n: int = 2_000, seed: int = 0):
         self.world, self.engine = world, world.engine
         self.situation, self.asked = live_requests(world.engine, n, seed)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
+
+    def best(self, scores: np.ndarray) -> np.ndarray:
+        """Pages (r, k) of the candidates with the highest scores (r * c,)."""
+        scores = no_nan("scores", scores).reshape(self.shape)
+        return top(scores, self.asked.candidates, self.asked.slate)
 
     def outcomes(self, scores: np.ndarray) -> dict[str, float]:
         """``OUTCOMES`` to be expected per page if each shows the best by scores (r * c,)."""
@@ -293,9 +286,7 @@ class LivePages:
 
     def per_page(self, scores: np.ndarray, *, observed: bool = False) -> dict[str, np.ndarray]:
         """The same for each page (r,); or what was ``observed`` there, with the luck of a day."""
-        scores = no_nan("scores", scores).reshape(self.shape)
-        pages = top(scores, self.asked.candidates, self.asked.slate)
-        found = page_outcomes(self.respond(pages))
+        found = page_outcomes(self.respond(self.best(scores)))
         return {name: found[name][0 if observed else 1] for name in OUTCOMES}
 
     def truth(self) -> pd.DataFrame:
@@ -371,22 +362,15 @@ def _serve(world, n, seed, surface, policy, offset):
         "daypart": np.repeat(situation.daypart, k),
         "surface": np.repeat(asked.surface, k),
         "query_video_id": np.repeat(query, k),
-        "video_id": pages.ravel(),
+        "video_id": pages,
         "position": np.tile(np.arange(1, k + 1), n),
-        "nominator": np.take_along_axis(asked.nominators, place, axis=1).ravel(),
-        "previous_impressions": np.take_along_axis(
-            asked.previous_impressions, place, axis=1
-        ).ravel(),
+        "nominator": np.take_along_axis(asked.nominators, place, axis=1),
+        "previous_impressions": np.take_along_axis(asked.previous_impressions, place, axis=1),
     }
-    frame = {}
-    for field in SCHEMA["impressions"]:
-        values = columns[field.name] if field.name in columns else getattr(f, field.name).ravel()
-        if field.categories:
-            frame[field.name] = pd.Categorical.from_codes(values.astype(int), field.categories)
-        else:
-            frame[field.name] = values.astype(field.dtype)
+    columns |= {x.name: getattr(f, x.name) for x in SCHEMA["impressions"] if x.name not in columns}
+    cards = as_table("impressions", {name: np.ravel(values) for name, values in columns.items()})
     truth = {name: getattr(f, name).ravel() for name in TRUE_COLUMNS}
-    return pd.DataFrame(frame), pd.DataFrame(truth)
+    return cards, pd.DataFrame(truth)
 
 
 class OwnPages(LivePages):
@@ -415,11 +399,6 @@ class OwnPages(LivePages):
         self.asked = nominate(self.open)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
-
-    def best(self, scores: np.ndarray) -> np.ndarray:
-        """Pages (r, k) of the candidates with the highest scores (r * c,)."""
-        scores = no_nan("scores", scores).reshape(self.shape)
-        return top(scores, self.asked.candidates, self.asked.slate)
 
     def worth(self, videos: np.ndarray) -> pd.DataFrame:
         """What is to be expected of each page (r, k): ``OUTCOMES`` and ``length_minutes``."""

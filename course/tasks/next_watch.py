@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from course.errors import LogError, PolicyError
 from course.features.history import BAG_LENGTH, history_bags, search_bags
-from course.logs.splits import first_watches, time_split
+from course.logs.splits import first_watches
 from course.logs.tables import Logs, from_record
 from course.metrics import hit_rate, mean_reciprocal_rank, ranks
 from course.simulator.engine import Record
@@ -99,21 +99,24 @@ class NextWatch:
 
     def __init__(self, logs: Logs, days: float = TEST_DAYS):
         end = float(np.ceil(logs.watches["time"].max()))
-        split = time_split(logs, end - days, days)
-        self.logs, self.train, self.at = logs, split.train, split.at
-        self.videos = len(split.train.videos)
+        if not 0 < days < end:
+            raise LogError(f"days={days:g}", allowed=f"above 0 and below {end:g}, the whole log")
+        self.at = end - days
+        self.logs, self.train = logs, logs.before(self.at)
+        self.videos = len(self.train.videos)
         self._watches = first_watches(logs.watches)
         self._watches = self._watches[self._watches["video_id"] < self.videos]
         columns = ["user_id", "time", "device", "daypart", "source", "video_id"]
         self.events = self._watches.loc[self._watches["time"] >= self.at, columns]
         self.events = self.events.reset_index(drop=True)
-        if self.events.empty:
-            raise LogError("no first watch of a known video after the cut", fix="test more days")
+        if self.events.empty or self.train.watches.empty:
+            raise LogError("one side of the cut has no first watch of a known video",
+                           fix="take other days")  # fmt: skip
         # When each account first met each video: decides what is left to recommend.
         pairs = tuple(self._watches[name].to_numpy() for name in ("user_id", "video_id"))
         met = self._watches["time"].to_numpy(np.float32)
         self._first = csr_array((met, pairs), shape=(len(logs.users), self.videos))
-        self._uploaded = split.train.videos["uploaded"].to_numpy(np.float32)
+        self._uploaded = self.train.videos["uploaded"].to_numpy(np.float32)
 
     def __repr__(self) -> str:
         return f"NextWatch({len(self.events):,} events from day {self.at:g} on)"

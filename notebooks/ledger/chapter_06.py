@@ -280,7 +280,7 @@ STORES = {
 }  # fmt: skip
 
 
-def tune(jobs=1, progress=None):
+def tune():
     """Tune whoever stands in the contest of scales and powers."""
     settings = functools.lru_cache(3)(lambda world: Setting(world, 4_000))
 
@@ -295,7 +295,7 @@ def tune(jobs=1, progress=None):
         tuning.tune(
             {name: contestant(WAYS[name]) for name in who}, grid,
             start={"rate": rate, "passes": passes}, compare=compare, store=store,
-            about={"size": "town", "days": 7}, give_up=0.3, jobs=jobs, progress=progress,
+            about={"size": "town", "days": 7}, give_up=0.3,
         )  # fmt: skip
 
 

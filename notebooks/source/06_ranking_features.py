@@ -685,7 +685,7 @@ found = {"yesterday's counter": leak_check(click_rate, log, noon),
 print({name: f"{share:.1%} of the cards changed" for name, share in found.items()})
 
 # %% [markdown]
-# Such a check belongs into the tests of every feature; `course.logs.leaks` guards those of this course.
+# Such a check belongs into the tests of every feature; `tests/test_ranking_features.py` has one for those of this course.
 #
 # ## 7. Churn: shown, and not watched
 #
