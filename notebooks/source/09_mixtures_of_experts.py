@@ -453,9 +453,12 @@ guess.beside(f"error left: shared bottom {gap['shared layer']}, FiLM {gap['film'
 plots.worlds(pd.DataFrame(rows), panel="panel", label="error left", sharex=True)
 
 # %% [markdown]
-# *What to see:* TODO
-
-# %% [markdown]
+# *What to see:* where needs turn, MMoE and one gate, which read the place, leave next to nothing; gates that read everything find the place on some planes and not on others, and the shared bottom and FiLM leave a few percent. Where nothing turns, the shared bottom is as good as any.
+#
+# **What holds P2's layout back?** It is what its gates read: on the place, over such a layer, they leave next to nothing (S-7 below, on a logarithm). Why the layer will not do is a guess: a dozen units have mixed the place up with the card before the gates see it.
+#
+# **One gate or one for each task?** Where the tasks agree we see no difference. Where they are at odds, a gate for each task leaves less on average, but on these planes that is not decided. One gate *can* do it: in each region one expert serves both tasks, with different units.
+#
 # **Would more time help, or more units?** What is left at odds and turning, after fewer and more steps, and with twice and four times the multiplications:
 
 # %%
@@ -469,7 +472,7 @@ pd.DataFrame({
 })  # fmt: skip
 
 # %% [markdown]
-# *What to see:* TODO
+# *What to see:* with four times the units the shared bottom has about halved what it leaves, and FiLM leaves less still. Yet both leave several times as much as a mixture at a quarter of their cost: gates do the work of very many units.
 #
 # ## 5. How many experts?
 #
@@ -518,7 +521,7 @@ plots.show(with_experts(1, 3, 12))
 # %% [markdown]
 # *What to see:* with one expert there is nothing to choose. With three, one of them must serve two regions; with twelve the colours blend, since several experts speak at each place.
 #
-# On the five planes TODO
+# On the other planes, too, one expert for each need is hardly enough, and beyond six there is little left to gain.
 #
 # **Few at a time.** Some language models route each word to two experts of many (a number set by hand) and let the others sleep. P2's gates are *dense*, all experts take part. Sparse gates are one line more:
 
@@ -651,7 +654,7 @@ table = contest.recipes(multiplications=costs).rename(index=layouts)
 table[["multiplications", "shape", "rate", "passes", "tuned on", "warning"]].fillna("")
 
 # %% [markdown]
-# (*8 x 12*: eight experts of twelve units; *over 55*: on a shared layer of 55. *Half*: with half the multiplications.) MMoE and one gate have their experts on the input, and all gates read the context unless it says otherwise; those of P2's layout read the shared layer.
+# (*8 x 12*: eight experts of twelve units; *over 55*: on a shared layer of 55. *Half*: with half the multiplications.) MMoE and one gate have their experts on the input, and all gates read the context unless it says otherwise; those of P2's layout read the shared layer. A warning that more passes move a contrast means: with one more for both, the lead would be another than at each one's best.
 #
 # Now *other* towns, of 3,400 accounts with a million cards each. What is captured, less what the shared bottom captures:
 
