@@ -538,7 +538,7 @@ def serving(seed, k=200, single=200):
 # Three worlds so far for some; more are added by `reproduce --worlds N`.
 FIRST = (1, 2, 3)
 TRIALS = (
-    Trial("softmax_laws", softmax_laws, minutes=3.5, seeds=FIRST),
+    Trial("softmax_laws", softmax_laws, minutes=3.5),
     Trial("ingredients", ingredients, minutes=1.2),
     Trial("generator", generator, minutes=0.6, seeds=FIRST),
     Trial("step_cost", cost, minutes=0.7, seeds=FIRST),
