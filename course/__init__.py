@@ -14,7 +14,7 @@ import importlib
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "2.0.0.dev0"
 
 # torch and faiss each bring an OpenMP runtime. While one works, the idle threads of the other
 # spin and slow it down, about fifteen-fold when calls alternate. Asleep, they do not. It has an

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 #: What each method looks like. Neighbours in one chapter differ in lightness as well as in hue,
@@ -166,14 +168,15 @@ def _key(name: str) -> str:
     return SAME_AS.get(key, key)
 
 
-def colour(name: str) -> str:
+def colour(name: str, other: str | None = None) -> str:
     """Return the colour that means this method in the whole course.
 
     Parameters
     ----------
     name : str
-        A name in `COLOURS` or `SAME_AS`; capitals and underscores do not matter. Any other name
-        gets a colour of its own from a small list, always the same one.
+        A name in `COLOURS` or `SAME_AS`; capitals and underscores do not matter.
+    other : str, optional
+        The colour of any other name; None = one from a small list, always the same one.
 
     Returns
     -------
@@ -183,7 +186,16 @@ def colour(name: str) -> str:
     key = _key(name)
     if key in COLOURS:
         return COLOURS[key]
+    if other is not None:
+        return other
     return OTHER_COLOURS[zlib.crc32(key.encode("utf-8")) % len(OTHER_COLOURS)]
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """The colour of each name; those without one of their own get different ones, in order."""
+    own = {name: colour(name, "") for name in names}
+    left = cycle([c for c in OTHER_COLOURS if c not in own.values()] or OTHER_COLOURS)
+    return {name: found or next(left) for name, found in own.items()}
 
 
 def look(name: str) -> dict[str, Any]:

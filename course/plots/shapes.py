@@ -13,7 +13,7 @@ import pandas as pd
 import seaborn as sns
 
 from course.metrics import interval
-from course.plots.palette import colour
+from course.plots.palette import OTHER_COLOURS, colour, colours
 from course.plots.style import INK, MUTED, WIDTH, Figure, figure, floor_and_ceiling, styled
 
 
@@ -69,7 +69,7 @@ def worlds(
     for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
         rows = part[part[who].isin(shown)]
         look = {"x": value, "y": who, "order": shown, "ax": ax}
-        palette = {name: colour(name) for name in shown}
+        palette = {name: colour(name, OTHER_COLOURS[0]) for name in shown}  # rows have names
         sns.stripplot(rows, **look, hue=who, palette=palette, size=5, alpha=0.6, jitter=False,
                       legend=False)  # fmt: skip
         if rows.groupby(who).size().max() > 1:
@@ -113,7 +113,7 @@ def lines(
     """
     parts = _panels(data, panel)
     fig, axes = figure(ncols=len(parts), height=4.0, squeeze=False)
-    palette = {name: colour(name) for name in dict.fromkeys(data[who])}
+    palette = colours(dict.fromkeys(data[who]))
     words = []
     for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
         sns.lineplot(part, x=x, y=value, hue=who, style=who, palette=palette, markers=True,

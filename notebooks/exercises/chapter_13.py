@@ -217,7 +217,7 @@ EXERCISES = (
             ),
             Mistake(
                 _choose(lambda strength, above: strength * (above > 0)),
-                "The first card of a topic costs the next ones something, and so does each other.",
+                "Each card of the topic above counts, not only whether there is one.",
             ),
             Mistake(
                 _choose(lambda strength, above: -strength * above),

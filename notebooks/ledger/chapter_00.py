@@ -2,6 +2,8 @@
 
 from itertools import combinations
 
+import numpy as np
+
 from course import ab_test, simulate
 from course.ledger import Trial
 from course.ledger.claim import WORLDS
@@ -33,6 +35,10 @@ trial: first_pieces
 - clicks, all three sources minus popular left out
   | `sources popular + watched next + my topics/clicks`
     - `sources watched next + my topics/clicks` | above 0
+- clicks, every video ranked by the kept score, minus the three sources' pool
+  | `every video/clicks` - `sources popular + watched next + my topics/clicks`
+- satisfied watches, the same
+  | `every video/satisfied` - `sources popular + watched next + my topics/satisfied`
 note: Which pieces are kept was decided on the same villages, by leaving out one at a time.
 """
 
@@ -52,6 +58,14 @@ def systems(logs):
     for sources in subsets(fs.SOURCES):
         who = " + ".join(names[0] for names in sources)
         yield f"sources {who}", fs.FirstSystem(logs, fs.KEPT, sources)
+    kept = fs.FirstSystem(logs, fs.KEPT)
+    everything = np.arange(kept.videos)
+    yield (
+        "every video",
+        lambda requests: fs.best_of(
+            kept.score(requests, fs.KEPT), [np.tile(everything, (len(requests), 1))], requests.slate
+        ),
+    )
 
 
 def first_pieces(seed):

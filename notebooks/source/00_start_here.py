@@ -486,7 +486,7 @@ guess.beside(
 #
 # Look at *my channels* in the table. They are worth little as long as my topics are there, and a lot once those are gone. So the two know much of the same. A product, however, treats each piece as if it brought news. Our guess is that this is why topics do harm: the same news is counted twice. (A model that is *trained* can learn how much each piece should count. That is the first thing that machine learning is for.)
 #
-# Were the three ideas bad, then? They are still in the system, as *sources*. Take these away, one by one, while the score is the one that we keep:
+# Were the three ideas bad, then? They are still in the system, as *sources*. Take these away, one by one, while the score is the one that we keep. The last row does without a pool, and ranks every video:
 
 # %%
 every = [source[0] for source in SOURCES]
@@ -496,12 +496,13 @@ rows = [
     for gone in every
     for value in stored[f"sources {' + '.join(n for n in every if n != gone)}/clicks"] - whole
 ]
+rows += [{"who": "every video", "value": value} for value in stored["every video/clicks"] - whole]
 plots.worlds(pd.DataFrame(rows), label="clicks, points of the gap, against all three", zero=True)
 
 # %% [markdown]
 # *What to see:* without any one of the sources, clicks are lost, most of all without my topics. What is popular, or watched next, or of my topic, is worth *looking at*; what should stand at the top is decided by other evidence.
 #
-# Is that a reason for two stages beyond speed? This figure cannot say, since without a source the pool is also smaller. One would have to rank the whole corpus, too.
+# But without a source the pool is also smaller, and the last row shows what that may mean. Where every video is ranked, we see no loss; whether something is gained, these villages leave undecided. So we cannot say that the sources make the page better than a look at everything would. They let a small pool do about as well, and the reason for two stages is the time that this saves.
 
 # %% tags=["export"]
 KEPT = ("my channels", "clicked")
@@ -548,13 +549,13 @@ three = ["#0072b2", "#d55e00", "#1b7a3d"]
 sns.barplot(tidy, y="who", x="value", hue="measure", palette=three, ax=ax)
 ax.axvline(0, color="grey", linewidth=0.8)
 ax.set(xlabel="share of the gap closed, %, each measure under its own ceiling", ylabel="")
-ax.legend(title="", loc="lower right")
+ax.legend(title="", loc="center right", bbox_to_anchor=(1, 0.4))
 fig
 
 # %% [markdown]
 # *What to see:* the pieces that the villages chose are ahead of all five in the town, too, above all in clicks. *Longest first* shows videos of more than two hours, and gets no more minutes than popularity does.
 #
-# The trained network had the same candidates. It gets about as many satisfied watches as your counts, but fewer clicks and, though it was trained for them, no more minutes. (Nor does it go for long videos; look at the lengths.) Does that speak against learning? One town and one short training decide nothing of the kind. But it is a warning. A well-chosen count is a strong opponent, and whoever leaves it out of a comparison has shown nothing.
+# The trained network had the same candidates. It was trained for minutes, and in minutes it is well ahead of your counts; in satisfied watches, too. It does so with longer videos than yours (look at the lengths), though nowhere near the longest. In clicks the two counts keep up with it. One town and one short training decide nothing of the kind. But it is a warning. A well-chosen count is a strong opponent, and whoever leaves it out of a comparison has shown nothing.
 #
 # What should a trained model be able to do that our counts cannot? It can weigh its evidence, say something about a video that nobody has watched yet, and learn what is due to the place on the page. Whether it does is what the other chapters ask.
 #
@@ -631,7 +632,7 @@ scored
 # 2. Random pages are the floor and an oracle is the ceiling, and each measure has its own.
 # 3. Counting, and asking *how many times more than expected*, makes a recommender that beats popularity by far.
 # 4. What a part is worth is what is lost without it. Added to popularity each piece helped; beside the others, most could go, and clicks rose.
-# 5. As sources the ideas that went are still of use. Finding and ordering are two tasks, and evidence that is good for one may be useless for the other.
+# 5. As sources the ideas that went are still of use, as long as the pool must be small. Finding and ordering are two tasks, and evidence that is good for one may be useless for the other.
 #
 # **Limits.** Which pieces pay was decided in a few villages; other worlds may decide otherwise. Our corpus is small enough to score whole, so what P1 and P2 say about tens of milliseconds could not be shown here.
 #

@@ -85,7 +85,7 @@ ends = {"random": np.random.default_rng(0).random(len(task.fresh)),
 pd.DataFrame({name: task.offline(scores) for name, scores in ends.items()}).T.round(2)
 
 # %% [markdown]
-# The oracle knows every probability and still loses some, because clicks are a matter of luck, too.
+# The oracle knows every probability and still loses some, because clicks are a matter of luck, too. (*Loss by account* is the mean of the accounts' own losses.)
 
 # %%
 guess = predict(
@@ -395,7 +395,7 @@ spread = [batch.numbers[:, :3].std(dim=0).numpy().round(1) for batch in (task.tr
 print(f"standard deviations of duration, age, previous impressions: raw {spread[0]}, scaled {spread[1]}")
 
 # %% [markdown]
-# Does it matter? Take one feature, the exponential of a normal number times its *skew*. The chance of a click shall rise evenly with the rank of the feature. A logistic regression learns it by plain gradient descent, with the same rate everywhere.
+# Does it matter? Take one feature, the exponential of a normal number times its *skew*. The chance of a click shall rise evenly with the rank of the feature, which is made for quantiles. A logistic regression learns it by plain gradient descent, with the same rate everywhere.
 
 
 # %%
@@ -433,7 +433,7 @@ for skew in (0.25, 3):
     plots.show(one_feature(skew))
 
 # %% [markdown]
-# *What to see:* with little skew, any of them learns. As the skew grows, the raw feature throws the descent about, and the standardised one gets stuck, because a few large values use up its scale; the quantiles do not notice.
+# *What to see:* with little skew any of them learns, the raw one slowly. As the skew grows, the raw feature throws the descent about, and the standardised one gets stuck, because a few large values use up its scale; the quantiles do not notice.
 #
 # That was one feature, and the simplest descent. Adam may forgive more.
 
@@ -522,9 +522,9 @@ plots.worlds(pd.DataFrame(rows), label="true loss minus that of centred shares w
 # %% [markdown]
 # *What to see:* raw numbers cost the network most, and any common scale repairs the better part of it. Then compare P1's shares, with powers or without, with the line at 0.
 #
-# P1's shares with powers are a little behind the very same numbers *centred*. The two differ by a shift and a factor for each column, which the first layer could undo; what differs is the way there.
+# In the mean P1's shares with powers are a little behind the very same numbers *centred*. The two differ by a shift and a factor for each column, which the first layer could undo; what differs is the way there.
 #
-# Trees do not care: they split at a threshold, which moves along with any rising map. (That they stay behind is another matter; they read ids as plain codes and see no bags.)
+# Trees do not care: they split at a threshold, which moves along with any rising map. (That they stay behind is another matter. They read ids as plain codes and see no bags, but we have not tested whether this is why.)
 #
 # **Do powers help?** Compare the same network with and without them, at three depths.
 
@@ -537,9 +537,9 @@ rows = [{"who": label, "value": gain} for label, (without, with_them) in pairs.i
 plots.worlds(pd.DataFrame(rows), label="true loss without powers minus with (points)", zero=True)
 
 # %% [markdown]
-# *What to see:* no row stands clear of the line at 0. P1 reports a loss higher by 0.2 % for its deep network without powers.
+# *What to see:* in the mean the powers bring little at any depth, and a row whose interval crosses the line at 0 has not shown it. P1 reports a loss higher by 0.2 % for its deep network without powers.
 #
-# Is a model that cannot bend not bound to gain by them? It looks so, if one is careless. Give both linear models the rate and the passes that are best for the *deep* network, and compare that with each at its own:
+# Should not a linear model, which cannot bend, gain most? It looks so, if one is careless. Give both linear models the rate and the passes that are best for the *deep* network, and compare that with each at its own (all in the worlds of the tuning):
 
 # %%
 cells = tuning.load("tuning_ranking_powers").cells
@@ -568,9 +568,9 @@ tables = {label: {c: stored[f"{way}/{of}"].mean() for c, of in columns.items()}
 pd.DataFrame(tables).T.round(2)
 
 # %% [markdown]
-# *What to see:* sharing saves two thirds of the numbers, and costs nothing that would show. But 32 numbers for *every* id space do better here than the logarithm, and so does a vocabulary with a quarter of the videos.
+# *What to see:* sharing saves two thirds of the numbers, and costs nothing that would show. But in the mean 32 numbers for *every* id space lose less than the logarithm, and so does a vocabulary with a quarter of the videos.
 #
-# The first part is P1's; the second is not, and section 9 comes back to it.
+# The first part is P1's. The second is not, and the ledger says how far it is decided; section 9 comes back to it.
 #
 # ## 6. Counters, midnight, and a leak
 #
@@ -642,7 +642,7 @@ fig
 # %% [markdown]
 # *What to see:* offline the leak gains more than any scale of section 5 could, and in front of people it loses.
 #
-# A video that nobody clicked on that day cannot have been clicked on this card either, so the ranker learns to look at the counter and at little else. Live it is told the same of every video.
+# Our reading: a video that nobody clicked on that day cannot have been clicked on this card either, so the ranker learns to look at the counter and at little else. Live it is told the same of every video.
 #
 # An exact test needs no model: **a feature of a card must not change when everything that came later is deleted from the log**, the click on the card included.
 #
@@ -780,7 +780,7 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="with minus without", zero
 # %% [markdown]
 # *What to see:* where people tire three times as fast, the feature takes cards off the next page in the mean of the worlds, and brings minutes. The less people tire, the less it does.
 #
-# At fatigue 0 it even turns round: what the number means, the ranker learns from the world it lives in.
+# At fatigue 0 it even turns round, in the mean: what the number means, the ranker learns from the world it lives in.
 #
 # ## 8. Who nominated it, and with what score?
 #
@@ -804,9 +804,9 @@ fig.alt = "From the night of the training to a week later: " + ", ".join(said)
 fig
 
 # %% [markdown]
-# *What to see:* the score of last night orders the cards far better than chance (50 %). With each day that it ages it knows fewer of them, and after a week its order is worse than chance.
+# *What to see:* the score of last night orders the cards far better than chance (50 %). With each day that it ages it knows fewer of them, and after a week its order is no better than chance.
 #
-# What it does not know are the newest videos. They get the lowest score of all, however good they are.
+# What it does not know are the newest videos. They get the lowest score of all, however good they are, which may be all that is wrong with it.
 #
 # So what do source and score add, if they are fresh? The left panel is about rankers for watch time, the right one about rankers for clicks. The *few* other features are ids, device, daypart and duration, that is, hardly more than what stands on the card.
 
@@ -818,7 +818,7 @@ rows = [{"who": f"beside {words}", "panel": f"{goal} ranker", "value": v}
 plots.worlds(pd.DataFrame(rows), panel="panel", label="points of true loss gained", zero=True)
 
 # %% [markdown]
-# *What to see:* beside few other features, source and score help. Beside all others, which count the same past, there is less left to add.
+# *What to see:* in the mean source and score help, and more so beside few other features. All the others count the same past, so there may be less left to add.
 #
 # ## 9. What matters?
 #
@@ -889,9 +889,9 @@ for ax, (title, prefix) in zip(axes, parts.items()):
 fig
 
 # %% [markdown]
-# *What to see:* the ranker leans most on the video's record of clicks and on the account's past with channel and topic, and then on the length. In the truth, interest and past lead.
+# *What to see:* in the mean the ranker leans most on the video's record of clicks and on the account's past with channel and topic. In the truth, interest and past lead.
 #
-# P1 says that the past with the item, and with similar ones, matters most. It does in the truth of this world. But a ranker can take part of it from elsewhere, for the record of a video says what many people thought of it. And see what it hardly uses: the bag of watched videos, beside four counters made of the same watches by hand.
+# P1 says that the past with the item, and with similar ones, matters most. In the truth of this world it does, together with the interest that made it. A ranker can perhaps take part of this from elsewhere, for the record of a video says what many people thought of it. And see what it hardly uses: the bag of watched videos, beside four counters made of the same watches by hand.
 #
 # **The moment.** One bar deserves a second look. Which topics suit a device and a part of the day is worth a lot in the truth (the bar *moment* on the right). No feature says it: the ranker is told the device, the part of the day and the topic, each for itself, and has to find out by itself how they go together. Does it? Here is the rise of the loss when the moment is mixed, over the number of passes, with the last week to learn from, and with the whole log.
 
@@ -905,9 +905,11 @@ rows = [{"who": who, "passes": int(c.split("/")[1].split()[0]), "panel": panel, 
 plots.lines(pd.DataFrame(rows), "passes", panel="panel", label="points, mean of the worlds")
 
 # %% [markdown]
-# *What to see:* the more passes, the more of the moment is found. With a week to learn from the price is high, since after so many passes the network knows its cards by heart; with the whole log the loss stays low.
+# *What to see:* in the mean, the more passes, the more of the moment is found. With a week to learn from the loss is high in the end; with the whole log it stays lower.
 #
-# There is something else that keeps the network from finding it. The logarithm gives three numbers to a device and eight to a topic. Give the *small* id spaces 32, too, leave all others as they are, and train for just as long:
+# Perhaps many passes let a network learn few cards by heart.
+#
+# Something else may keep the network from finding it. The logarithm gives three numbers to a device and eight to a topic. Give the *small* id spaces 32, too, leave all others as they are, and train for just as long:
 
 
 # %%
@@ -927,7 +929,7 @@ for name, model in {"by the logarithm": ranker, "small spaces 32": wide}.items()
 pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]
-# *What to see:* on the same data, with the same passes, the moment is found to a larger part. (This is one world. In the ledger's worlds 32 for all did better, too, by amounts that differ a lot.)
+# *What to see:* on the same data, with the same passes, the moment is found to a larger part. (This is one world. In the ledger's worlds 32 for all did better in the mean, by amounts that differ a lot.)
 #
 # P1's rule is about large tables, where numbers are dear. In small ones they are cheap.
 #
@@ -973,8 +975,8 @@ scored
 # 2. Numbers need a common scale. On raw ones the network stays far behind, among the scales centred shares lead in the mean, and trees do not care. Tune everybody alike, or the tuning wins.
 # 3. A counter must stop before its card. One that is a night too late wins offline and loses live, and deleting the future finds it.
 # 4. The number of previous impressions lets a page react to being ignored, as far as people tire. Nominating scores must be as fresh as the cards.
-# 5. Mix a feature, and you see what a model leans on; mix a law, and you see what there was. A cross that nobody made is found by more passes over more days, or by wider vectors for small id spaces.
+# 5. Mix a feature, and you see what a model leans on; mix a law, and you see what there was. A cross that nobody made is found, in the mean, by more passes over more days, or by wider vectors for small id spaces.
 #
-# **Limits.** We have dozens of features and thousands of videos, where P1 has hundreds and millions. All rankers here learn from one week, and one training a world stands behind each dot.
+# **Limits.** We have dozens of features and thousands of videos, where P1 has hundreds and millions. Nearly all rankers here learn from one week, and one training a world stands behind each dot.
 #
 # **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. Permutation importance: Breiman, *Random Forests*, Machine Learning 45, 2001. Leaks: Kaufman, Rosset, Perlich, *Leakage in Data Mining*, KDD 2011.

@@ -65,7 +65,7 @@ pd.DataFrame(
 # %% [markdown]
 # Each column of labels is an *outcome* $o_{im}$, what card $i$ gave for task $m$. Two are numbers: the share of the video that was watched, and the stars of a survey, from 1 to 5. The others are yes or no.
 #
-# Every card says whether it was clicked and whether it was dismissed. All else is known only after a click, for one card in twenty, and the stars only if a survey was shown *and* answered, for one in two hundred. That will be the trouble with them.
+# Every card says whether it was clicked and whether it was dismissed. All else is known only after a click, and the stars only if a survey was shown *and* answered (see the column *labels*). That will be the trouble with them.
 #
 # Are these seven questions, or one? Since this world is ours, we may look at the true expectations of fresh cards and ask how they go together:
 
@@ -95,7 +95,7 @@ guess
 #
 # $$L_m=\frac{1}{n_m}\sum_{i\,:\,o_{im}\ \text{known}}L(s_{im},\,o_{im}),\qquad L=\sum_m w_m\,L_m,$$
 #
-# where $s_{im}$ is what the network says for task $m$ and $n_m$ counts the known labels.
+# where $L(s_{im},o_{im})$ is the loss of one card, $s_{im}$ what the network says for task $m$, and $n_m$ counts the known labels.
 #
 # > **Exercise 1 · Learn from what is known** (building, 15 minutes). Return the loss of each task, one number for each column. `outputs` and `labels` are tables with a row for each card; in `labels` a NaN (*not a number*) stands where nothing is known. `YES_NO` says which columns are logits of yes or no. A task without any known label in these rows has the loss 0.
 # >
@@ -128,7 +128,7 @@ task_losses = answer("08-masked-loss", task_losses)
 # %% [markdown]
 # ## 3. One bottom for all
 #
-# Seven tasks could have seven networks. Most of the work of such a network lies in its first layer, which reads a hundred and eighty numbers, and there are hundreds of cards to be ranked in a few milliseconds. So one lets all tasks **share** that layer, the *shared bottom*. On top of it each task has a *tower* of its own, here of 8 units.
+# Seven tasks could have seven networks. Most of the work of such a network lies in its first layer, which reads nearly two hundred numbers, and hundreds of cards must be ranked in milliseconds. So one lets all tasks **share** that layer, the *shared bottom*. On top of it each task has a *tower* of its own, here of 8 units.
 
 # %%
 boxes = {
@@ -216,7 +216,7 @@ SharedBottom = answer("08-forward", SharedBottom)
 #
 # Two things must be settled before the losses can be added.
 #
-# **Units.** A squared error in stars and a cross-entropy are not on one scale, so we divide the squared errors by the variance of their labels. Then each task's loss is about 1 for a model that knows nothing, or a little less.
+# **Units.** A squared error in stars and a cross-entropy are not on one scale, so we divide the squared errors by the variance of their labels. Then no task's loss is above 1 for a model that knows nothing; it is the smaller, the rarer its "yes".
 #
 # **Rare labels.** A batch of a thousand cards holds about five rated ones. Their *mean* is a wild number, and it shakes the shared layer as much as the thousand clicks do. We count each label by the share that is known in the *whole* log. Then a batch with two rated cards counts them for less than a batch with ten.
 #
@@ -275,7 +275,7 @@ table = pd.DataFrame({"gaps left open": of_tasks(found), "filled with 0": of_tas
 table.T.round(2)
 
 # %% [markdown]
-# Filled up, the network answers another question, "is this card clicked *and* liked?", and as an answer to ours it is worse than no answer at all (below 0). What it has learned of stars is that nobody gives any.
+# Filled up, the network answers another question, "is this card clicked *and* liked?". Where there were gaps, this is worse than no answer to ours (below 0). What it has learned of stars is that nobody gives any.
 #
 # ## 5. Do they help each other, or fight?
 #
@@ -300,9 +300,9 @@ guess.beside(f"stars captured, together minus alone: {plots.in_words(gain['ratin
 plots.worlds(gains, label="captured, together minus alone", zero=True)
 
 # %% [markdown]
-# *What to see:* the stars, which have the fewest labels, gain by company, and so do the shares, the rarest "yes" after the dismissals. Click and watch time do as well alone; whether the likes lose is undecided.
+# *What to see:* the stars, which have the fewest labels, gain by company, and so do the shares, the rarest "yes" after the dismissals. Click and watch time do about as well alone; whether the likes lose is undecided.
 #
-# Our guess at where the help comes from: the layer that reads the features has to be learned by somebody. Thirteen hundred rated cards are few for that, and thirteen thousand watches, which depend on much the same things, have done it already.
+# Our guess at where the help comes from: the layer that reads the features has to be learned by somebody. The rated cards are few for that. Ten times as many watches, which depend on much the same things, have done it already.
 #
 # **What do the tasks want?** Each task has a gradient on the shared layer, the direction in which it would like to move the weights. If two gradients point the same way, a step for the one is a step for the other; if they point in opposite directions, they fight. The *cosine* between them says which.
 #
@@ -357,9 +357,9 @@ sns.move_legend(fig.axes[0], "upper left", bbox_to_anchor=(1.0, 1.0))
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* watch time and completion pull the same way nearly all the time, like and rating early on. The click stands at right angles to what comes after it, or nearly so.
+# *What to see:* watch time and completion pull the same way nearly all the time, like and rating for a while. The click stands at right angles to what comes after it, or nearly so.
 #
-# At right angles is no fight yet. In a layer of 82 units with 185 inputs there is room for many directions. Whether there is a fight depends on the room, and one can see that by making it small.
+# At right angles is no fight yet. In a layer of 82 units with nearly two hundred inputs there is room for many directions. Whether there is a fight depends on the room, and one can see that by making it small.
 #
 # ## 6. A seesaw
 #
@@ -376,7 +376,7 @@ rows = [
 plots.lines(pd.DataFrame(rows), "weight of the rating", panel="panel", label="captured", log=True)
 
 # %% [markdown]
-# *What to see:* on the left, a larger weight on the stars sinks the click, and in the narrow layer it sinks it far deeper. On the right, the wide layer gives the stars nothing for it; in the narrow one they gain up to ten times the weight that we chose.
+# *What to see:* on the left, a larger weight on the stars sinks the click, and in the narrow layer it sinks it far deeper. On the right, in the mean, the wide layer gives the stars nothing for it; in the narrow one they gain up to ten times the weight that we chose.
 #
 # The slider trains the narrow network for one pass at a weight of your choice:
 
@@ -404,13 +404,13 @@ for rating in (-2.5, -1.5, 0.5):
     plots.show(narrow(rating))
 
 # %% [markdown]
-# *What to see:* with a large weight the stars take the layer for themselves (orange: satisfaction, blue: engagement), and the click goes under. Beyond a point they do not even gain by it; our guess is that their few labels are then learned by heart.
+# *What to see:* with a large weight the stars take the layer for themselves (red: satisfaction, blue: engagement), and the click goes under. Beyond a point they do not even gain by it; our guess is that their few labels are then learned by heart.
 #
 # So two tasks that need *different things of few units* fight, and sharing needs either more units or a way to keep them apart. That is the question of chapter 09.
 #
 # ## 7. From seven predictions to one order
 #
-# A page wants one number for each card. P2 *multiplies* the predictions, each raised to a weight that people set by hand,
+# A page wants one number for each card. P2 speaks of a *weighted multiplication* with weights that people set by hand. We read it as the product of the predictions, each raised to its weight,
 #
 # $$\prod_m p_m^{w_m},\qquad\text{or in logarithms}\qquad \sum_m w_m\log p_m .$$
 #
@@ -507,7 +507,7 @@ plots.show(drawn())
 # %% [markdown]
 # *What to see:* the first units of weight buy satisfied watches for few minutes; with a large weight both numbers fall, since what is not clicked satisfies nobody. The truth's curve lies far out, so better predictions buy more than better weights.
 #
-# The network whose gaps were filled has no curve at all. It believes that nobody gives stars, so a weight on them changes nothing. And the 8 units, which captured less, stand on the same curve as the 82: not every bit of accuracy is seen on a page.
+# The network whose gaps were filled has no curve at all. It believes that nobody gives stars, so a weight on them changes nothing. And the 8 units, which captured less of click and stars in section 6, stand on the same curve as the 82: not every bit of accuracy is seen on a page.
 #
 # The star below is the network of section 3 at the weights that you choose:
 
@@ -529,7 +529,7 @@ for watch_time, rating in ((1, 0), (1, 8), (0, 2)):
     plots.show(at_weights(watch_time, rating))
 
 # %% [markdown]
-# *What to see:* without a weight on the watch time the star stands *above* its curve, with more satisfied watches than at the same minutes on it. Probably because people have only so much time here, and a long video takes the place of a second good one; so the weight of the stars is not the only one to search.
+# *What to see:* without a weight on the watch time (the last of the three) the star stands *above* its curve, with more satisfied watches than at the same minutes on it. Perhaps because people have only so much time here, and a long video takes the place of a second good one. In any case the weight of the stars is not the only one to search.
 #
 # ## 9. In front of people
 #
@@ -555,7 +555,7 @@ columns = ["lift", "lift_low", "lift_high", "expected_lift", "detectable"]
 live.loc[["watch_minutes", "clicks", "satisfied", "dismissals"], columns].round(1)
 
 # %% [markdown]
-# Lift in percent of "time only", with its 95 % interval; `expected_lift` is what really to expect, which no company knows, and `detectable` the smallest lift that so many pages would show in four of five experiments.
+# Lift in percent of "time only", with its 95 % interval; `expected_lift` is what really to expect, which no company knows, and `detectable` the smallest lift that so many pages would show in four of five experiments. So a company would be sure of what it loses, and could not tell whether anybody is more satisfied.
 #
 # And our three accounts, at a weight of 4 for the stars:
 
@@ -580,7 +580,7 @@ ledger.show("08")
 # ## Summary
 #
 # 1. A task's loss counts where its label is known. What nobody was asked is not a "no".
-# 2. The task with the fewest labels gained by company; the ones with many did as well alone.
+# 2. The task with the fewest labels gained by company; the click, with many, did about as well alone.
 # 3. The gradients on the shared layer tell who pulls where. Tasks that need different things of few units fight, and a weight on the one sinks the other.
 # 4. Many predictions become one order by a weighted product. Its weights are a decision, and what they buy can be read off a curve, on which more of a good thing soon costs both.
 # 5. Rankers are compared along their frontiers, never at one weight each.

@@ -14,7 +14,7 @@
 # **Promise.** You will assemble a recommender from what you wrote in eleven chapters, put it in front of people, let it learn from its own pages, and say what each idea in it is worth.
 #
 # * **Papers.** Covington et al. 2016 (P1), Figure 2, the funnel; Zhao et al. 2019 (P2), Figure 1 and section 3.
-# * **You should know.** Chapters 00, 03 and 11 for the candidates; 06 to 10 for the ranker.
+# * **You should know.** Chapters 00, 02, 03, 05 and 11 for the candidates; 06 to 10 for the ranker.
 # * **Symbols.** Each has one meaning through the whole course: [notebooks/NOTATION.md](NOTATION.md).
 # * **Your time** about 110 minutes; **the machine's** about {{seconds}} seconds.
 
@@ -73,7 +73,7 @@ plots.system_loop()
 # %% [markdown]
 # Candidate sources look at the whole catalogue and name a few hundred videos (P1's Figure 2, the *funnel*). A ranker predicts several things for each. A combination makes one number of them. A page is shown, people react, and what they do goes into the log, from which everything is learned anew.
 #
-# You have written nearly all of it. What is left is to join it, and joining raises questions that no part could ask. Are four sources better than one? How wide should the funnel be? Which of all these ideas still count once the others are there? And what happens when the loop closes?
+# You have written nearly all of it. Joining it raises questions that no part could ask. Are four sources better than one? How wide should the funnel be? Which of all these ideas still count once the others are there? And what happens when the loop closes?
 
 # %%
 guess = predict(
@@ -261,12 +261,12 @@ rows = [{"who": name, "panel": panel, "value": 100 * value}
         for panel, what in (("recall (%)", "recall"), ("found by no other (%)", "alone"))
         for name in names if f"{name}/{what}" in stored
         for value in stored[f"{name}/{what}"]]  # fmt: skip
-plots.worlds(pd.DataFrame(rows), panel="panel", label="watches of the next day")
+plots.worlds(pd.DataFrame(rows), panel="panel", label="% of the watches of the next day")
 
 # %% [markdown]
 # *What to see:* on the left how many of the watches each source had named; on the right those that it alone had named.
 #
-# Each source finds something that no other does, which is P2's claim. But "the pool finds more than its best source" is nearly empty, since the pool is larger. The fair question gives the best source all two hundred places:
+# Each source finds something that no other has named, which is P2's claim. But "the pool finds more than its best source" is nearly empty, since the pool is larger. The fair question gives the best source all two hundred places:
 
 # %%
 gain = 100 * (stored["pool/recall"] - stored["best source, as many/recall"])
@@ -277,7 +277,7 @@ print(f"the ten most satisfying videos, the same: {plots.in_words(truly)} points
 # %% [markdown]
 # The first line asks what people *did* watch under the old ranking, which puts the popular videos on top and so before their eyes. The second asks what they would be most satisfied with if it were shown, which only the truth can say. The two need not agree, and it is the second that matters to a page of ours.
 #
-# Neither is decided over three worlds, and neither is large. So with as many places four sources have not visibly found more than the sequence alone. They find other things. Whether a page is better for it is a question for the ranker behind them; the ledger has the whole system with each source left out, and none of the four is missed visibly.
+# Over the stored worlds neither is decided. So with as many places, four sources do not visibly find more than the best one, the sequence; of the most satisfying videos perhaps fewer. The ledger (row P2-C1) has the whole system with each source left out, and none of the four is missed visibly.
 #
 # ## 4. The network
 #
@@ -288,7 +288,7 @@ boxes = {
     "input": (4.4, 0.5, "features of the card, the account, the moment (06)"),
     "shared": (4.4, 1.4, "shared layer h"),
     "experts": (2.6, 2.4, "experts (09)"),
-    "gates": (6.4, 2.4, "a gate for each task"),
+    "gates": (6.4, 2.4, "a gate for each task,\nreads the context (09)"),
     "engage": (2.6, 3.5, "towers of engagement:\nclick, watch time, completion"),
     "satisfy": (6.9, 3.5, "towers of satisfaction:\nlike, dismissal, share, rating"),
     "place": (0.9, 1.4, "position,\ndevice (10)"),
@@ -331,7 +331,7 @@ cards = Cards(logs, rows)
 print(f"{len(rows):,} cards, {cards.inputs().width} numbers for each")
 
 # %% [markdown]
-# Which experts? Chapter 09 found that gates pay, if at all, when they read the context. So ours do, and the experts stand on the shared layer, as in P2.
+# Which experts? Chapter 09 found that gates pay, if at all, when they read the context. So ours read it, where P2's read the shared layer. The experts stand on the shared layer, as in P2.
 #
 # > **Exercise 2 · Figure 1** (building, 25 minutes). Write `forward`. The shared layer `self.first` with its ReLU gives h. `self.gate` on `context_of(batch)` gives the gates' logits, (n, tasks * experts); bring them into the shape (n, *self.shape) and let the shares of a task sum to 1. Mix what `self.experts` says of h, and give it to `self.towers`. Then add `self.place[cell]`, (n, 3), to the first three columns, the tasks of engagement. A card that has not been placed yet (`cell` is None) gets the cell 0 of its device, *missing*: `unplaced(batch)`.
 # >
@@ -435,7 +435,7 @@ table = pd.DataFrame(curve.T, index=range(1, 11), columns=["phone", "desktop", "
 table.rename_axis("position").round(2).T
 
 # %% [markdown]
-# The table of the click falls with the position, on each device in its own way, as in chapter 10. Does the position stay out of satisfaction? We move all cards of a thousand pages from the first place to the tenth and see how far each output moves:
+# The table of the click falls with the position but for a few small steps, on each device in its own way, as in chapter 10. Does the position stay out of satisfaction? We move all cards of a thousand pages from the first place to the tenth and see how far each output moves:
 
 # %%
 some = cards.batch[torch.arange(1_000)]
@@ -445,11 +445,11 @@ moved = (top_place - last_place).abs().amax(dim=0)
 pd.DataFrame([moved.tolist()], ["largest change"], TASKS).round(3)
 
 # %% [markdown]
-# Not at all, by construction. And in the other two tasks of engagement the table has learned little. Their labels exist after a click only, and whoever has clicked does not mind any more where the card stood.
+# Not at all, by construction. In the other two tasks of engagement the table has learned far less than in the click. (Watch time is a share of the video, the others are logits.) Their labels exist after a click only, and in this world whoever has clicked does not mind any more where the card stood.
 #
 # ## 5. From a request to a page
 #
-# The first stage turns a request into candidates. (It counts earlier showings for the ranker, and works five hundred requests at a time, for the sake of memory. Who named a candidate stays outside the ranker for now, since no log says that of our sources yet; what P1 calls crucial is left to you as a challenge.)
+# The first stage turns a request into candidates. (It counts earlier showings for the ranker, and works five hundred requests at a time to save memory. Who named a candidate, which P1 calls crucial, stays outside the ranker, since no log says it of our sources yet.)
 
 
 # %% tags=["export"]
@@ -473,7 +473,7 @@ class FirstStage:
 
 
 # %% [markdown]
-# > **Exercise 3 · The policy** (building, 15 minutes). Write the two methods. `score` gets raw cards: bring them to the scales of `self.cards`, predict the seven tasks by `mo.predict_tasks` (which gives no cell, so the position is missing), make factors of the predictions by `mo.factors_of(predictions, seconds)`, and combine them by `self.weights`. `__call__` asks `self.first` for candidates where the requests bring none, makes a batch of them, and returns the best `requests.slate` videos of each row.
+# > **Exercise 3 · The policy** (building, 15 minutes). Write the two methods. `score` gets raw cards: bring them to the scales of `self.cards`, predict the seven tasks by `mo.predict_tasks` (which gives no cell, so the position is missing), make factors of the predictions by `mo.factors_of(predictions, seconds)`, and combine them by `mo.combine(factors, self.weights)`. `__call__` asks `self.first` for candidates where the requests bring none, makes a batch of them, and returns the best `requests.slate` videos of each row.
 # >
 # > <details><summary>Hint 1</summary>batch.number("duration") are the seconds of the cards.</details>
 # > <details><summary>Hint 2</summary>RankingBatch.of(self.cards.features.of_requests(requests)) makes the batch, row by row; top(scores, videos, k) takes tables (n, c).</details>
@@ -552,7 +552,7 @@ live = pd.DataFrame({who: pages.worth(page).mean() for who, page in met.items()}
 live[["watch_minutes", "clicks", "satisfied", "dismissals", "length_minutes"]].round(2)
 
 # %% [markdown]
-# *What to see:* the system is far above chance, above the longest videos, and above the first stage alone. But look at the clicks of the two counts from chapter 00. They are ahead. The system has been told to care for minutes and stars as well, so let us look at other weights before we judge.
+# *What to see:* in all three measures the system is far above chance, above the longest videos, and above the sequence alone. But look at the clicks of the two counts from chapter 00. They are ahead. The system has been told to care for minutes and stars as well, so let us look at other weights before we judge.
 #
 # ## 6. Weights, before anything is compared
 #
@@ -583,7 +583,8 @@ def at_weights(watch_time, rating):
     weights = {"click": 1.0, "watch time": watch_time, "rating": rating}
     here = pages.worth(pages.best(mo.combine(factors, weights))).mean()
     said = f"{here.watch_minutes:.2f} minutes, {here.satisfied:.3f} satisfied, {here.clicks:.2f} clicks"
-    fig, ax = plots.figure(height=3.6, alt=f"satisfied watches against minutes; here {said}")
+    alt = f"satisfied watches against minutes, a line for each weight of the time; here {said}"
+    fig, ax = plots.figure(height=3.6, alt=alt)
     for time_, part in frontier.groupby(level=0):
         ax.plot(part["watch_minutes"], part["satisfied"], "-o", markersize=4, label=f"{time_:g}")
     ax.plot(live.loc["two counts (00)", "watch_minutes"], live.loc["two counts (00)", "satisfied"],
@@ -605,7 +606,7 @@ for watch_time, rating in ((0.0, 0.0), (0.5, 1.0), (1.0, 0.0)):
     plots.show(at_weights(watch_time, rating))
 
 # %% [markdown]
-# *What to see:* each line is one weight of the watch time; along it the weight of the rating grows. With a weight of 0 on both, the system shows what is likely to be clicked; with 1 and 0, what is long, and it has no more minutes for it than with half of that weight.
+# *What to see:* each line is one weight of the watch time; along it the weight of the rating grows from 0 (the star of the first and last picture). With 0 on both, the clicks (in the title) are about those of the two counts; with 1 and 0 they are fewest, and there are no more minutes for it than in the middle.
 #
 # No point is best at everything. So from here on each recommender is judged three times, by minutes, by clicks and by satisfied watches, each time at the weights that suit it, and each measure has its own ceiling. The weights are chosen on half of the requests and counted on the other half; otherwise whoever has more weights to choose from would seem to win.
 #
@@ -626,7 +627,7 @@ for width in widths:
 pd.DataFrame(table).round(2)
 
 # %% [markdown]
-# Satisfied watches per page, once by our ranker, once by a ranker that knows the truth. Sixty requests of one town; the stored trial has more:
+# Satisfied watches per page, once by our ranker, once by a ranker that knows the truth. (The last width is the whole catalogue but for what one has watched lately.) Sixty requests of one town; the stored trial has more:
 
 # %%
 rows_of = [
@@ -637,15 +638,17 @@ rows_of = [
 ]  # fmt: skip
 fig = plots.lines(pd.DataFrame(rows_of), "candidates", panel="panel", label="% of the best pages",
                   log=True)  # fmt: skip
+for ax in fig.axes:
+    ax.set_xticks(ticks := (10, 50, 200, 800, 1_949), [f"{tick:,}" for tick in ticks])
 fig.axes[1].legend(title="", loc="center left", bbox_to_anchor=(1.0, 0.5))
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* the truth gains by every further candidate, though less and less. Our ranker has what it can get from two to four hundred. In two of the three worlds the whole catalogue makes its pages clearly *worse*, in the third it makes no difference.
+# *What to see:* the truth gains by every further candidate, though less and less. Our ranker has what it can get from a few hundred. Beyond that the mean of its pages gets *worse*, but worlds differ: whether the whole catalogue does harm is undecided (row P1-F2).
 #
-# How can more candidates make a page worse? A ranker makes mistakes, and the best of two thousand is more often a mistake than the best of two hundred. Moreover the ranker has learned from cards that some source had named, and knows little of the rest. A first stage that leaves those out also protects it. After a day of learning from our own pages (section 8) the loss is smaller in both worlds, which speaks for the second reason.
+# How could more candidates make a page worse? We have two guesses. A ranker makes mistakes, and the best of two thousand is more often a mistake than the best of two hundred. And it has learned from cards that some source had named, and knows little of the rest; a first stage that leaves those out protects it. After a day of our own pages (section 8) the mean loses less, which would fit the second guess; the worlds do not agree on it.
 #
-# The two curves also say who should be improved next. Among twenty candidates a perfect ranker would find about as much as ours finds among two hundred. So here it is the ranker that holds us back, and a wider pool or a fifth source would be lost on it.
+# The two curves also say who should be improved next. Among twenty candidates a perfect ranker would find about as much as ours finds among two hundred. So here it is the ranker that holds us back, and a wider pool would be lost on it.
 #
 # And what does a page cost? Milliseconds of one core, again from the stored trial:
 
@@ -659,11 +662,11 @@ print(f"asking four sources and pooling: {stored['width 200, cost/nominate'].mea
 pd.DataFrame(cost).T.rename_axis("candidates").round(1)
 
 # %% [markdown]
-# Ranking costs what it ranks: ten times the candidates, nearly ten times the time. The sources look at the whole catalogue and still take little, since each asks one cheap question about a video. That is all there is to the idea of the funnel. (Here the sources score every video; with millions of them one would search by cells, as in chapter 03.)
+# Few candidates cost more than their share, since much is done once for a page; from a few hundred on, the time grows at least as their number does. The sources look at the whole catalogue in about the time that ranking a few hundred takes, since each asks one cheap question. That is all there is to the idea of the funnel. (Here the sources score every video; with millions of them one would search by cells, as in chapter 03.)
 #
 # ## 8. Close the loop
 #
-# Everything so far was learned from pages that *another* system had made. Its candidates came from elsewhere, and so did its order. Of the cards that our pool brings up, our ranker may have seen few. And it has never been told about its own mistakes: a video that it overrates was perhaps never shown, so nobody ever turned it down.
+# Everything so far was learned from pages that *another* system had made. Of the cards that our pool brings up, our ranker may have seen few. And it has never been told about its own mistakes: a video that it overrates was perhaps never shown, so nobody ever turned it down.
 #
 # One day is enough to change that. `serve_a_day` shows pages to people on the day after the log and writes down what they do, in the columns of `logs.impressions`. (The world stands still while it does: the same day can be served again by another system, and nothing but the system differs. Chapter 14 lets the days pass.)
 
@@ -738,7 +741,7 @@ live.loc["after one day"] = pages.worth(after(pages.asked)).mean()
 live.loc[["the whole system", "after one day"], ["watch_minutes", "clicks", "satisfied"]].round(2)
 
 # %% [markdown]
-# The day is a small part of what the system has learned from now, and yet minutes and satisfied watches have gone up. Why? "More data" would be one answer, "fresh data" another. A *because* needs the run without the cause. So the stored trial adds as many pages of the same day, but made by others: by the past ranking on its own candidates, as before; by the past ranking on *our* candidates; and by our system.
+# One training in one town says little, and not every column has gone up. If the day helps, why? "More data" would be one answer, "fresh data" another. A *because* needs the run without the cause. So the stored trial adds as many pages of the same day, but made by others: by the past ranking on its own candidates, as before; by the past ranking on *our* candidates; and by our system.
 
 # %%
 measures = {"minutes": "minutes", "clicks": "clicks", "satisfied": "satisfied watches"}
@@ -750,7 +753,7 @@ rows_of = [{"who": who, "panel": panel, "value": value} for who, key in ways.ite
 plots.worlds(pd.DataFrame(rows_of), panel="panel", label="points of the gap", zero=True)
 
 # %% [markdown]
-# *What to see:* points gained over the same system without that day (0). What as many pages of the past ranking are worth differs from world to world. Pages that our system made move all three measures in each, and a second day moves them again.
+# *What to see:* points gained over the same system without that day (0). In the mean, pages that our system made bring most, and a second day brings more. The intervals say how little of this is decided so far.
 
 # %%
 pairs = {"own day": "before", "own day ": "past day", "pool day": "past day", "two days": "own day"}
@@ -760,20 +763,22 @@ pd.Series({what: plots.in_words(stored[f"{a.strip()}/satisfied gap"] - stored[f"
            for what, (a, b) in zip(words, pairs.items())}, name="satisfied, points").to_frame()  # fmt: skip
 
 # %% [markdown]
-# In each of the three worlds, and in each measure, the day of our own pages is worth more than the day of the past ranking. How much more differs so much from world to world that the interval still holds 0 for the satisfied watches; three worlds settle the sign at best.
+# In the mean of each measure, the day of our own pages is worth more than the day of the past ranking. For the satisfied watches not even the sign is settled yet (row S-20).
 #
-# So what counts does not seem to be that there is more data, nor that it is fresh, but whose pages they are. And whose *order*: our candidates in the old order have gained little. Our reading is this. The old pages say much about the cards that the old system liked, and nearly nothing about those that only we bring up. And on its own pages the ranker meets its own mistakes, high up, where people look at them and turn them down.
+# So what counts *may* be neither that there is more data, nor that it is fresh, but whose pages they are. Whether our candidates suffice, or it takes our *order*, is open. Our guess at a reason: the old pages say much about the cards that the old system liked, and nearly nothing about those that only we bring up. And on its own pages the ranker meets its own mistakes, high up, where people look at them and turn them down.
 #
 # This has a dark side, too: a system that learns from what it shows may come to believe in itself. That is the question of chapter 14.
 #
 # ## 9. What is each idea worth?
 #
-# Now the table that the whole course has been heading for. All rankers below stand behind the same first stage, read the same inputs, learn from the same twelve days, and were tuned alike for what they bring live, on worlds 7, 11 and 13:
+# Now the table that the whole course has been heading for. All rankers of the table below stand behind the same first stage, read the same inputs, learn from the same twelve days, and were tuned on worlds 7, 11 and 13 for what they bring live (*minutes* for its minutes, the others for the mean of three measures):
 
 # %%
 tuning.load("tuning_system").recipes().round({"seconds": 1})
 
 # %% [markdown]
+# The search goes from a recipe to a better neighbour until there is none. *Figure 1* had two starts, the others one, so better ones may have been missed: *seven tasks* was never tried with the four passes of the two below it.
+#
 # Each is then judged in other worlds, by each measure at its own weights. The numbers are the share of the way from random pages (0) to the oracle of that measure (100), with the half width of the 95 % interval over the worlds.
 
 # %%
@@ -794,15 +799,19 @@ steps = satisfied[list(STEPS[5:])].diff(axis=1).iloc[:, 1:]
 guess.beside(f"points of satisfied watches: {'; '.join(f'{who} {plots.in_words(steps[who])}' for who in steps)}")
 
 # %% [markdown]
-# *What to see:* the first stage alone is no recommender. What is most likely to be watched next is popular, and the sequence stands only a little above popularity. A factorization of all weeks, which knows nothing of what is new, mostly stands below.
+# *What to see:* the sequence alone is a weak recommender. It stands a little above popularity at best. A factorization of all weeks, which knows nothing of what is new, mostly stands below.
 #
-# Ranking is what brings the large step. A network that predicts minutes takes the same candidates much further, and not by length: *longest first*, on the same candidates, stays far behind, for here people's time has an end.
+# The large step over the sequence comes from ranking. A network that predicts minutes takes the pool much further, and not just by length: *longest first*, on the same candidates, stays far behind.
 #
-# Seven tasks in the place of one bring clicks and satisfied watches, because one can now weigh them, and they cost no minutes. What experts add to a shared bottom is about nothing; chapter 09 saw no more. The shallow tower adds clicks. In minutes and satisfied watches it is ahead in each of the three worlds, too, but there the intervals just hold 0.
+# Seven tasks in the place of one bring clicks and satisfied watches, and are not seen to cost minutes. Probably because they can be weighed for each measure.
 #
-# And the two counts of chapter 00? In clicks the whole machine is not visibly ahead of them; one world says yes, one no. It is ahead in minutes and in satisfied watches, of which the counts know nothing. A good count is a strong opponent; whoever leaves it out has shown nothing.
+# Experts in the place of the shared bottom bring a little in clicks, where their longer training may have helped. In satisfied watches nothing is seen of them.
 #
-# Below the oracle there is a wide gap in each measure. In it lies what we have not tried, and what no log of twelve days can know.
+# The shallow tower adds clicks, at the same recipe. In minutes and satisfied watches it is ahead in the mean, but so far the intervals hold 0.
+#
+# And the two counts of chapter 00? In clicks the whole machine is not visibly ahead of them. In satisfied watches, of which the counts know nothing, it is; in minutes it is so far not decided. A good count is a strong opponent; whoever leaves it out has shown little.
+#
+# Below the oracle a wide gap is left in each measure: what we have not tried, and what no log of twelve days can know.
 #
 # **A trap.** Had we compared rankers at one pair of weights, say 1 and 1, this is what the shallow tower would seem to be worth, beside what it is worth with weights of its own:
 
@@ -814,7 +823,7 @@ pd.Series({at: plots.in_words(100 * (of["Figure 1 (10)"] / of["experts (09)"] - 
           name="satisfied watches, Figure 1 over experts (%)").to_frame()  # fmt: skip
 
 # %% [markdown]
-# With one pair of weights for both it seems to be worth next to nothing. Our guess at the reason: a head that is freed from the position says less loudly who will be clicked, so that the same weight of the watch time pulls harder. Nothing has become worse but the balance. Who changes a part must set the weights anew.
+# With one pair of weights for both, the mean shows next to nothing of it, though the interval is wide. Our guess at the reason: a head freed from the position says less loudly who will be clicked, so the same weight of the watch time pulls harder. Who changes a part should set the weights anew.
 #
 # ## 10. Who sees what
 #
@@ -832,6 +841,8 @@ players.pages(world, shown(before))
 players.pages(world, shown(after))
 
 # %% [markdown]
+# *What to see:* of the six videos drawn for each account, most are still there after the day, some at another place.
+#
 # ## What the ledger says
 
 # %%
@@ -840,7 +851,7 @@ ledger.show("12")
 # %% [markdown]
 # ## Challenge
 #
-# > **Beat the course** (open, an evening or a month). `contest` puts your recommender into worlds that it has not seen, between chance and the truth. `contests.CHAPTERS` are the course's own: popularity, the two counts of chapter 00, and the whole system of this chapter, weighted for clicks, which is what the contest counts. Everything is allowed that a platform could know. Ideas: the pool's scores as features; the two counts as a fifth source; another width; three networks in the place of one.
+# > **Beat the course** (open, an evening or a month). `contest` puts your recommender into worlds that it has not seen, between chance and the truth. `contests.CHAPTERS` are the course's own: popularity, the two counts of chapter 00, and the whole system of this chapter, weighted for clicks, which is what the contest counts. Everything is allowed that a platform could know. Ideas: the pool's scores as features; the two counts as a fifth source; another width; three networks in the place of one. (Two villages, as below, rank nobody.)
 
 
 # %%
@@ -856,10 +867,10 @@ scored
 # ## Summary
 #
 # 1. Each source names something that no other names. A pool is not for that reason better than its best source with as many places; here it was not visibly so.
-# 2. A pool of two hundred serves our ranker about as well as the whole catalogue, in two worlds of three better, at a small part of the time. With a perfect ranker every further candidate would pay, so the two stages must be improved in turns.
+# 2. A pool of two hundred served our ranker no worse in the mean than the whole catalogue (worlds differ much), at a small part of the time. With a perfect ranker every further candidate would pay, so the two stages must be improved in turns.
 # 3. P2's Figure 1 is built of parts that you know. The position enters engagement alone and is missing when a page is served.
-# 4. In each of three worlds a day of its own pages taught the system more than as many pages of the old one; how much more is open.
-# 5. What an idea is worth depends on the measure and on weights that suit it. Here ranking and several tasks brought the large steps, experts none, and in clicks two well-chosen counts were level with the whole.
+# 4. In the mean a day of its own pages taught the system more than as many pages of the old one. So far that is not decided.
+# 5. What an idea is worth depends on the measure and on weights that suit it. Here ranking and several tasks brought the large steps, experts little or nothing, and in clicks the whole was not visibly ahead of two well-chosen counts.
 #
 # **Limits.** Two thousand videos, of which the sources score every one; the widths of the funnel are those of a small town. The past ranking sees to it that many of the same popular videos stand in the log, so that our system never meets a catalogue that nobody has looked at. The day that the loop learns from is served while the world stands still. Weights are chosen on live pages, which costs a company real people.
 #

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 13 · Judging a recommender
 #
-# **Promise.** You will judge a dozen recommenders by a log and by people, estimate from one policy's log what another would have earned, say how many people a test needs, and put a price on a better loss, a varied page, a larger network and a fresher one.
+# **Promise.** You will judge fourteen recommenders by a log and by people, estimate from one policy's log what another would have earned, say how many people a test needs, and put a price on a better loss, a varied page, a larger network and a fresher one.
 #
 # * **Papers.** P2, sections 3, 4.3 and 5. Others stand at the end.
 # * **You should know.** Chapter 07 (the ranker), 08 (many objectives) and 10 (the shallow tower).
@@ -50,13 +50,13 @@ pages, players = task.live_pages, cast(task.logs)
 task
 
 # %% [markdown]
-# ## 1. A dozen policies, judged twice
+# ## 1. Fourteen policies, judged twice
 #
 # You have a new ranker. Is it better than the old one? There are two whom you can ask. The **log** answers at once: let the ranker score yesterday's cards, and see whether the clicked ones come out on top. **People** answer slowly, and some of them get the worse page while they do.
 #
 # The usual question to a log is the *AUC* (area under the curve): take a clicked card and one that was not clicked, from anywhere in the log. How often does the ranker put the clicked one higher? Half of the time if it guesses. P2 tracks the AUC for yes-or-no tasks and the squared error for numbers, and lets live experiments decide.
 #
-# Before you look, say how far you trust the log.
+# How far do you trust the log?
 
 # %%
 guess = predict(
@@ -116,7 +116,9 @@ guess.beside(f"in percent of the pairs: {plots.in_words(100 * stored['auc, click
 two_orders(dozen["auc"].rename("AUC on the log"), dozen["clicks"].rename("clicks per page, live"))
 
 # %% [markdown]
-# *What to see:* the log knows the bad from the good. At the top, where one has to choose, it is wrong. It prefers the click ranker that ignores the position, and people click more on the pages of the tower. (The rankers are those of chapters 07, 08 and 10, and of section 4 below.)
+# *What to see:* the log knows the bad from the good. At the top, where one has to choose, it prefers the click ranker that ignores the position, and people click more, in the mean, on the pages of the tower. (The rankers are those of chapters 07, 08 and 10, and of section 4 below.)
+#
+# Close neighbours may change places: *shallow tower* and *point-wise* are nearly one model by two recipes.
 #
 # Our guess at the reason: this log was served by the past ranking, and its clicks depend on where a card stood. A ranker that has learned the old order, position and all, foretells the old log well. The tower has taken the position out of its scores, so it looks worse there.
 #
@@ -131,14 +133,14 @@ pd.DataFrame({
 }).rename_axis("pairs turned round (%)")  # fmt: skip
 
 # %% [markdown]
-# A measure must fit the goal. The AUC is about clicks, so it turns more pairs round when live *minutes* count. The squared error of the minutes (after a rising curve has turned scores into minutes) is the other way round. And pairs of one page agree with live clicks better than pairs of the whole log. That fits our guess, and proves nothing.
+# A measure must fit the goal. The AUC is about clicks, so it turns more pairs round when live *minutes* count. The squared error of the minutes (after a rising curve has turned scores into minutes) is, in the mean, the other way round. And pairs of one page, with the position given back, agree with live clicks better than pairs of the whole log. That fits our guess, and proves nothing, since two things have changed.
 
 # %% [markdown]
 # ## 2. What would another policy have earned?
 #
-# There is a second way to ask a log, and it needs neither AUC nor people. It needs a log in which **chance** had a part: the old policy *drew* what it showed, and wrote down how likely each draw was.
+# A second way to ask a log needs neither AUC nor people. It needs a log in which **chance** had a part: the old policy *drew* what it showed, and wrote down how likely each draw was.
 #
-# To see it work we make the pages as small as possible, one card each. The old policy draws one of thirty candidates, popular ones more often. The new one prefers what chapter 10's shallow tower likes. First we train the tower:
+# To see it work we make the pages as small as possible, one card each, in the first place (`live_cell + 1`). The old policy draws one of thirty candidates, popular ones more often. The new one prefers what chapter 10's shallow tower likes. First we train the tower:
 
 # %%
 def trained(model, rate=0.01, passes=3):
@@ -208,7 +210,7 @@ def inverse_propensity(outcome, new, old, most=np.inf):
 inverse_propensity = answer("13-inverse-propensity", inverse_propensity)
 
 # %% [markdown]
-# The weights have the mean 1, but in a log of a thousand pages they may sum to 800 or 1,200. That is luck that we can see, so we can divide it out:
+# The weights have the mean 1, but in a log of a thousand pages they may sum to 800 or 1,200. That is luck that we can see, so we can divide it out. The estimate is then called *self-normalised* (SNIPS):
 
 
 # %% tags=["export"]
@@ -261,9 +263,9 @@ for how, old in chances.items():
 pd.Series(bias).unstack(sort=False).round(1)
 
 # %% [markdown]
-# The estimate is wrong only where both are.
+# The estimate is far off only where both are wrong; the rest is luck.
 #
-# Which model shall we take? The tower itself is at hand. But the new policy picks what the tower likes best, and those are the cards where it errs upwards. Asked about its own choices, it boasts. So we set its level and slope right on an earlier log of the old policy, with a logistic regression on its logit:
+# Which model shall we take? The tower itself is at hand. But the new policy picks what the tower likes best, and among those are the cards where it errs upwards. Asked about its own choices, it may boast. So we set its level and slope right on an earlier log of the old policy, with a logistic regression on its logit:
 
 # %%
 page, card, clicked = lab.draw(1, 10_000, seed=9)
@@ -274,6 +276,8 @@ boast = {who: 100 * ((lab.new * of).sum(axis=1).mean() / lab.value - 1) for who,
 pd.Series(boast, name="direct method, bias (%)").round(0).to_frame()
 
 # %% [markdown]
+# As it is, it boasts; set right, it says a little too little here.
+#
 # **One log is luck.** A single number from a single log says nothing about an estimator: it may hit by chance. So we draw two hundred logs, and look at where their estimates lie.
 
 
@@ -320,9 +324,11 @@ for dials in ((1.0, 1_000, 1_000), (1.0, 2, 1_000), (0.5, 1_000, 10_000)):
     plots.show(estimates(*dials))
 
 # %% [markdown]
-# *What to see:* **top**, IPS, SNIPS and the doubly robust estimate lie around the truth, but each single log may be off by a third of it or more. The direct method hardly varies, and is wrong. **Middle**, cut weights make narrow boxes in the wrong place. What was cut away are the very cards that the new policy prefers. The doubly robust estimate suffers least, since its model fills the gap.
+# *What to see:* **top**, IPS, SNIPS and the doubly robust estimate lie around the truth, but each single log may be off by a third of it or more. The direct method hardly varies, and is wrong.
 #
-# **Bottom**, ten times the pages, and the boxes are narrow. But cards that the old policy never shows are in no log. IPS counts them as nothing, SNIPS takes them to be like the others, and the doubly robust estimate believes its model. No estimator can know better. One warning is free, though: the mean weight should be 1, and here it is the share of the new policy's choices that the old one could have made.
+# **Middle**, cut weights make narrower boxes in the wrong place. What was cut away are the very cards that the new policy prefers. Of the three with weights the doubly robust estimate suffers least, since its model fills the gap.
+#
+# **Bottom**, ten times the pages, and the boxes are narrow. But cards that the old policy never shows are in no log. IPS counts them as nothing, SNIPS takes them to be like the others (nearly true in this town), and the doubly robust estimate believes its model. No estimator can know better. One warning is free, though: the mean weight should be 1, and here it is the share of the new policy's choices that the old one could have made.
 #
 # How large are the errors (root of the mean square, so bias and spread together) over worlds and sizes of the log?
 
@@ -340,26 +346,28 @@ rows = [
 
 def curves(rows, x, label, panel=None):
     """Means over worlds against x, both on logarithmic axes, a panel for each value of panel."""
-    table = pd.DataFrame(rows)
-    parts = dict(list(table.groupby(panel))) if panel else {"": table}
+    names = [*([panel] if panel else []), "who", x]
+    means = pd.DataFrame(rows).groupby(names, sort=False)["value"].mean().reset_index()
+    parts = dict(list(means.groupby(panel))) if panel else {"": means}
     fig, axes = plots.figure(len(parts), height=3.4, sharey=True, squeeze=False)
     for ax, (title, part) in zip(axes[0], parts.items()):
         sns.lineplot(part, x=x, y="value", hue="who", style="who", markers=True, dashes=False,
-                     errorbar=None, palette=OTHER_COLOURS[: part["who"].nunique()], ax=ax)  # fmt: skip
+                     palette=OTHER_COLOURS[: part["who"].nunique()], ax=ax)  # fmt: skip
         ax.set(xscale="log", yscale="log", title=title, ylabel=label)
         ax.legend(title="").set_visible(ax is axes[0][-1])
     sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1.0, 1.0), title="")
-    means = table.groupby([*([panel] if panel else []), "who", x])["value"].mean().round(3)
-    fig.alt = f"{label}: " + "; ".join(f"{key}: {value}" for key, value in means.items())
+    said = (f"{', '.join(map(str, key))}: {value:.3g}" for *key, value in means.itertuples(index=False))
+    fig.alt = f"{label}: " + "; ".join(said)
     return fig
 
 
 curves(rows, "pages in a log", "error, % of the truth", "panel")
 
 # %% [markdown]
-# *What to see:* left, ten times the pages bring a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one. Right, more pages help less and less, and IPS not at all.
+# *What to see:* left, ten times the pages bring about a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one.#
+# Right, more pages help less and less, and IPS hardly at all.
 #
-# The doubly robust estimate is less noisy than IPS in every world, but not than SNIPS. Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
+# In the mean the doubly robust estimate errs less than IPS, but not than SNIPS (row R-8 leaves both open). Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
 #
 # ## 3. How many people does a test need?
 #
@@ -429,7 +437,7 @@ found = {
 pd.Series(found, name="tests that see a difference").map("{:.0%}".format).to_frame()
 
 # %% [markdown]
-# The formula keeps its word: one false alarm in twenty, four of five found. With a quarter of the people the same difference is missed more often than seen. So "no significant difference" may only say that few were asked.
+# The formula keeps its word: about one false alarm in twenty, four of five found. With a quarter of the people the same difference is missed more often than seen. So "no significant difference" may only say that few were asked.
 #
 # A trap waits in the A/A test. People are drawn, and each brings several pages. Who counts the *pages* as if each were a person of its own takes one heavy clicker for ten independent witnesses, and the interval comes out too small. In the stored trial such A/A tests cry wolf this often (percent):
 
@@ -562,7 +570,8 @@ for name in ("pair-wise", "list-wise"):
 plots.worlds(pd.DataFrame(rows), panel="panel", label="against point-wise", zero=True)
 
 # %% [markdown]
-# *What to see:* live, none of the three is surely ahead. With so few worlds a difference of several percent would have been missed. The AUC of all cards, though, puts point-wise first in every world. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
+# *What to see:* live, none of the three is surely ahead, and a difference of ten percent could have been missed.#
+# The AUC of all cards puts point-wise first in the mean, which is not decided either. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
 #
 # ## 5. Choosing the page as a whole
 #
@@ -622,7 +631,9 @@ varied = pd.DataFrame(rows).T.rename_axis("strength")
 varied[["topics", "clicks", "watch_minutes", "satisfied"]].round(3)
 
 # %% [markdown]
-# *What to see:* each step of variety brings topics and costs clicks, minutes and satisfied watches. The first step is cheap. People in this world do not tire of a topic within a page, so here variety has a price and no reward that one could measure. In life it may have one.
+# *What to see:* each step of variety brings topics and costs clicks, minutes and satisfied watches. The first step is cheap.
+#
+# People in this world do not tire of a topic within a page, so here variety has a price and no reward that one could measure. In life it may have one.
 #
 # And what does it cost the machine? We count the milliseconds that a core is busy:
 
@@ -646,7 +657,9 @@ rows = [{"candidates": c, "who": part, "value": cost[f"{c} cards/{part}"]} for c
 curves(rows, "candidates", "milliseconds per page")
 
 # %% [markdown]
-# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up in a straight line, as P2 says. Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. Dearer ways score a card *by its neighbours*, or whole orders of a page. We have built none.
+# *What to see:* features and network each have a fixed price for a page, however few cards are on it: many small steps, one after the other. With thousands of candidates the cost goes up nearly in a straight line, as P2 says (row P2-C4; these axes bend it).
+#
+# Sorting is next to nothing. Choosing place by place costs many times as much as sorting, and yet little beside the scoring. Dearer ways score a card *by its neighbours*, or whole orders of a page. We have built none.
 #
 # ## 6. Waiting is a cost
 #
@@ -704,7 +717,7 @@ for leave in (0.0, 1.0, 10.0):
     plots.show(waiting(leave))
 
 # %% [markdown]
-# *What to see:* if nobody leaves, the number of candidates does not matter, and the largest network brings the most clicks in the mean of three worlds. (Whether it really does is undecided, row P2-C14; its AUC is no better.) If people leave, the curves bend, the large network's first. But they bend far to the right of where a ranker works: P1 hands it hundreds of candidates.
+# *What to see:* whether the largest network, on top here, brings more clicks is undecided (row P2-C14), and its AUC is no better. If people leave, the curves bend, its own first. But they bend far to the right of where a ranker works: P1 hands it hundreds of candidates. (The features, which take about as long as a small network, are not counted.)
 #
 # So from which size on does waiting matter? Turn the question round. How many multiplications may a card cost before waiting takes one percent of all clicks?
 
@@ -722,7 +735,7 @@ print(f"our ranker: {small['multiplications']:,.0f} multiplications a card")
 pd.DataFrame(limits).map(lambda n: f"{n / 1e6:,.2g} million")
 
 # %% [markdown]
-# With a hundred candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. Ours had nothing else to do, and nobody stood in line.
+# With a hundred candidates a card may cost hundreds of times what ours does. At the size of this course waiting is no reason for anything. It becomes one for networks that are so much larger, for thousands of candidates, or for a busy machine. On ours nobody stood in line.
 #
 # ## 7. People change
 #
@@ -746,9 +759,9 @@ ways = {"shuffled": models["point-wise"], "day after day": daily}
 pd.Series({name: task.live_clicks(task.serve(m))["clicks"] for name, m in ways.items()}, name="live clicks").round(3).to_frame()
 
 # %% [markdown]
-# Here the shuffled cards do better (one training each). So the order itself is no gain. What going on may buy is freshness.
+# Here the shuffled cards do better (one training each), so the order itself promises no gain. What going on may buy is freshness.
 #
-# For the contest we leave world 7 for smaller towns of forty days, and train in three ways. **Once**: on the first twelve days after the warm-up, and never again. **Day after day**: on from there to the end of the log. And **late**: once, but on the *last* twelve days, so that it has no more cards than the first. The dial `drift` is the chance per day that a person swaps an interest. It is .05 in all other chapters; here also 0, the control, and .2. Each way has its own tuned recipe, at .05.
+# For the contest we leave world 7 for smaller towns of forty days, and train in three ways. **Once**: on the first twelve days after the warm-up, and never again. **Day after day**: on from there to the end of the log. And **late**: once, but on the *last* twelve days, so that it has as many days as the first. The dial `drift` is the chance per day that a person swaps an interest. It is .05 in all other chapters; here also 0, the control, and .2. Each way has its own tuned recipe, at .05 (`on` is day after day).
 
 # %%
 tuning.load("tuning_sequential").recipes().round({"seconds": 0})
@@ -761,10 +774,10 @@ rows = [
     for way, key in (("late over once", "late"), ("day after day over once", "on"))
     for value in 100 * (change[f"drift {drift:g}/{key}/clicks"] / change[f"drift {drift:g}/once/clicks"] - 1)
 ]
-plots.worlds(pd.DataFrame(rows), panel="drift", label="live clicks, % more", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="drift", label="live clicks, % more", zero=True, sharex=True)
 
 # %% [markdown]
-# *What to see:* nothing sure, at any dial. In three worlds a difference of ten percent may go unseen. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
+# *What to see:* nothing sure, at any dial. Differences of more than ten percent may go unseen. (The rate of *day after day* is at the edge of its grid, so a better recipe may be left.)
 #
 # One reason to expect little here: a ranker does not keep people's taste in its weights. It *reads* it from their histories, which are up to date whenever a page is served. Chapter 02's vectors of accounts do keep it. How well do they know what people like today? We correlate their scores with the true interests of the busier half of the people (relative to each video's mean), for vectors of the first twelve days and of the last twelve:
 
@@ -775,7 +788,7 @@ pd.DataFrame({
 })  # fmt: skip
 
 # %% [markdown]
-# Without drift the old days are as good as the new ones. With much drift they are worth half. So when you ask whether a model must be trained every day, ask first *where it keeps what changes*: in its weights, or in its inputs.
+# Without drift the old days are not seen to be worse than the new ones. With much drift they are worth about half. So when you ask whether a model must be trained every day, ask first *where it keeps what changes*: in its weights, or in its inputs.
 #
 # ## 8. The pages of three accounts
 #
@@ -801,6 +814,8 @@ evening(0.0)
 evening(1.0)
 
 # %% [markdown]
+# *What to see:* of the four cards drawn here, variety changes those of the heavy viewer.
+#
 # ## What the ledger says
 
 # %%
@@ -814,13 +829,13 @@ ledger.show("13")
 # %% [markdown]
 # ## Summary
 #
-# 1. A measure on the log tells bad policies from good ones. At the top, where one has to choose, its order is not that of people, and it must fit the goal in the first place.
+# 1. A measure on the log tells bad policies from good ones. At the top, where one has to choose, its order was not that of people, and it must fit the goal in the first place.
 # 2. A log whose choices were drawn with known probabilities can judge another policy. Inverse propensities are right on average and noisy; the doubly robust estimate is right if either the probabilities or the model are; nothing helps where the old policy never went.
 # 3. The people that a test needs grow with the square as the difference shrinks. Count people, not pages.
 # 4. Of the point-wise, pair-wise and list-wise loss none was surely ahead live, and only the first learns probabilities.
-# 5. A varied page cost clicks and little time. Waiting costs nothing that one could see at our size.
+# 5. A varied page cost minutes and satisfied watches, and little time. Waiting costs nothing that one could see at our size.
 # 6. Where people change, a model that keeps taste in its weights goes stale. Whether a ranker that reads it from histories does is undecided.
 #
-# **Limits.** Three to five worlds, so differences of a few percent are undecided. One-card pages, whose estimates are far less noisy than those of whole pages would be. Clicks as the goal nearly everywhere. That people leave is assumed, and nobody here tires of a page.
+# **Limits.** Few worlds, so differences of a few percent are undecided. One-card pages, whose estimates are far less noisy than those of whole pages would be. Clicks as the goal nearly everywhere. That people leave is assumed, and nobody here tires of a page.
 #
 # **References.** P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Dudík, Langford, Li, *Doubly Robust Policy Evaluation and Learning*, ICML 2011. Swaminathan, Joachims, *The Self-Normalized Estimator for Counterfactual Learning*, NeurIPS 2015. Burges et al., *Learning to Rank using Gradient Descent*, ICML 2005. Cao et al., *Learning to Rank: From Pairwise Approach to Listwise Approach*, ICML 2007. Deng et al., *Improving the Sensitivity of Online Controlled Experiments by Utilizing Pre-Experiment Data*, WSDM 2013.

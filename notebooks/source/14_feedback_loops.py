@@ -13,8 +13,8 @@
 #
 # **Promise.** You will let a recommender learn from its own pages, find a bias that nobody told you of, and play a game of four weeks in which the most clicked page is not the best one.
 #
-# * **Papers.** Zhao et al. 2019 (P2), sections 4.3, 5.4 and 6; Covington et al. 2016 (P1), section 3.4; Chaney et al. 2018 (feedback loops); Tang et al. 2020 (PLE).
-# * **You should know.** Chapters 07 to 10.
+# * **Papers.** P2, sections 4.3, 5.4 and 6; P1, section 3.4. Others stand at the end.
+# * **You should know.** Chapters 07 to 11.
 # * **Symbols.** Each has one meaning through the whole course: [notebooks/NOTATION.md](NOTATION.md).
 # * **Your time** about two hours; **the machine's** about {{seconds}} seconds.
 
@@ -70,7 +70,7 @@ world
 # %% [markdown]
 # ## 1. A log is an answer to what was shown
 #
-# All models of this course have learned from a log. But who wrote the log? A ranking did, when it decided what people saw. What it never showed was never clicked, and so a model that learns from this log has nothing good to say about it.
+# All models of this course have learned from a log. But who wrote the log? A ranking did, when it decided what people saw. Of what it never showed, a model that learns from this log sees nothing good.
 
 # %%
 log = world.logs()
@@ -89,9 +89,9 @@ print(f"{(shown == 0).mean():.0%} of the videos were on no page in six days")
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* a few videos take most of the showings. People watch on their own about as unevenly, and the old ranking went along with the crowd.
+# *What to see:* a few videos take most of the showings. What people watch without our pages is spread about as unevenly.
 #
-# Now the model goes live. It writes the next log, learns from that one, and so on. P2 calls this a *feedback loop* and fears that a bias in the log feeds itself. Chaney et al. (2018) simulated such loops: people were shown more and more of the same, and were served worse.
+# Now the model goes live. It writes the next log, learns from that one, and so on. P2 calls this a *feedback loop*. Chaney et al. (2018) simulated such loops: people came to do more of the same, and were served no better for it.
 
 # %%
 guess = predict(
@@ -105,7 +105,7 @@ guess
 # %% [markdown]
 # ## 2. Serve, log, learn, serve again
 #
-# In life the log and the people cannot be had twice. Here they can: a `Service` takes the world at the end of its log, with a memory of its own, and lets days pass under whatever policy it is given.
+# In life the log and the people cannot be had twice. Here a `Service` takes the world at the end of its log, with a memory of its own, and lets days pass under whatever policy it is given.
 
 # %% tags=["export"]
 class Service:
@@ -136,7 +136,7 @@ class Service:
         return Logs(users=first.users, videos=own["videos"], **tables)
 
 # %% [markdown]
-# > **Exercise 1 · The loop** (building, 10 minutes). Write the loop that every recommender in production is in. `learn(service)` looks at what the service has logged *so far* and returns a policy. `service.serve(policy, days)` lets days pass under it and returns what happened. Return a list with what happened in each round.
+# > **Exercise 1 · The loop** (building, 10 minutes). Write the loop that every recommender in production is in. `learn(service)` looks at what the service has logged *so far* and returns a policy. `service.serve(policy, days)` lets days pass under it and returns what happened. Return a list of these, one for each round.
 # >
 # > <details><summary>Hint</summary>A policy must be learned before each round: the log has grown since.</details>
 
@@ -160,7 +160,7 @@ def retrain(service, learn, rounds=6, days=3):
 retrain = answer("14-retrain", retrain)
 
 # %% [markdown]
-# What learns? We take the click model of chapter 10, trained on the pages of the last six days. Rounds take three days, so from the third round on all that it learns from is its own work.
+# What learns? The click model of chapter 10, trained on the pages of the last six days. A round takes three days, so from the third round on it learns from its own work alone.
 
 # %% tags=["export"]
 class Trained:
@@ -189,7 +189,7 @@ def last_days(logs, now, days=6):
     return logs.impressions[(time >= now - days) & (time < now)]
 
 # %% [markdown]
-# One thing more. A system that only shows what it believes in never learns about the rest. The cheapest remedy is **exploration**: give a few places to candidates drawn by chance.
+# What a system does not believe in it never shows, and so never learns about. The cheapest remedy is **exploration**: a few places go to candidates drawn by chance.
 #
 # > **Exercise 2 · Explore** (building, 12 minutes). Each place of each page is given away with probability `share`, to a candidate of the same request that is *not on the page*, each with the same chance, and no card may stand on a page twice. `pages` is (r, k), `candidates` (r, c) with c at least 2k, `rng` a NumPy generator.
 # >
@@ -215,7 +215,7 @@ def explore(pages, candidates, share, rng):
 explore = answer("14-explore", explore)
 
 # %% [markdown]
-# Everything that we shall vary goes into one learner: the click model, the share of exploration, whose pages it learns from, and a first stage, for later.
+# All that we shall vary goes into one learner: the click model, the share of exploration, whose pages it learns from, and a first stage (section 4).
 
 # %% tags=["export"]
 def narrowed(scores, worth, keep=12):
@@ -281,7 +281,7 @@ def came_of(service, record):
     return {"clicks": p.sum() / pages, "gini": gini(counts), "new": new.mean()}
 
 # %% [markdown]
-# Three rounds of the *naive* ranker, which ignores positions, as in chapter 10:
+# Three rounds of the *naive* ranker, which ignores positions (chapter 10):
 
 # %%
 service = Service(world)
@@ -291,11 +291,11 @@ records = retrain(service, naive, rounds=3)
 pd.DataFrame([came_of(service, record) for record in records], index=[1, 2, 3]).round(3)
 
 # %% [markdown]
-# Clicks to expect per page (by the truth); the *Gini coefficient* of the showings over the videos, which is 0 if all are shown alike and near 1 if few take all; the share of cards that are younger than a week.
+# Clicks to expect per page (by the truth); the *Gini coefficient* of the showings over the videos, 0 if all are shown alike and near 1 if few take all; the share of cards that are younger than a week.
 #
 # ## 3. Six rounds, and whose pages they were
 #
-# The stored trial has several worlds and these arms: the naive ranker; the shallow tower of chapter 10; and the tower with one place in ten for exploration. Rate and passes of both models are tuned alike (the recipes stand at the end). Clicks are counted in per cent of an oracle's, which lives through the same days.
+# The stored trial has several worlds; the lines are means over them. Three of its arms are the naive ranker, the shallow tower of chapter 10, and the tower with one place in ten for exploration. The models are tuned alike. Clicks are counted in per cent of an oracle's, which lives through the same days.
 
 # %%
 stored = ledger.results("loops")
@@ -347,9 +347,9 @@ def share(arm, number):
 guess.beside(f"naive, per cent of the oracle's clicks: {share('naive', 1)}, then {share('naive', 6)}")
 
 # %% [markdown]
-# *What to see:* nothing decays. The naive ranker starts low and climbs; the tower starts a little higher, in the mean. The showings are most uneven in the beginning, and nobody starves new uploads.
+# *What to see:* nothing decays. The naive ranker starts low and climbs, and nobody starves new uploads.
 #
-# So does a system get *better* by learning from itself? There is another explanation: it got rid of what it had learned from. In the first round it knows only pages that the past ranking made, with that ranking's habits in them. To tell the two apart we need **the run without the cause**: the same ranker at the same rounds, whose training pages are still made by the past ranking, in a second copy of the world.
+# So does a system get *better* by learning from itself? Or does it only get rid of the past ranking's habits, which fill the log of the first round? To tell the two apart we need **the run without the cause**: the same ranker in the same rounds, whose training pages are still made by the past ranking, in a second copy of the world.
 
 # %%
 three_panels(["naive", "naive, on past pages", "shallow tower"])
@@ -366,15 +366,15 @@ lead = (first["shallow tower"] - first["naive"]) / rise
 print(f"the tower's lead in the first round, as a share of the naive ranker's rise: {plots.in_words(lead)}")
 
 # %% [markdown]
-# *What to see:* on the past ranking's pages the ranker stays about where it began, round after round. On its own pages it climbs far above. So the rise is real: in this world a system does get better by learning from itself.
+# *What to see:* on its own pages the ranker ends far above the same ranker on the past ranking's pages, whose own rise is undecided. So here a system does get better by learning from itself.
 #
-# A part of it we can name. In the first round the tower differs from the naive ranker in nothing but the correction for the position, so its lead there is what the past ranking's position bias costs. It is a part of the rise (last line; three worlds can only just tell it from nothing, and chapter 10 has the better test). On its own pages the naive ranker loses this handicap without help, and in the end the two are level. The larger part is something else, perhaps that better pages bring more clicks to learn from. We have not taken that apart.
+# What makes the rise? In part perhaps the position. In the first round the tower differs from the naive ranker in the correction for it alone, so its lead there is what the past ranking's position bias costs. As a share of the rise our few worlds can only just tell it from nothing (in clicks, says the ledger, they cannot). What the larger part is we have not taken apart.
 #
-# Exploration, in the earlier figure, spreads the showings a little and costs clicks, and in six rounds it does not earn them back.
+# Exploration (the earlier figure) spreads the showings a little and costs clicks, and does not earn them back in six rounds.
 #
 # ## 4. Close the loop
 #
-# Perhaps nothing decays because our loop is **open**. The nominators offer what is popular *anywhere*, and people find most of their videos without our pages. So we put a first stage before the ranker that lets 12 of the 30 candidates through. By what should it choose? By *own clicks* on our pages; by *all watches*, from anywhere, which is what P1 advises in section 3.4; or *by chance*, the control, since a smaller choice costs clicks by itself.
+# Perhaps nothing decays because our loop is **open**: the nominators offer what is popular *anywhere*, and people find most of their videos without our pages. So we let a first stage choose 12 of the 30 candidates: by *own clicks* on our pages; by *all watches*, from anywhere, as P1 advises in section 3.4; or *by chance*, the control, since a smaller choice costs clicks by itself.
 
 # %%
 three_panels(["naive", "own clicks", "own clicks, exploring", "all watches", "by chance"])
@@ -398,13 +398,15 @@ rows = {
 pd.DataFrame(rows).T.rename_axis("rounds 5 and 6")
 
 # %% [markdown]
-# *What to see:* a first stage costs many clicks, also one that chooses by chance (an order of the videos that is drawn anew for each round). So most of the loss is the smaller choice. Own clicks are the better order of the two, and new uploads pay for it, from the first round on. That is a bias that stays, not a loop that grows.
+# *What to see:* a smaller choice costs many clicks, even one that is made by chance. Own clicks get some of them back, and new uploads pay for it.
 #
-# Counting all watches gives new uploads a good part of that back, as P1 says, and the showings become still more uneven. What it does to the clicks, three worlds cannot tell. Nor can they tell what exploration does here.
+# This is a bias that is there from the first round on. Whether it grows as well is undecided.
+#
+# Counting all watches gives new uploads a good part of that back, as P1 says, and the showings become still more uneven. What it does to the clicks is undecided, and so is what exploration does to clicks and new uploads.
 #
 # ## 5. The loop in a bottle
 #
-# A bottle is a world so small that sixty of them run in a second. Everybody likes the same. A ranker is one number for each of 200 videos: clicks over showings, or, *corrected*, clicks over the chances that the card was looked at (the `tally` below). In each round ten videos come, ten go, and all fade with age. The first log is of random pages.
+# A bottle is a world so small that sixty of them run in a second. Everybody likes the same. A ranker is one number for each of 200 videos: clicks over showings, or, *corrected*, clicks over the chances that the card was looked at. In each round ten videos come, ten go, and all fade with age. The first log is of random pages.
 
 # %% tags=["export"]
 def offers(rng, worlds, pages, videos):
@@ -485,9 +487,9 @@ for dials in ({}, {"closed": True}, {"closed": True, "share": 0.2}):
     plots.show(bottles(**dials))
 
 # %% [markdown]
-# *What to see:* the open loop settles. The closed one rises, turns, and slides: what has no clicks yet does not pass the first stage, so new videos fall below what chance would give them, while the old ones fade. With exploration they get a part of that back, and clicks are paid for it.
+# *What to see:* the open loop settles. The closed one rises, turns, and slides, while new videos fall below what chance would give them.
 #
-# How much, and is it certain? Two bottles would not tell. Sixty do, in each of several seeds:
+# Our reading: what has no clicks yet does not pass the first stage, and what has passed it fades. Is the slide luck? Here are sixty bottles in each of several seeds:
 
 # %%
 sixty = ledger.results("bottles")
@@ -509,13 +511,15 @@ pd.DataFrame({case: {"clicks, %": change(*of), "new cards, %": change(*of, "new"
               for case, of in cases.items()}).T  # fmt: skip
 
 # %% [markdown]
-# The slide of the closed loop is certain. It is there without any position bias as well, so the bias is not its cause: a first stage that believes in its own past is enough. Exploration does not pay in twenty rounds, neither early nor late; what it buys is a start for what is new. Whether that is worth the price is not a question about clicks.
+# The slide of the closed loop is certain, and with the loop open nothing slides. It is there without any position bias as well, so that is not its cause: a first stage that believes in its own past is enough.
+#
+# Exploration costs clicks in these twenty rounds, early and late. What it buys is a little more room for what is new, and that comes late. Whether it is worth the price is not a question about clicks.
 #
 # ## 6. A bias that nobody told you of
 #
-# Position is a bias that everybody knows. P2 ends with the others, "known and unknown", and leaves open how to find them. In the next world one is hidden: cards with a large thumbnail are clicked more, whatever the video (dial `thumbnail_bias`). The size of a card is logged. No model looks at it.
+# Position is a bias that everybody knows. P2 ends with the others, "known and unknown", and leaves open how to find them. In the next world one is hidden: cards with a large thumbnail are clicked more, whatever the video. The size is in the log, but in no model.
 #
-# Here is a detective's method, the **residual test**. Take cards that trained nothing, and let the model say for each with which chance it will be clicked *where it stands*. In any group of these cards the clicks should come out as often as the chances add up. The difference, over its standard deviation, is the group's *surprise*, which is about standard normal if the model is right:
+# A detective's method is the **residual test**. Take cards that trained nothing, and let the model say for each with which chance $p_i$ it will be clicked *where it stands*. In any group of them there should be about as many clicks as the chances add up to. The difference, over its standard deviation, is the group's *surprise*, about standard normal if the model is right:
 #
 # $$\text{surprise}=\frac{\sum (o_i-p_i)}{\sqrt{\sum p_i\,(1-p_i)}}.$$
 #
@@ -543,7 +547,7 @@ def worst_group(clicked, p, column):
 worst_group = answer("14-residual", worst_group)
 
 # %% [markdown]
-# We train the shallow tower as if nothing were hidden, and ask every column of the log. Then what is found goes where position went, into the tower: one number for each place *and size*.
+# We train the shallow tower as if nothing were hidden, and ask every column of the log. Then the size goes where the position went, into the tower: one number for each place *and size*.
 
 # %% tags=["export"]
 class TwoBiases(pb.ShallowTower):
@@ -590,9 +594,11 @@ ax.legend(loc="lower right")
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* the size sticks out, and it is gone once the tower knows it. Other columns pass 2 (dotted) as well: the worst of many groups does by luck, and no model is right everywhere. The test names suspects, not culprits.
+# *What to see:* the size sticks out, and it is gone once the tower knows it. The nominator sticks out, too, far beyond luck (dotted: 2), though nothing was hidden there.
 #
-# What does the discovery buy? Served, every card counts as small, so only the *order* can gain. Clicks live, with the size in the tower against without it:
+# No model is right everywhere. The test names suspects, not culprits.
+#
+# What does the discovery buy? Served, every card counts as small, so only the *order* can gain. Live clicks, with the size in the tower against without it:
 
 # %%
 hidden = ledger.results("hidden_bias")
@@ -601,15 +607,15 @@ for way in ("by chance", "by popularity"):
     print(f"sizes {way:13}: {plots.in_words(100 * (one / other - 1))} %")
 
 # %% [markdown]
-# So the bias is out, and people hardly notice. Where the size is a coin toss, each video has it as often as any other, and no order suffers. The second line is of a log from which cards were left out until large thumbnails stood mostly with popular videos. There a model that does not know the size takes it for merit, and knowing it should pay. Our few worlds leave open whether it does.
+# So the bias is out of the model, and that people notice is not to be seen. Where the size is a coin toss, no order should suffer from it. The second log was thinned until large thumbnails stood mostly with popular videos. There a model can take the size for merit, and knowing it should pay. Whether it does is undecided.
 #
 # ## 7. Who pays for sharing?
 #
-# Chapter 08 saw tasks help each other and fight. If a task gains by sharing a network, another may pay: a *seesaw*. PLE (progressive layered extraction) is the best known answer after MMoE. Each task gets experts of its own beside common ones, and a gate that reaches only these:
+# If one task gains by sharing a network and another pays, one speaks of a *seesaw*. A well-known answer after MMoE is PLE (progressive layered extraction). Each task gets experts of its own beside common ones, and a gate that reaches only these:
 #
 # $$s_m=F_m\Big(\sum_{\nu} g_{m\nu}\, f_\nu\Big),\qquad \nu\ \in\ \text{own experts of}\ m\ \cup\ \text{common experts},$$
 #
-# so nobody else can pull at what is mine. In our code it is chapter 09's mixture with some shares set to 0.
+# so in my own experts nobody else can pull. In our code it is chapter 09's mixture with some shares set to 0.
 #
 # > **Exercise 4 · What a gate reaches** (warm-up, 8 minutes). Experts stand in a row: `own` of the first task, `own` of the second, ..., and at the end the `common` ones. Return a table (tasks, experts) of booleans (torch): may this task use that expert?
 # >
@@ -659,9 +665,9 @@ sns.heatmap(pd.DataFrame(gates.numpy(), TASKS, names), vmin=0, cmap="Blues", ann
 plots.show(fig)
 
 # %% [markdown]
-# *What to see:* each row has its own expert and the three common ones; all else is 0 by construction.
+# *What to see:* each row has its own expert and the three common ones.
 #
-# And does the seesaw go? The stored trial is that of chapter 08, with seven networks that are each trained alone as the measure. MMoE and PLE have equal multiplications, and were tuned over one grid. Each task against itself alone:
+# And does the seesaw go? The stored trial measures each task against a network for it alone, by the captured share of chapter 08. MMoE and PLE have about equal multiplications and were tuned alike.
 
 # %%
 both = ledger.results("ple")
@@ -674,7 +680,9 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus alone", zero=True)
 
 # %% [markdown]
-# *What to see:* shares and stars, which have few labels, gain in both. The great loser is the like, and with PLE it is not one. So does the seesaw go? In means and intervals over the worlds (a *pair* is a task that gained and one that lost, by more than half a point):
+# *What to see:* shares and stars gain in both. With MMoE the great loser is the like, and with PLE it is not one.
+#
+# Now in means and intervals over the worlds (a *pair* is a task that gained and one that lost, by more than half a point):
 
 # %%
 pd.Series({
@@ -686,13 +694,15 @@ pd.Series({
 })  # fmt: skip
 
 # %% [markdown]
-# As a number of pairs it does not, as far as we can see: somebody loses a little under PLE as well. But what is lost is less, above all by the likes. (We looked at them because they stand out in the figure, so take that line as a question for other worlds.) Whether PLE captures more than MMoE in all is undecided by a hair. Against seven whole networks, which need seven times the multiplications, PLE is ahead on the mean.
+# Counted in pairs, the seesaw has not visibly gone: with PLE the click loses a little. But the likes no longer pay. (That line was looked at because it stands out in the figure, so it is a question for other worlds.)
+#
+# Whether PLE captures more than MMoE in the mean is undecided. It does capture more than the seven networks alone, which need seven times the multiplications.
 #
 # ## 8. A cheaper ranker
 #
-# Hundreds of cards must be ranked in a few milliseconds. P2 names model compression as a direction. Two ways are old and simple.
+# Hundreds of cards must be ranked in milliseconds, and P2 names model compression as a direction. Two ways are old and simple.
 #
-# **Teach.** A click says yes or no, and most of that is luck. A *teacher*, the mean of four large rankers, says *how likely*. A small student learns this instead: each card counts as clicked with the teacher's odds as its weight, and as not clicked with the weight 1. That is chapter 07's loss, and its best answer is $e^z$ = the odds.
+# **Teach.** A click says yes or no, and most of that is luck. A *teacher*, the mean of four large rankers, says *how likely*, and a small student learns this: each card counts as clicked with the teacher's odds as its weight, and as not clicked with the weight 1. As in chapter 07 the best answer is $e^z$ = the odds.
 #
 # **Round.** A weight takes 32 bits. Give each row of a table one scale, and store whole numbers, with 8 bits those from −127 to 127.
 
@@ -741,20 +751,22 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teachers gain")
 
 # %% [markdown]
-# *What to see:* eight bits cost nothing, at a quarter of the bytes. With two bits a row has three values only, and in two worlds of three the ranker is worse than the past ranking. The students have a twenty-fifth of the multiplications, and three worlds do not tell them apart from the teachers, nor the taught one from the one that learned from clicks (the taught one's best rate lies at the edge of its grid, too). Four teachers are no better live than one of them. So there may be little to hand down in a world of this size; the row in the ledger is open.
+# *What to see:* eight bits cost nothing that we can see, at a quarter of the bytes. With two bits a row has three values only, and in two of the worlds the ranker is worse than the past ranking.
+#
+# The students need less than a twentieth of four teachers' multiplications. We cannot tell them from the teachers, nor the taught one from the one that learned from clicks, nor four teachers from one. There may be little to hand down in so small a world. (The taught one's best rate lies at the edge of its grid.)
 #
 # ## 9. What pages do to a person
 #
-# All worlds so far had a mercy: whatever one shows a person today, the same person comes back tomorrow. The dial `aftertaste` ends it. At 1 or 2, pages leave traces.
+# All worlds so far had a mercy: whatever one shows a person today, the same person comes back tomorrow. With the dial `aftertaste` pages leave traces.
 #
-# * **The chance to come back.** A click on what is worth more than four stars lifts the *mood* of the account, on less it lowers it. A mood multiplies the visits by $e$ to the dial times the mood.
-# * **Influence and boredom.** Some of a genre on the pages makes one like it, too much of it bores.
+# * **The chance to come back.** A click on what is worth more than four stars lifts the *mood* of the account, on less it lowers it. The visits are multiplied by $e$ to the dial times the mood.
+# * **Influence and boredom.** Some of a genre makes one like it, too much of it bores.
 #
-# Both fade by a tenth each day. So clicks today and clicks over weeks can pull apart. By how much? We play four weeks, twice, with full knowledge of the truth: once for the clicks of each page, once by a **planner** that also knows the law. For the planner a card is worth its click, and what the mood that it leaves is worth:
+# All fade by a tenth each day. So clicks today and clicks over weeks can pull apart. By how much? We play four weeks, twice, with full knowledge of the truth: once for the clicks of each page, once by a **planner** that also knows the law of moods. It adds to a card's click what the mood that it leaves is worth:
 #
 # $$P(\text{click})\,\big(1+\text{what a unit of mood is worth}\times\text{the mood that the click leaves}\big).$$
 #
-# > **Exercise 5 · What is a mood worth?** (building, 12 minutes). Today's mood rises by a small unit. It fades to a share `fades` of itself with each day, and on the day $t$ from now (0, 1, ..., `left` − 1) the visits are higher by `dial` times the mood that is left of it. With `visits` a day and `clicks` a visit, how many clicks does the unit bring in all? `visits` and `left` may be arrays, and `left` need not be whole.
+# > **Exercise 5 · What is a mood worth?** (building, 12 minutes). Today's mood rises by a small unit. It fades to a share `fades` of itself with each day. On the day $t$ from now (0, 1, ..., `left` − 1) the number of visits is higher by a share of itself: by `dial` times the mood that is left. With `visits` a day and `clicks` a visit, how many clicks does the unit bring in all? `visits` and `left` may be arrays, and `left` need not be whole.
 # >
 # > <details><summary>Hint</summary>1 + f + f² + ... with n terms is (1 − fⁿ)/(1 − f).</details>
 
@@ -809,7 +821,7 @@ found = {"the clicks of each page": weeks_of(clicks_now, oracle(clicks_now, "cli
 pd.concat(found, axis=1)
 
 # %% [markdown]
-# In the fourth week the planner's people open several times as many pages. Both arms knew exactly what would be clicked. One of them also asked what people would be glad of afterwards.
+# In the fourth week the planner's people open several times as many pages. Both arms knew exactly what would be clicked. One also asked what people would be glad of afterwards.
 
 # %%
 four = ledger.results("weeks")
@@ -820,15 +832,17 @@ rows = [{"who": who, "panel": panel, "value": value}
 plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, share of the planner's")
 
 # %% [markdown]
-# *What to see:* in the first week it is undecided who is ahead. After four weeks the oracle of clicks is far behind. A test that looks at single pages would have chosen it: no page can expect more clicks than its pages.
+# *What to see:* whether planner or oracle of clicks is ahead in the first week is undecided. After four weeks the oracle of clicks is far behind. A test that looks at single pages would have chosen it: no page can expect more clicks than its pages.
 #
-# The oracle of *satisfied* watches knows nothing of moods, and does about as well as the planner (which of them is better is undecided). So P2's advice to aim at satisfaction, and not at engagement alone, is a good stand-in for a law that nobody knows. It is so *here*, where the law is made of stars. Without an aftertaste, the row in the ledger says, the same oracle has fewer clicks and a few visits less.
+# The oracle of *satisfied* watches knows nothing of moods, and cannot be told from the planner here. It beats the oracle of clicks in each of our worlds, by amounts so different that the ledger calls the mean undecided. So P2's advice to aim at satisfaction, and not at engagement alone, may stand in for a law that nobody knows, *here*, where the law is made of stars.
+#
+# Without an aftertaste, says the ledger, the same oracle has fewer clicks and a few visits less.
 #
 # ## 10. After 2019
 #
-# P2 closes the story that this course tells. What came then? *Sequence models* read the last hundred actions in order, as language models read words, instead of a bag. *Sequence transducers* (Zhai et al. 2024) make one such network of retrieval and ranking, and train it at a size that P2's networks never had. *Generative retrieval* (Rajput et al. 2023) asks a network to *spell* the next video.
+# What came after P2? Networks that read the last hundred actions in order, as language models read words. One such network, and a large one, for retrieval and ranking together (Zhai et al. 2024). And *generative retrieval* (Rajput et al. 2023), which asks a network to *spell* the next video.
 #
-# To spell, one needs letters. A **semantic id** is a short word that is made from what a video is about, so that alike videos begin alike. It is made by **residual codes**: find the nearest of a few centres, subtract it, look for the nearest centre to what is left, and so on. Three levels of 16 centres give 4,096 words of three letters.
+# To spell, one needs letters. A **semantic id** is a short word made from what a video is about, so that alike videos begin alike. It comes from **residual codes**: find the nearest of a few centres, subtract it, look for the nearest centre to what is left, and so on. Three levels of 16 centres give 4,096 words of three letters.
 #
 # > **Exercise 6 · Spell a video** (building, 12 minutes). `x` is (n, d), `centres` a list with a table (k, d) for each level. Return the codes (n, levels): at each level, the number of the centre that is nearest to what the levels before have left.
 # >
@@ -867,7 +881,7 @@ def learn_centres(x, k=16, levels=3):
 
 
 # %% [markdown]
-# What is a video about? In the spirit of chapter 11 we let its title tell who watches it. Each video that was watched has a vector from its audience, by a singular value decomposition, and a ridge regression gives every *word* a vector, so that the words of a title add up to it.
+# What is a video about? As in chapter 11, its title tells who watches it. A singular value decomposition gives each watched video a vector from its audience, and a ridge regression gives every *word* one, so that the words of a title add up to the video's.
 
 # %%
 game = NextWatch(log, days=3)
@@ -891,7 +905,7 @@ pd.DataFrame({"videos": first.size(), "most frequent topic": first.agg(lambda t:
               "its share": first.agg(lambda t: (t == t.mode()[0]).mean())}).round(2).head(8)  # fmt: skip
 
 # %% [markdown]
-# The first letter leans to topics, and the titles alone decide on it. A video that was uploaded a minute ago has its word, too.
+# Some first letters stand for one topic, others gather many. The title alone decides, so a video that was uploaded a minute ago has its word, too.
 #
 # Now a network that spells the next watch: from the words of the last watches it predicts the first letter, from these and the first letter the second, and so on. The probability of a word is the product.
 
@@ -940,7 +954,7 @@ class NextCode(nn.Module):
 
 
 # %% [markdown]
-# Several videos may have one word. Among them the more watched one comes first.
+# Where several videos share a word, the more watched one comes first.
 
 # %%
 examples = game.examples()
@@ -972,21 +986,19 @@ rivals = {"spelled": spelled, "popular": lambda moments: np.tile(popular, (len(m
 pd.DataFrame({name: game.offline(score, some) for name, score in rivals.items()}).T.round(3)
 
 # %% [markdown]
-# It works: letters that are made of titles find next watches that popularity does not. That is all this shows. It is one world and an untuned network, and nothing here says that it beats chapter 03's vectors. Where semantic ids are used, the gain that is claimed is another one: a table of a billion ids becomes a table of a few thousand letters, and what is new can be spelled at once.
+# It works: letters made of titles find next watches that popularity does not. That is all this shows. It is one world and an untuned network, and chapter 03's vectors are not in the race. Where semantic ids are used, another gain is claimed: a table of a billion ids becomes one of a few thousand letters, and what is new can be spelled at once.
 #
 # ## 11. What is open
 #
-# **No ground truth** (P1). Clicks and minutes are proxies. We had the truth, and chapter 07 showed a proxy leading away from it.
+# **Offline is not online** (P1, P2). Chapters 05 and 13 had measures on a log that preferred the worse system. In section 9 even a live test of single pages prefers the arm that loses its people.
 #
-# **Offline is not online** (P1, P2). Chapters 05 and 10 had held-out metrics that preferred the worse system, and section 9 has an *online* one: the test of a single page prefers the arm that loses its people.
+# **Unknown biases** (P2). Section 6 finds one that stands in a column of the log. One that no column holds stays unseen.
 #
-# **The biases of the training data** (P2). Section 6 finds one that stands in a column of the log. A bias that no column holds stays unseen.
-#
-# **What a person is** (neither paper). Our law of moods is ours. That pages change people is certain, and with which law nobody knows; so nobody can write the planner.
+# **What a person is** (neither paper). Our law of moods is ours. By which law pages change people nobody knows, so nobody can write the planner.
 #
 # ## 12. The project: four weeks
 #
-# Write a system for the moody village that brings more clicks in four weeks than the one below. It gets a `Service`, may read `service.logs()` as often as it likes, and must not read the truth. The score is the share of the way from random pages (0) to the planner (1), in villages of its own.
+# Write a system for the moody village that brings more clicks in four weeks than the one below. It gets a `Service`, may read `service.logs()` as often as it likes, and must not read the truth. Random pages score 0, the planner 1.
 
 
 # %% tags=["export"]
@@ -1029,9 +1041,9 @@ score = four_weeks(by_counts(2.0), floor, planned)
 print(f"by counts: {score.mean():.2f} of the way from random to the planner")
 
 # %% [markdown]
-# > **Project** (open, an evening or more). Beat it on `four.loc[[1, 2, 3, 4, 5]]`. Some ideas: a ranker of chapter 07 or 08 in place of counts; the stars of chapter 08 in it; exercise 5 without the truth, since visits can be counted; variety, because too much of a genre bores; exploration in the first week only. Then let a classmate hide something in your world (a dial of `simulate`), and find it with the residual test.
+# > **Project** (open, an evening or more). Beat it on `four.loc[[1, 2, 3, 4, 5]]`. Some ideas: a ranker of chapter 07 with the stars of chapter 08; exercise 5 without the truth, since visits can be counted; variety; exploration in the first week only. Then let a classmate hide something in your world (a dial of `simulate`), and find it with the residual test.
 #
-# And our three accounts, by the ranker of section 2 after three rounds of its own pages, and by the oracle of clicks:
+# Our three accounts, by the ranker of section 2 after three rounds of its own pages, and by the oracle of clicks:
 
 
 # %%
@@ -1059,14 +1071,14 @@ ledger.show("14")
 # %% [markdown]
 # ## Summary
 #
-# 1. A ranker that learned from its own pages got better here, and one that went on learning from the past ranking's pages did not. A part of the rise seems to be the predecessor's position bias, which the shallow tower need not unlearn.
-# 2. A first stage that knows only its own clicks takes cards from new uploads, and counting watches from anywhere gives a part back. Look at what is never offered.
-# 3. In a bottle a closed loop runs down, position bias or not. Exploration helps what is new and is paid for in clicks.
-# 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower, and there it is gone; whether anybody is better served is another question.
-# 5. Where pages change people, the page with the most clicks costs clicks over weeks. To aim at satisfied watches did about as well there as to know the law.
+# 1. A ranker that learned from its own pages got better here, and ended far above one that went on learning from the past ranking's. A part of the rise may be that ranking's position bias.
+# 2. A first stage that knows only its own clicks takes cards from new uploads, and counting watches from anywhere gives a part back.
+# 3. In a bottle a closed loop runs down, position bias or not. Exploration gives what is new a little more room, late, and is paid for in clicks.
+# 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower; whether anybody is better served is another question.
+# 5. Where pages change people, the page with the most clicks costs clicks over weeks. To aim at satisfied watches could not be told there from knowing the law.
 #
-# **Limits.** Rounds are few and worlds are small. Our nominators see what happens elsewhere; a service that is all of its people's world may well run away. The law of moods was made up for this chapter, and its planner is greedy about influence and boredom, so it is no ceiling that could not be passed.
+# **Limits.** Rounds are few and worlds are small. Our nominators see what happens elsewhere; a service that is all of its people's world may well run away. The law of moods was made up, and its planner is no ceiling, being greedy about influence and boredom.
 #
-# **Where to go next.** *Degenerate Feedback Loops in Recommender Systems* (Jiang et al., AIES 2019). *Top-K Off-Policy Correction for a REINFORCE Recommender System* (Chen et al., WSDM 2019), which is the same YouTube. *Values of User Exploration in Recommender Systems* (Chen et al., RecSys 2021). *Ranking Distillation* (Tang and Wang, KDD 2018).
+# **Where to go next.** Jiang et al., *Degenerate Feedback Loops in Recommender Systems*, AIES 2019. Chen et al., *Top-K Off-Policy Correction for a REINFORCE Recommender System*, WSDM 2019 (the same YouTube).
 #
-# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Chaney, Stewart, Engelhardt, *How Algorithmic Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility*, RecSys 2018. Tang et al., *Progressive Layered Extraction (PLE)*, RecSys 2020. Rajput et al., *Recommender Systems with Generative Retrieval*, NeurIPS 2023. Zhai et al., *Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations*, ICML 2024.
+# **References.** P1: Covington, Adams, Sargin, *Deep Neural Networks for YouTube Recommendations*, RecSys 2016. P2: Zhao et al., *Recommending What Video to Watch Next: A Multitask Ranking System*, RecSys 2019. Chaney et al., *How Algorithmic Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility*, RecSys 2018. Tang et al., *Progressive Layered Extraction (PLE)*, RecSys 2020. Tang and Wang, *Ranking Distillation*, KDD 2018. Rajput et al., *Recommender Systems with Generative Retrieval*, NeurIPS 2023. Zhai et al., *Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations*, ICML 2024.
