@@ -93,6 +93,11 @@ def _run(argv: list[str]) -> int:
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
+    if options.command in ("test", "notebooks") and not (bootstrap.ROOT / "tests").is_dir():
+        raise bootstrap.SetupError(
+            "This copy of the course was handed out: it has no tests, and no sources to build "
+            "from. What works: open, doctor, copy, reproduce."
+        )
     if options.command == "open":
         python = Path(sys.executable) if options.here else bootstrap.ensure()
         return commands.open_course(python, not options.no_browser, options.port, extra)

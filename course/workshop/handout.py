@@ -40,13 +40,14 @@ A course of notebooks. Two commands, with Python 3.11 or newer:
 holds, and names common mistakes. It counts for nothing. What the chapters write can be read in
 `course/lessons/`, as in a textbook; look there after you have tried.
 
-**Graded questions.** Chapters {chapters} end with a section *Graded*. It asks the same skills in another
-way, with numbers of this cohort alone, and there is no check below it, only one worked example.
+**Graded questions.** Chapters {chapters} end with a section *Graded*. It asks the same skills in
+another way, with numbers of this cohort alone. There is no check below it, only a worked example.
 
-- Write your answer into the cell that is there. You may move it, but leave its name as it is.
-- The cell is run alone, on inputs that you have not seen, for {seconds} seconds at most. So it holds its
-  own imports and helpers; only `np`, `pd`, `torch`, `nn`, `functional` and `math` are there already.
-- It has no network and may neither read nor write files.
+- Write your answer into the cell that is there. You may move it, but leave the function's name.
+- The cell is run alone, on inputs that you have not seen, for {seconds} seconds at most. So it
+  holds its own imports and helpers; only `np`, `pd`, `torch`, `nn`, `functional` and `math` are
+  there already.
+- It has no network, and may neither read nor write your files.
 - A function that is right on all inputs gets the points that stand above it, any other none.
 
 Hand in the notebook itself, with its outputs or without.
@@ -57,9 +58,18 @@ Licences: code MIT ([LICENSE](LICENSE)), text CC BY 4.0 ([LICENSE-CC-BY-4.0](LIC
 INTRODUCTION = """\
 ## Graded
 
-{n} questions of this chapter for your mark (cohort {cohort}). Each cell is run alone, on inputs that you
-have not seen: put the imports and helpers that it needs into it. `np`, `pd`, `torch`, `nn`, `functional`
-and `math` are there already."""
+{n} questions of this chapter for your mark (cohort {cohort}). Each cell is run alone, on inputs
+that you have not seen: put the imports and helpers that it needs into it. `np`, `pd`, `torch`,
+`nn`, `functional` and `math` are there already."""
+
+IMPORTS = """\
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional"""
 
 
 def files(root: Path) -> list[Path]:
@@ -150,7 +160,8 @@ def assignment(name: str, variants: Sequence[Variant], cohort: int) -> NotebookN
     """A chapter's graded questions alone, as nbgrader's source: it runs every cell of everybody."""
     setup = new_code_cell(SETUP_CELL.rstrip(), id="setup", metadata={"tags": [SETUP]})
     title = new_markdown_cell(f"# {name[:2]} · Graded", id="title")
-    cells = [title, setup, *graded_cells(variants, cohort)]
+    given = new_code_cell(IMPORTS, id="given")
+    cells = [title, setup, given, *graded_cells(variants, cohort)]
     for variant in variants:
         (at,) = (n for n, c in enumerate(cells) if variant.id in c.metadata.get("tags", []))
         body = variant.fill(variant.right[0], cohort).split("\n")

@@ -37,7 +37,14 @@ def encode(value: Any) -> Any:
     if isinstance(value, dict):
         return ["dict", [[encode(key), encode(part)] for key, part in value.items()]]
     if hasattr(value, "columns"):
-        return ["table", [[str(name), encode(value[name])] for name in value.columns]]
+        columns = ((str(name), value[name].to_numpy()) for name in value.columns)
+        return [
+            "table",
+            [
+                [name, encode(column if column.dtype.kind in "biufc" else column.tolist())]
+                for name, column in columns
+            ],
+        ]
     if hasattr(value, "detach"):
         return ["tensor", encode(value.detach().cpu().numpy())]
     array = np.asarray(value)
@@ -67,7 +74,8 @@ def decode(value: Any) -> Any:
 
         return torch.tensor(decode(rest[0]))
     dtype, shape, data = rest
-    if kind != "array" or not re.fullmatch(r"[<>|=]?[biufcU]\d+", dtype):
+    known = kind == "array" and re.fullmatch(r"[<>|=]?[biufcU]\d+", dtype)
+    if not known or min(shape, default=0) < 0:
         raise ValueError(f"not a value: {str(value)[:40]}")
     return np.frombuffer(base64.b64decode(data), np.dtype(dtype)).reshape(shape).copy()
 
@@ -201,7 +209,9 @@ def main() -> None:
         os.dup2(nowhere, stream)
     source, folder = job["source"], os.path.realpath(os.getcwd())
     network = shut_network()  # while this process has one thread
-    if re.search(r"\b(torch|nn|functional)\b", source) or '"tensor"' in json.dumps(job["cases"]):
+    if re.search(r"\b(torch|nn|functional|course)\b", source) or '"tensor"' in json.dumps(
+        job["cases"]
+    ):
         import torch
 
         torch.set_num_threads(1)
