@@ -8,6 +8,7 @@ course folder for nbgrader instead, with an assignment for each chapter.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -107,10 +108,15 @@ def graded_cells(variants: Sequence[Variant], cohort: int) -> list[NotebookNode]
 
 def with_graded(notebook: NotebookNode, variants: Sequence[Variant], cohort: int) -> NotebookNode:
     """A student's notebook with the graded questions before its summary."""
-    at = [n for n, cell in enumerate(notebook.cells) if cell.source.startswith("## Summary")]
+    mark = re.compile(r"^## Summary$", re.MULTILINE)
+    at = [n for n, cell in enumerate(notebook.cells) if mark.search(cell.source)]
     if len(at) != 1:
         raise ConfigError("a chapter has no place for graded questions", allowed="one ## Summary")
-    notebook.cells[at[0] : at[0]] = graded_cells(variants, cohort)
+    last = notebook.cells[at[0]]
+    cut = mark.search(last.source).start()
+    before = [new_markdown_cell(last.source[:cut].rstrip(), id=f"{last.id}-1")] if cut else []
+    last.source = last.source[cut:]
+    notebook.cells[at[0] : at[0]] = [*before, *graded_cells(variants, cohort)]
     return notebook
 
 
