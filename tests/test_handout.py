@@ -33,7 +33,7 @@ def secrets() -> set[str]:
     shown, found = [], set()
     for variant in variants.load():
         shown += [variant.fill(variant.stub, COHORT), variant.question(COHORT)]
-        for source in (*variant.right, *variant.wrong):
+        for source in variant.right:
             found |= set(variant.fill(source, COHORT).splitlines())
     for path in variants.folder().glob("*.py"):
         head, _, _ = path.read_text(encoding="utf-8").partition("VARIANTS = ")
@@ -41,7 +41,8 @@ def secrets() -> set[str]:
     squeezed = {"".join(line.split()) for line in found}
     openly = "".join("".join(shown).split())
     package = "".join(
-        "".join(path.read_text(encoding="utf-8").split()) for path in ROOT.glob("course/**/*.py")
+        "".join(path.read_text(encoding="utf-8").split())
+        for path in [*ROOT.glob("course/**/*.py"), *ROOT.glob("notebooks/exercises/*.py")]
     )
     return {
         line

@@ -206,7 +206,7 @@ def run(
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
             if not started and os.fstat(said.fileno()).st_size:
-                started, end = True, time.monotonic() + 20 + 5 * limits.seconds
+                started, end = True, time.monotonic() + 60 + 10 * limits.seconds
         code = process.poll()
         _end(process)
         said.seek(0)
@@ -219,7 +219,9 @@ def run(
         return [], "Its outputs cannot be read.", seconds
     if len(lines) > len(cases) or (lines and "error" in lines[-1]):
         return lines, "", seconds
-    if code in (None, -9, -24):  # the signals KILL and XCPU
+    if code is None:
+        return [], "It was still waiting long after its seconds; perhaps it sleeps.", seconds
+    if code in (-9, -24):  # the signals KILL and XCPU
         return [], f"It did not end within {limits.seconds:g} s, or took too much memory.", seconds
     return [], f"Its process ended before all cases were done (status {code}).", seconds
 
@@ -265,20 +267,6 @@ def _children() -> float:
 # --- the table
 
 
-def rows_of(
-    student: str, paths: list[Path], variants: Sequence[Variant], cohort: int
-) -> Iterable[tuple[Variant, Answer | None, str]]:
-    """Each variant with the answer of a student, or with what is in the way."""
-    cells, unreadable = [], ""
-    for path in paths:
-        try:
-            cells += cells_of(path)
-        except ConfigError as error:
-            unreadable += f"{error} "
-    for variant in variants:
-        yield variant, answer_to(variant, cells, cohort), unreadable
-
-
 def grade(
     folder: Path,
     table: Path,
@@ -302,53 +290,49 @@ def grade(
     -------
     list of the rows, by student and exercise
     """
-    students = notebooks_of(folder)
-    variants = load(chapters)
-    if cohort is None or chapters is None:
-        every = []
-        for path in (path for paths in students.values() for path in paths):
+    students, variants = {}, load(chapters)
+    for student, paths in notebooks_of(folder).items():
+        cells, unreadable = students.setdefault(student, ([], []))
+        for path in paths:
             try:
-                every += cells_of(path)
-            except ConfigError:
-                pass
-        cohort = cohort_of(every) if cohort is None else cohort
-        if chapters is None:
-            there = {tag[:2] for cell in every for tag in cell["tags"] if "-graded-" in tag}
-            variants = [v for v in variants if v.id[:2] in there] or variants
+                cells += cells_of(path)
+            except ConfigError as error:
+                unreadable.append(str(error))
+    every = [cell for cells, _ in students.values() for cell in cells]
+    cohort = cohort_of(every) if cohort is None else cohort
+    if chapters is None:
+        there = {tag[:2] for cell in every for tag in cell["tags"] if "-graded-" in tag}
+        variants = [variant for variant in variants if variant.id[:2] in there] or variants
     names = ", ".join(sorted({variant.id[:2] for variant in variants}))
     say(f"cohort {cohort}, chapters {names}: {len(variants)} questions, {len(students)} students")
     say(walls())
     done = _stored(table)
-    for student, paths in students.items():
+    for student, (cells, unreadable) in students.items():
         total = Counter()
-        for variant, answer, unreadable in rows_of(student, paths, variants, cohort):
-            key = _safe(student), variant.id
+        for variant in variants:
+            answer, key = answer_to(variant, cells, cohort), (_safe(student), variant.id)
             asked = (cohort, str(variant.numbers(cohort)), limits, answer, unreadable)
             mark = hashlib.sha256(repr(asked).encode("utf-8", "replace")).hexdigest()[:12]
             if done.get(key, {}).get("answer") != mark:
-                row = _row(variant, cohort, answer, unreadable, limits)
-                done[key] = {"student": _safe(student), "exercise": variant.id, **row,
-                             "of": str(variant.points), "answer": mark}  # fmt: skip
+                row = _row(variant, cohort, answer, " ".join(unreadable), limits)
+                done[key] = {**dict(zip(COLUMNS, key, strict=False)), **row, "answer": mark}
                 _append(table, done[key])
             total[done[key]["verdict"]] += 1
         say(f"{student}: " + ", ".join(f"{n} {verdict}" for verdict, n in total.items()))
     rows = [done[key] for key in sorted(done)]
-    write_whole(table, "\ufeff" + _lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]))
+    write_whole(table, "\ufeff" + _lines(rows, head=True))
     write_whole(table.with_suffix(".png"), picture(rows))
     return rows
 
 
 def _row(variant, cohort, answer, unreadable, limits) -> dict[str, str]:
-    if answer is None:
-        verdict = "unreadable" if unreadable else "not answered"
-        return {"points": "0", "verdict": verdict, "message": unreadable, "seconds": "0.0"}
-    verdict, message, seconds = judge(variant, cohort, answer.source, limits)
-    return {
-        "points": str(variant.points if verdict == "correct" else 0),
-        "verdict": verdict,
-        "message": _safe(shorten(answer.remark + message, 400)),
-        "seconds": f"{seconds:.1f}",
-    }
+    verdict, message, seconds = "unreadable" if unreadable else "not answered", unreadable, 0.0
+    if answer is not None:
+        verdict, message, seconds = judge(variant, cohort, answer.source, limits)
+        message = answer.remark + message
+    points = variant.points if verdict == "correct" else 0
+    return {"points": str(points), "of": str(variant.points), "verdict": verdict,
+            "message": _safe(shorten(message, 400)), "seconds": f"{seconds:.1f}"}  # fmt: skip
 
 
 def _safe(text: str) -> str:
@@ -357,9 +341,12 @@ def _safe(text: str) -> str:
     return "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _lines(rows: Iterable[dict[str, str]]) -> str:
+def _lines(rows: Iterable[dict[str, str]], head: bool = False) -> str:
     out = io.StringIO()
-    csv.DictWriter(out, COLUMNS, lineterminator="\n").writerows(rows)
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    if head:
+        writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
 
 
@@ -367,7 +354,7 @@ def _append(table: Path, row: dict[str, str]) -> None:
     new = not table.exists()
     table.parent.mkdir(parents=True, exist_ok=True)
     with table.open("a", encoding="utf-8-sig" if new else "utf-8", newline="") as file:
-        file.write((",".join(COLUMNS) + "\n" if new else "") + _lines([row]))
+        file.write(_lines([row], head=new))
 
 
 def _stored(table: Path) -> dict[tuple[str, str], dict[str, str]]:
@@ -397,10 +384,12 @@ def picture(rows: Sequence[dict[str, str]]) -> bytes:
 
     @plots.styled
     def draw():
-        fig, (left, right) = plots.figure(2, height=2.4 + 0.3 * len(counts), width_ratios=(3, 2))
-        counts.iloc[::-1].plot.barh(stacked=True, ax=left, color=list(VERDICTS.values()))
+        fig, (left, right) = plots.figure(2, height=2.6 + 0.3 * len(counts), width_ratios=(3, 2))
+        counts.iloc[::-1].plot.barh(
+            stacked=True, ax=left, color=list(VERDICTS.values()), legend=False
+        )
         left.set(title="Verdicts", xlabel="students", ylabel="")
-        left.legend(fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.35))
+        fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6)
         right.hist(sums["points"], np.arange(sums["of"].max() + 2) - 0.5, color="#1b7a3d")
         right.set(title="Points", xlabel=f"points, of {sums['of'].max():g}", ylabel="students")
         return fig
