@@ -67,13 +67,20 @@ class Variant:
         return re.search(r"^def (\w+)", self.stub, re.MULTILINE).group(1)
 
     def seed(self, cohort: int) -> list[int]:
-        """What the numbers and the hidden cases of a cohort are drawn from."""
+        """What the hidden cases of a cohort are drawn from."""
         check_whole("cohort", cohort, 0)
         return [cohort, zlib.crc32(self.id.encode())]
 
     def numbers(self, cohort: int) -> Mapping[str, Any]:
-        """The numbers of a cohort."""
-        return self.draw(np.random.default_rng(self.seed(cohort)))
+        """The numbers of a cohort, each of them another one than that of the cohort before."""
+        century, year = divmod(self.seed(cohort)[0], 100)
+        rng = np.random.default_rng(self.seed(century))
+        found = self.draw(rng)
+        for _ in range(year):
+            last, found = found, self.draw(rng)
+            while any(found[name] == last[name] for name in last):
+                found = self.draw(rng)
+        return found
 
     def exercise(self, cohort: int) -> Exercise:
         """The exercise that an answer of this cohort is judged by."""

@@ -140,8 +140,8 @@ def rate_plan(step, steps):
         title="A sampled softmax that is corrected in part",
         points=6,
         draw=lambda rng: {
-            "heat": int(rng.integers(30, 90)) / 100,
-            "share": int(rng.integers(20, 80)) / 100,
+            "heat": int(rng.integers(55, 90)) / 100,
+            "share": int(rng.integers(15, 45)) / 100,
         },
         statement="""
 Write the mean sampled softmax loss with two changes. The products of user and video are divided by a

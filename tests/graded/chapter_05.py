@@ -48,6 +48,8 @@ def _window(k, gap, reach):
             time[:4] /= 20  # long ago
             at = np.sort(np.r_[time[4:7] + 0.01, rng.uniform(6, 21, 20)])
             yield time, rng.integers(1000, size=n), at
+        time = np.r_[np.sort(rng.uniform(0, 0.5, 4)), reach + 1]  # nearly all long ago
+        yield time, rng.integers(1000, size=5), np.array([reach + 2])
 
     return {
         "reference": lambda time, video, at: window(time, video, at),

@@ -23,7 +23,7 @@ def _weighted(power, most):
             clicked = torch.rand(n, generator=random) < 0.5
             clicked[:3] = torch.tensor([True, True, False])
             theta = 0.3 + 0.7 * torch.rand(n, generator=random)
-            theta[0] = 0.001
+            theta[0] = 1e-6
             yield torch.randn(n, generator=random), clicked, theta
 
     return {

@@ -48,8 +48,8 @@ def _page(most, fade):
     def cases(rng):
         for n, channels in ((24, 4), (40, 6), (60, 7)):
             channel = rng.integers(channels, size=n)
-            channel[:channels] = np.arange(channels)
-            scores = rng.uniform(1, 2, n) * (1 + 3 * (channel == 0))
+            channel[:channels], channel[-8:] = np.arange(channels), 0
+            scores = rng.uniform(1, 2, n) * np.where(channel == 0, 3 / fade**most, 1)
             yield scores, channel, 10
 
     def unlike(scores, channel, k):
@@ -61,7 +61,6 @@ def _page(most, fade):
         "mistakes": (
             Mistake(unlike, "Each card of a channel makes its next one worth less."),
             Mistake(lambda *a: page(*a, most=99), "A channel has more cards than it may have."),
-            Mistake(lambda s, c, k: np.argsort(-s)[:k], "That is the page without any rule."),
         ),
     }
 

@@ -52,8 +52,9 @@ def _moods(fade, gain, floor):
     def cases(rng):
         for n, days in ((3, 6), (6, 12)):
             taste = rng.uniform(0, 1, (n, days))
-            taste[0] = 0.0
-            yield rng.uniform(-0.2, 0.5, n), taste
+            start = rng.uniform(-0.2, 0.5, n)
+            start[0], taste[0] = 0.0, np.arange(days) > days / 2  # to the floor, and up again
+            yield start, taste
 
     def at_the_end(start, taste):
         return np.maximum(moods(start, taste, floor=-99), floor)
@@ -120,8 +121,8 @@ def surprises(clicked, p, group):
         points=4,
         draw=lambda rng: {
             "fade": int(rng.integers(60, 95)) / 100,
-            "gain": int(rng.integers(20, 90)) / 100,
-            "floor": -int(rng.integers(5, 30)) / 100,
+            "gain": int(rng.integers(40, 90)) / 100,
+            "floor": -int(rng.integers(5, 15)) / 100,
         },
         statement="""
 People begin with moods `start` (n,). On each day the mood fades to {{fade}} of what it was, then {{gain}} times
