@@ -51,6 +51,19 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="only compare, write nothing")
     one.add_argument("--no-execute", action="store_true", help="build without outputs")
 
+    one = sub.add_parser("handout", help="write a copy for students, with graded questions")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--cohort", type=int, required=True, help="a number, such as the year")
+    one.add_argument("--nbgrader", action="store_true", help="a tree of assignments for nbgrader")
+
+    one = sub.add_parser("grade", help="marks for a folder of returned notebooks")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--csv", type=Path, required=True, help="where the marks go; a run goes on")
+    one.add_argument("--cohort", type=int, help="without it, the one that most notebooks name")
+    one.add_argument("--chapters", type=int, nargs="+", metavar="N", help="without it, all found")
+    one.add_argument("--seconds", type=float, default=20.0, help="of a processor, for an answer")
+    one.add_argument("--memory", type=float, default=2.0, help="GB that an answer may take")
+
     sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)
     return top
 
@@ -80,6 +93,11 @@ def _run(argv: list[str]) -> int:
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
+    if options.command in ("test", "notebooks") and not (bootstrap.ROOT / "tests").is_dir():
+        raise bootstrap.SetupError(
+            "This copy of the course was handed out: it has no tests, and no sources to build "
+            "from. What works: open, doctor, copy, reproduce."
+        )
     if options.command == "open":
         python = Path(sys.executable) if options.here else bootstrap.ensure()
         return commands.open_course(python, not options.no_browser, options.port, extra)
@@ -115,6 +133,17 @@ def _run(argv: list[str]) -> int:
             from course.workshop import book
 
             return book.main(options.names, options.check, not options.no_execute)
+        if options.command == "handout":
+            from course.workshop import handout
+
+            return handout.main(options.folder.expanduser(), options.cohort, options.nbgrader)
+        if options.command == "grade":
+            from course.workshop import grading
+
+            limits = grading.Limits(options.seconds, options.memory)
+            grading.grade(options.folder.expanduser(), options.csv.expanduser(), options.cohort,
+                          options.chapters, limits, bootstrap.say)  # fmt: skip
+            return 0
         from course.workshop import reproduce
 
         return reproduce.main(argv[1:])
