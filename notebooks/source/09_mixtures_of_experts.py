@@ -425,7 +425,7 @@ plots.show(fig)
 # * MMoE whose **gates read all inputs**;
 # * **P2's layout**, with experts and gates on one shared layer, and the same with **gates on the place**.
 #
-# All have about 600 multiplications, and no mixture has more than the shared bottom (units come whole; mixtures miss the mark by up to a fifth, never to their advantage). All see the same number of examples, 1,200 steps of 256. Each was tuned for itself on three other planes, at odds and turning: its rate (from .003 to .3), how many experts it has (2 to 16), and in P2's layout also how wide they are.
+# All have about 600 multiplications, and no mixture has more than the shared bottom (units come whole; mixtures miss the mark by up to an eighth, never to their advantage). All see the same number of examples, 1,200 steps of 256. Each was tuned for itself on three other planes, at odds and turning: its rate (from .003 to .3), how many experts it has (2 to 16), and in P2's layout also how wide they are.
 
 # %%
 stored = ledger.results("plane")
