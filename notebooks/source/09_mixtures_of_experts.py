@@ -425,7 +425,7 @@ plots.show(fig)
 # * MMoE whose **gates read all inputs**;
 # * **P2's layout**, with experts and gates on one shared layer, and the same with **gates on the place**.
 #
-# All have about 600 multiplications, and no mixture has more than the shared bottom (units come whole; mixtures miss the mark by up to a fifth, never to their advantage). All see the same number of examples, 1,200 steps of 256. Each was tuned for itself on three other planes, at odds and turning: its rate (from .003 to .3), how many experts it has (2 to 16), and in P2's layout also how wide they are.
+# All have about 600 multiplications, and no mixture has more than the shared bottom (units come whole; mixtures miss the mark by up to an eighth, never to their advantage). All see the same number of examples, 1,200 steps of 256. Each was tuned for itself on three other planes, at odds and turning: its rate (from .003 to .3), how many experts it has (2 to 16), and in P2's layout also how wide they are.
 
 # %%
 stored = ledger.results("plane")
@@ -453,7 +453,7 @@ guess.beside(f"error left: shared bottom {gap['shared layer']}, FiLM {gap['film'
 plots.worlds(pd.DataFrame(rows), panel="panel", label="error left: 10 to the", sharex=True)
 
 # %% [markdown]
-# *What to see:* (a step to the left is a tenth of the error) where needs turn, a shared bottom and FiLM leave a few percent, and a gate on the place leaves much less. Where nothing turns, all but one do well, and the shared bottom as well as any.
+# *What to see:* (one to the left is a tenth of the error) where needs turn, a shared bottom and FiLM leave a few percent, and a gate on the place leaves much less. Where nothing turns, all but one do well, and the shared bottom as well as any.
 #
 # **Gates on all inputs** fail. Their recipe was the best on three planes, and it does not carry over to others: three planes are few to tune on.
 #
@@ -652,11 +652,15 @@ layouts = {"mmoe": "MMoE", "gates on the context": "P2's, gates on the context",
 contest = tuning.load("tuning_mixtures")
 costs = ledger.results("costs").iloc[0]
 costs = {who: int(costs[f"{who}/multiplications"]) for who in contest.best}
-table = contest.recipes(multiplications=costs).rename(index=layouts)
-table[["multiplications", "shape", "rate", "passes", "tuned on", "warning"]].fillna("")
+halves = {f"{name}, half": f"{layouts[name]}, half" for name in ("mmoe", "film")}
+for who, warnings in contest.warnings.items():
+    for warning in warnings:
+        print(f"A warning on {layouts.get(who, who)}: {warning}")
+table = contest.recipes(multiplications=costs).rename(index=layouts | halves)
+table[["multiplications", "shape", "rate", "passes", "tuned on"]].fillna("")
 
 # %% [markdown]
-# (*8 x 12*: eight experts of twelve units; *over 55*: on a shared layer of 55. *Half*: with half the multiplications.) MMoE and one gate have their experts on the input, and all gates read the context unless it says otherwise; those of P2's layout read the shared layer. A warning that more passes move a contrast means: with one more for both, the lead would be another than at each one's best.
+# (*8 x 12*: eight experts of twelve units; *over 55*: on a shared layer of 55. *Half*: with half the multiplications.) MMoE and one gate have their experts on the input, and all gates read the context unless it says otherwise; those of P2's layout read the shared layer. A warning on more passes says that a step more for both would change their distance in what is captured; each stands at its own best.
 #
 # Now *other* towns, of 3,400 accounts with a million cards each. What is captured, less what the shared bottom captures:
 
