@@ -25,7 +25,7 @@ CHAPTERS = {
     "03": "deep candidates", "04": "signals and depth", "05": "labels and context",
     "06": "features", "07": "watch time", "08": "many objectives", "09": "mixtures of experts",
     "10": "position bias", "11": "titles and thumbnails", "12": "the whole system",
-    "13": "judging", "14": "feedback loops",
+    "13": "judging", "14": "feedback loops", "15": "beyond one machine",
 }  # fmt: skip
 
 
