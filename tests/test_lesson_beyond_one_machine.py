@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from worlds import mini
 
 from course.lessons import beyond_one_machine as bm
 from course.lessons import candidate_generation as cg
+from course.lessons import whole_system as ws
 
 VIDEOS = 60
 
@@ -70,6 +73,40 @@ def test_two_workers_learn_what_one_learns(data):
     assert apart(one, other) > 1e-4  # so the tolerance can fail
     silent = bm.together(bm.learn_sampled, 2, bm.silent, *data)
     assert apart(silent[0][1], silent[1][1]) > 1e-4
+
+
+class MyPages(bm.MyShare):
+    """The same for the cards of pages."""
+
+    @property
+    def pages(self):
+        return self.table.pages
+
+    def rows(self, pages):
+        return self.table.rows(pages[self.rank :: self.workers])
+
+
+def rank_together(rank, workers, logs, prepare=bm.share_gradients):
+    """Chapter 12's ranker, trained by its own loop on this worker's share of each batch."""
+    rows = logs.impressions
+    rows = rows[rows["request_id"].isin(rows["request_id"].unique()[:240])]
+    cards = ws.Cards(logs, rows)
+    model = ws.Figure1(cards.inputs(), cards.start)
+    prepare(model)
+    own = SimpleNamespace(batch=MyPages(cards.batch), labels=cards.labels, cell=cards.cell)
+    ws.train_system(model, own, passes=1, pages=40, drop=0.0)
+    return [values.detach() for values in model.parameters()]
+
+
+@pytest.mark.slow
+def test_chapter_12s_ranker_is_trained_by_two_workers_unchanged():
+    logs = mini().logs()
+    (one,) = bm.together(rank_together, 1, logs)
+    first, second = bm.together(rank_together, 2, logs)
+    assert apart(first, second) == 0
+    assert apart(one, first) < 1e-4
+    silent, _ = bm.together(rank_together, 2, logs, bm.silent)
+    assert apart(one, silent) > 1e-3
 
 
 def test_a_killed_worker_costs_nothing_but_steps(data, tmp_path):

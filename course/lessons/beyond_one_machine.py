@@ -105,7 +105,7 @@ def sampled_loss(model, bags, label, sample, log_chance=None):
     return cg.sampled_softmax(model(bags), model.output(ids), own, other, chance)
 
 
-def step_seconds(rank, workers, videos, batch, prepare, steps=6, dim=64, widths=(256,)):
+def step_seconds(rank, workers, videos, batch, prepare, steps=5, dim=64, widths=(256,)):
     """Median seconds of a step of 03's generator on random examples, after prepare(model)."""
     random, stamps = torch.Generator().manual_seed(0), []
     model = cg.NextVideo(videos, dim, widths)
