@@ -1,5 +1,6 @@
 """Ledger of chapter 15, beyond one machine: two workers, their talk, a death, a million videos."""
 
+import itertools
 import tempfile
 import time
 from pathlib import Path
@@ -59,8 +60,8 @@ trial: step_times
   | `copies, 4096, 2000/seconds` / `cut, 4096, 2000/seconds` | below 1
 - speed-up, batch 4,096, 2,000 videos, workers who never talk
   | `one, 4096, 2000/seconds` / `silent, 4096, 2000/seconds` | above 1.5
-note: Two processes on two cores of one machine, one thread each, medians of the steps of a run;
-  seeds are runs, not worlds.
+note: Two processes on two cores of one machine that others used, too; one thread each, the median
+  step of a run, the fastest of three runs that took turns. Seeds are repetitions, not worlds.
 
 S-43: Few bytes a vector find less of the exact best, and people notice less than that.
 paper: P1: live results were not particularly sensitive to the search
@@ -124,18 +125,23 @@ def _apart(one, other):
     return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
 
 
-VIDEOS, BATCHES = (2_000, 20_000, 50_000, 100_000, 300_000), (512, 2_048, 4_096)
+VIDEOS, BATCHES, TRIES = (2_000, 50_000, 100_000, 300_000), (512, 4_096), 3
 WAYS = {"one": (1, bm.silent), "silent": (2, bm.silent), "copies": (2, bm.share_gradients),
         "cut": (2, bm.cut_tables)}  # fmt: skip
 
 
 def step_times(seed):
-    """Seconds of a step by workers, batch, videos, and by what the workers tell each other."""
-    for videos in VIDEOS:
-        for batch in BATCHES:
-            for who, (workers, prepare) in WAYS.items():
-                taken = bm.together(bm.step_seconds, workers, videos, batch, prepare)
-                yield {"who": f"{who}, {batch}, {videos}", "seconds": max(taken)}
+    """Seconds of a step by workers, batch, videos, and by what the workers tell each other.
+
+    All ways take turns, and the fastest of three tries counts: it was disturbed least.
+    """
+    for videos, batch in itertools.product(VIDEOS, BATCHES):
+        taken = {who: [] for who in WAYS}
+        for _, (who, (workers, prepare)) in itertools.product(range(TRIES), WAYS.items()):
+            found = bm.together(bm.step_seconds, workers, videos, batch, prepare)
+            taken[who].append(max(found))
+        for who, seconds in taken.items():
+            yield {"who": f"{who}, {batch}, {videos}", "seconds": min(seconds)}
 
 
 def sleepers(seed):
@@ -211,7 +217,7 @@ def _page(scores, ids, slate):
 
 TRIALS = (
     Trial("shared_training", shared_training, minutes=0.6, seeds=(1, 2, 3)),
-    Trial("step_times", step_times, minutes=3.0, seeds=(1, 2, 3)),
+    Trial("step_times", step_times, minutes=3.0),
     Trial("sleepers", sleepers, minutes=0.5, seeds=(1, 2, 3)),
     Trial("search_million", search_million, minutes=15.0, seeds=(1, 2, 3)),
 )

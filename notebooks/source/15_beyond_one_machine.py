@@ -110,7 +110,7 @@ fig
 # %% [markdown]
 # *What to see:* two things are too large, and they are too large in different ways. The examples are many, but a step looks at a few of them only. The tables are needed at every step.
 #
-# The tower, the part that looks like "the network", is the smallest of all. So there are two cures. Examples can be **dealt out** to workers, each with a copy of the whole network (section 2). Tables can be **cut**, so that each worker holds a part of the rows (section 4).
+# P1's tower, the part that looks like "the network", is nothing beside its tables and its examples. So there are two cures. Examples can be **dealt out** to workers, each with a copy of the whole network (section 2). Tables can be **cut**, so that each worker holds a part of the rows (section 4).
 #
 # One *worker* is here a process of its own, with its own memory, on one of your cores; in a data centre it would be a machine. It knows of the others only what they send.
 
@@ -352,7 +352,7 @@ guess.beside(f"with a batch of 512, {speed['100,000 videos', 'batch 512']:.2f} t
 # %% [markdown]
 # *What to see:* the second column is what two cores can do without talking. The third comes near it only where a step has much to count and little to tell, so with a large batch and small tables. With large tables and a small batch, two workers are slower than one.
 #
-# These are times of one machine, taken once, and it may have had other things to do. The stored trial has taken them three times. So many times faster than one worker were two:
+# These are times of one machine, taken once, and it may have had other things to do. The stored trial has taken them five times, and counts the fastest of three runs that took turns. So many times faster than one worker were two:
 
 # %%
 stored = ledger.results("step_times")
@@ -361,7 +361,7 @@ pd.DataFrame({
         f"batch {batch:,}": plots.in_words(
             stored[f"one, {batch}, {videos}/seconds"] / stored[f"copies, {batch}, {videos}/seconds"]
         ) for batch in (512, 4_096)
-    } for videos in (2_000, 20_000, 100_000)
+    } for videos in (2_000, 100_000, 300_000)
 }).T.rename_axis("two workers, speed-up")  # fmt: skip
 
 # %% [markdown]
@@ -710,12 +710,12 @@ fig
 # %% [markdown]
 # *What to see:* with the whole checkpoint nothing at all has changed, to the last digit. The price of the death is the steps since the last checkpoint, made again. Forget Adam's averages, and another network comes out, without any error message.
 #
-# How often should one save? Rarely, and a death costs many steps; often, and saving costs more than training. A model of P1's size writes 12 gigabytes each time. With cut tables each worker saves its own rows, and the checkpoint counts only when all have written.
+# How often should one save? Rarely, and a death costs many steps; often, and saving costs more than training. A model of P1's size writes three of the four numbers of section 1 each time, some nine gigabytes. With cut tables each worker saves its own rows, and the checkpoint counts only when all have written.
 
 # %% [markdown]
 # ## 6. Search among very many
 #
-# Serving has the same trouble. A million videos with 256 numbers each are a gigabyte, and a comparison with all of them takes a core a good part of a second. Chapter 03 looked into a few *cells* only (IVF), or walked along links (HNSW). Both keep every number of every vector. Can a vector be smaller?
+# Serving has the same trouble. A million videos with 256 numbers each are a gigabyte, and a comparison with all of them would eat up the tens of milliseconds that P1 allows for a page. Chapter 03 looked into a few *cells* only (IVF), or walked along links (HNSW). Both keep every number of every vector. Can a vector be smaller?
 #
 # Four bytes for each number is a lot, if we only want to know who is near. *Product quantisation* (PQ) cuts each vector into pieces of a few numbers. For each place it learns 256 typical pieces, by k-means, and keeps of a vector only *which* of the 256 is nearest, piece by piece. That is one byte a piece. A product with $x$ is then a sum of numbers that are looked up: for each place, the 256 products with $x$ are computed once.
 #
@@ -813,9 +813,14 @@ pd.DataFrame({
 }).T  # fmt: skip
 
 # %% [markdown]
+# *What to see:* compare the left panel with the two others. With two bytes for a vector most of the exact 400 are missed, and clicks fall by far less, because what is missed is replaced by what the model likes nearly as much. With 17 bytes we see no loss at all.
+#
+# IVF and HNSW are quick and save no memory; they even need some more, for cells and links. Only PQ makes the index small. All of them answer many times faster than the exact search.
+
+# %% [markdown]
 # ## 7. What would it cost?
 #
-# Now put it all together. What does a step cost a worker? Five things can be counted on paper, without running anything: its multiplications; the numbers that the worker holds, since Adam touches all of them; the numbers that it fetches from a cut table; the bytes that it sends; and how often it waits for the others. (For a short list, libraries do not go around a ring but up and down a tree, so we let the waiting grow with the logarithm of the number of workers. With two workers, which is all that we can measure, the two are the same.)
+# Is it worth while to buy a hundred machines? Now put it all together. What does a step cost a worker? Five things can be counted on paper, without running anything: its multiplications; the numbers that the worker holds, since Adam touches all of them; the numbers that it fetches from a cut table; the bytes that it sends; and how often it waits for the others. (For a short list, libraries do not go around a ring but up and down a tree, so we let the waiting grow with the logarithm of the number of workers. With two workers, which is all that we can measure, the two are the same.)
 
 
 # %% tags=["export"]
@@ -841,7 +846,7 @@ def fitted(counts, seconds):
 
 
 # %% [markdown]
-# What does each of the five cost in seconds? We fit it to all stored times of section 3's trial, so that the *relative* errors are small. Some settings were kept out of the fit, to see how far the law can be trusted.
+# What does each of the five cost in seconds? We fit the prices to the stored times of one and of two workers, with whole and with cut tables, so that the *relative* errors are small. All settings with 50,000 videos are kept out of the fit, to see how far the law can be trusted.
 
 # %%
 times = ledger.results("step_times").T
@@ -870,7 +875,7 @@ things = ("a million multiplications", "a million numbers held", "a million numb
 pd.Series(dict(zip(things, price * [1e9, 1e9, 1e9, 1e9, 1e3])), name="milliseconds").round(2).to_frame()
 
 # %% [markdown]
-# With the prices at hand we can play at a size that no laptop has. Workers, batch and tables are yours:
+# So the law is no clockwork. It is good enough to tell which of two plans is many times better, and no better than that. With the prices at hand we can play at a size that no laptop has. Workers, batch and tables are yours:
 
 
 # %%
