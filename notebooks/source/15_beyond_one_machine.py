@@ -741,6 +741,8 @@ def built_index(vectors, kind):
     """A faiss index of a kind such as "IVF256,PQ22", over vectors (V, d) made equally long."""
     places = cg.equally_long(vectors.astype(np.float64)).astype(np.float32)
     index = faiss.index_factory(places.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+    if "PQ" in kind:
+        index.do_polysemous_training = False  # slow, and for searches that we do not make
     index.train(places)
     index.add(places)
     return index
