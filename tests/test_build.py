@@ -306,6 +306,7 @@ def test_a_widget_is_stored_as_words(source):
         ("Wall time: 3 s", "a time of this run"),
         ("10/10 [00:01<00:00, 9.8it/s]", "a time of this run"),
         ("see http://localhost:8888/", "an address of a local server"),
+        ("world 90001: 'you', called with requests, failed: E", "a submission that failed"),
         ("clicks/views and user/video, 1/2, at 0x10, https://example.org/home/x", None),
         # Data of a picture may by chance hold what would be a path elsewhere.
         (f'<img src="data:image/png;base64,AAA/{"tmp"}/B0x123456789==">', None),
