@@ -163,8 +163,8 @@ plots.diagram(boxes, arrows, size=(8.8, 4.8), fills={"g1": "#fde7d3", "g2": "#fd
 # On our plane there are only ten inputs. So we leave the shared layer out, as Ma et al. do: the experts read everything. The gates read the place.
 #
 # > **Exercise 1 · Mix** (warm-up, 5 minutes). `said` (experts, n, width) is what the experts say, `gates` (n, tasks, experts) are the shares. Return for each task the sum of what the experts say, by its own shares: (tasks, n, width).
-# >
-# > <details><summary>Hint</summary>torch.einsum does it in one line: write a letter for each axis, and leave out of the result what is summed over.</details>
+#
+# <details><summary>Hint</summary><code>torch.einsum</code> does it in one line: write a letter for each axis, and leave out of the result what is summed over.</details>
 
 # %% tags=["exercise"]
 def mix(said, gates):
@@ -201,9 +201,9 @@ class Experts(nn.Module):
 
 # %% [markdown]
 # > **Exercise 2 · MMoE** (building, 20 minutes). Write `gates` and `forward`. The gate's linear layer gives tasks times experts numbers for each row, task by task; each task's shares are a softmax over its experts.
-# >
-# > <details><summary>Hint 1</summary>unflatten(1, (tasks, experts)) makes a table of each row.</details>
-# > <details><summary>Hint 2</summary>forward is three steps: what the experts say, the mix, the towers.</details>
+#
+# <details><summary>Hint 1</summary><code>unflatten(1, (tasks, experts))</code> makes a table of each row.</details>
+# <details><summary>Hint 2</summary><code>forward</code> is three steps: what the experts say, the mix, the towers.</details>
 
 # %% tags=["exercise"]
 class MMoE(nn.Module):
@@ -260,9 +260,9 @@ MMoE = answer("09-mmoe", MMoE)
 # The loop is that of chapter 03, warm-up and all, only that this world gives fresh examples at every step, so nothing can be learned by heart.
 #
 # > **Exercise 3 · The loop** (building, 15 minutes). Train `model` with Adam, its rate led by torch's `OneCycleLR` (up to `rate` and down again over all `steps`), and return it. If `look` is given, call it first at each step, with the number of the step and the model (it will let us peep); then draw a fresh `batch` of places, cards and worths by `plane.draw`. Cards have their place as two more numbers, in front; the gates read the place alone. The loss is the squared error, averaged over the batch and summed over both tasks. Take a step by it, and one of the schedule.
-# >
-# > <details><summary>Hint 1</summary>torch.cat([place, card], dim=1) is what the model reads as x.</details>
-# > <details><summary>Hint 2</summary>The schedule is OneCycleLR(optimizer, rate, steps). At each step: zero_grad, backward, step, in this order, and last a step of the schedule.</details>
+#
+# <details><summary>Hint 1</summary><code>torch.cat([place, card], dim=1)</code> is what the model reads as x.</details>
+# <details><summary>Hint 2</summary>The schedule is <code>OneCycleLR(optimizer, rate, steps)</code>. At each step: <code>zero_grad</code>, <code>backward</code>, <code>step</code>, in this order, and last a step of the schedule.</details>
 
 # %% tags=["exercise"]
 def train_on(plane, model, rate=0.03, steps=600, batch=256, look=None):
@@ -348,8 +348,8 @@ plots.show(painted(torch.stack(film, dim=1), [f"step {now}" for now in moments],
 # **Surgery.** A picture of shares is a suggestion, not a proof. An expert might be asked and say nothing of use. So we operate: switch one expert off, let the others take over its share, and see what each task loses.
 #
 # > **Exercise 4 · Switch an expert off** (building, 10 minutes). `keep` is a table of True and False, of the shape of the gates or one that broadcasts to it. (It will serve for *drop-out on gates* in section 7, too.) Set the shares of the experts that are not kept to 0, and bring what is left of each gate back to the sum 1. A gate of which nothing is left stays as it was.
-# >
-# > <details><summary>Hint</summary>torch.where chooses between two tables, by a third one of True and False.</details>
+#
+# <details><summary>Hint</summary><code>torch.where</code> chooses between two tables, by a third one of True and False.</details>
 
 # %% tags=["exercise"]
 def keep_experts(gates, keep):
@@ -675,7 +675,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True, sharex=True)
 
 # %% [markdown]
-# *What to see:* FiLM is a little ahead of the shared bottom in engagement, and so is MMoE. In satisfaction these towns decide nothing in favour of any layout; P2's is behind.
+# *What to see:* FiLM is a little ahead of the shared bottom in engagement; whether MMoE is, these towns leave open. In satisfaction nobody is seen to be ahead; P2's layout, with gates on the layer or on the input, and one gate for all are behind.
 #
 # **One gate or seven?** Over both groups MMoE captures more than one gate for all tasks (P2-T1b below). Whether it captures more than the shared bottom is undecided.
 #
@@ -816,7 +816,7 @@ pd.DataFrame(table).T
 # %% [markdown]
 # *What to see:* untrained gates are flat. Training makes them narrower, but so it does in a world whose tasks agree, so a narrow gate is no sign of a conflict.
 #
-# In the table, *in use* counts experts, and the *overlap* is the share that two tasks give to the same experts, within a group or between the groups. That satisfaction tasks use fewer experts is true on average, but undecided.
+# In the table, *in use* counts experts, and the *overlap* is the share that two tasks give to the same experts, within a group or between the groups. Satisfaction tasks use fewer experts, as P2 says. That tasks of one group ask the same ones is undecided.
 #
 # **Are the experts well?** A ReLU unit that is silent for every card is dead. We look at our mixture, and at one whose experts are *normalised* (brought to mean 0 and one size, so that none drowns the others):
 
@@ -885,7 +885,7 @@ ledger.show("09")
 #
 # 1. A mixture multiplies: what the gates read decides how much of each expert counts. A layer that adds can only imitate that, with many units.
 # 2. On the plane gates pay where needs turn with what they can read, and not where nothing turns. A gate for each task was ahead of one for both halfway through; at the end that is open.
-# 3. Among seven tasks a mixture on the input gains a little engagement, as FiLM does, and is ahead of one gate for all. That a gain follows conflict and context we have not seen. P2's own layout is behind the shared bottom of the same cost in satisfaction.
+# 3. Among seven tasks FiLM gains a little engagement; a mixture on the input is ahead of one gate for all, and not seen to be ahead of a shared bottom. That a gain follows conflict and context we have not seen. P2's own layout is behind the shared bottom of the same cost in satisfaction.
 # 4. A gate map shows shares, not needs. Its controls are the untrained network, a world without conflict, and surgery.
 # 5. At equal cost more experts are smaller experts. A few more than there are needs were enough here, and still more did not help.
 #
