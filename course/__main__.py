@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="only compare, write nothing")
     one.add_argument("--no-execute", action="store_true", help="build without outputs")
 
+    one = sub.add_parser("site", help="build a site to read without installing anything")
+    one.add_argument("folder", nargs="?", type=Path, help="where it goes; build/site if none")
+    one.add_argument("--quick", action="store_true", help="run no chapter; sliders may stand still")
+
     one = sub.add_parser("simulate", help="make a simulated YouTube and describe it")
     one.add_argument("size", help="village, town, city; of the first edition tiny, small, large")
     one.add_argument("--seed", type=int, default=0)
@@ -122,6 +126,10 @@ def _run(argv: list[str]) -> int:
             from course.workshop import book
 
             return book.main(options.names, options.check, not options.no_execute)
+        if options.command == "site":
+            from course.workshop import site
+
+            return site.main(options.folder, quick=options.quick)
         if options.command == "simulate":
             world = _later("course", "simulate")(options.size, seed=options.seed)
             print(world)

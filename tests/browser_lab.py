@@ -335,3 +335,16 @@ def reader(address: str, browser: str):
             yield Reader(page, address)
         finally:
             chromium.close()
+
+
+def serious(page, where: str = "body") -> list[str]:
+    """Return what axe finds serious or critical in a part of a page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context={"include": [[where]]}).response["violations"]
+    return [
+        f"{one['id']} at {node['target']}: {node['failureSummary'].splitlines()[-1].strip()}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
