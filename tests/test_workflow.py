@@ -158,3 +158,16 @@ def test_cron_lines(text, valid):
 
 def test_comments_are_no_commands():
     assert command_lines("a  # b\n# c\n\n  d\n") == ["a", "d"]
+
+
+def test_the_site_is_published_by_the_command_of_the_readme(repository):
+    path = repository / ".github" / "workflows" / "site.yml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    build, publish = content["jobs"]["build"], content["jobs"]["publish"]
+    steps = [step.get("run", "") for step in build["steps"]]
+    assert "python -m course site build/site" in steps
+    assert any("[lab,site]" in step for step in steps)
+    uploaded = [s for s in build["steps"] if "upload-pages-artifact" in s.get("uses", "")]
+    assert uploaded[0]["with"]["path"] == "build/site"
+    assert publish["needs"] == "build" and publish["permissions"]["pages"] == "write"
+    assert content["permissions"] == {"contents": "read"}, "only publishing may write"

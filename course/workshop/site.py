@@ -84,7 +84,8 @@ def main(folder: Path | None = None, *, quick: bool = False) -> int:
             confoverrides=settings(book.root), freshenv=True, status=None,
         )  # fmt: skip
         app.build()
-    shutil.rmtree(folder / ".doctrees", ignore_errors=True)
+    for left in [*folder.rglob("*.map"), *folder.glob("_static/*webpack-macros.html")]:
+        left.unlink()  # the theme's own, of no use to a reader
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"The site is {folder / 'index.html'}: {size / 1e6:.1f} MB.")
     return app.statuscode
@@ -196,7 +197,8 @@ def for_reading(notebook: NotebookNode, figures: Path, frames: Path | None) -> N
                 data = {"text/html": "<details class=course-answer><summary>Predict first; then "
                                      f"see what came out</summary>{text}</details>"}  # fmt: skip
             elif "text/html" in data:
-                data = {"text/html": f"<div class=course-wide>{data['text/html']}</div>"}
+                text = data["text/html"].replace('LEDGER.md"', 'LEDGER.html"')
+                data = {"text/html": f"<div class=course-wide>{text}</div>"}
             if data:
                 output.data = nbformat.from_dict(data)
                 output.metadata = nbformat.from_dict({})
@@ -234,6 +236,7 @@ def settings(root: Path) -> dict[str, object]:
         "html_css_files": ["course.css"],
         "html_js_files": ["course.js"],
         "html_math_renderer": "mathml",
+        "html_use_index": False,
         "html_copy_source": False,
         "html_show_sourcelink": False,
         "html_show_copyright": False,
