@@ -175,3 +175,19 @@ def test_what_goes_wrong_on_the_page_is_noticed(lab):
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_a_reader_works_through_a_chapter(lab, chapter):
     lab.work_through(chapter)
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_axe_finds_nothing_serious_in_a_chapter(lab, theme):
+    pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+    if theme == "Light":  # the dark one is the same page
+        lab.run_notebook(CHAPTERS[0].name, seconds=300)
+        lab.page.wait_for_timeout(2000)
+    lab.page.evaluate(
+        "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
+        f"JupyterLab {theme}",
+    )
+    assert browser_lab.serious(lab.page, ".jp-Notebook") == []
+    names = lab.page.locator(".noUi-handle").evaluate_all("all => all.map(e => e.ariaLabel)")
+    words = lab.page.locator("img.widget-image:visible").evaluate_all("all => all.map(e => e.alt)")
+    assert all([*names, *words]) and names and words

@@ -19,7 +19,7 @@ from course.plots import png
 from course.widgets import Card, Choice, Deal, IntSlider, RecommenderGame, Sliders, predict, sliders
 from course.workshop import frames, markup, site
 from course.workshop.book import Book
-from course.workshop.chapters import WIDGET_TEXT
+from course.workshop.chapters import WIDGET_TEXT, tidy
 
 SLIDER = [
     "from course.plots import figure\n"
@@ -176,6 +176,12 @@ def test_frames_are_made_once_and_again_when_a_chapter_changes(tmp_path, monkeyp
     assert site.frames_of(path, quick=True) is None
     with pytest.raises(ConfigError, match="00_demo gave no frames.*ZeroDivisionError"):
         site.frames_of(path)
+
+
+def test_the_script_of_controls_is_not_stored():
+    script = new_output("display_data", {"application/javascript": "look()"})
+    cell = new_code_cell("slider", outputs=[script])
+    assert tidy(new_notebook(cells=[cell])).cells[0].outputs == []
 
 
 def test_a_chapter_without_widgets_needs_no_frames(tmp_path):

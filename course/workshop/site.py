@@ -15,6 +15,7 @@ import importlib.util
 import json
 import re
 import shutil
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -62,7 +63,7 @@ def main(folder: Path | None = None, *, quick: bool = False) -> int:
     if missing:
         raise ConfigError(
             f"the site needs packages that are not here: {', '.join(missing)}",
-            fix='python3 -m pip install -e ".[lab,site]"',
+            fix=f'{sys.executable} -m pip install -e ".[lab,site]"',
         )
     from sphinx.application import Sphinx
 
