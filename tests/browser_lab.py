@@ -337,8 +337,9 @@ def reader(address: str, browser: str):
             chromium.close()
 
 
-#: JupyterLab's own: its editors have no label, its list of cells has other parts in between.
-LABS_OWN = ("cm-content", "jp-WindowedPanel-viewport")
+#: JupyterLab's own: its editors and the buttons that fold a heading have no label, its list of
+#: cells has other parts in between.
+LABS_OWN = ("cm-scroller", "jp-collapseHeadingButton", "jp-WindowedPanel-viewport")
 
 
 def serious(page, where: str = "body") -> list[str]:

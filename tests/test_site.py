@@ -184,6 +184,13 @@ def test_the_script_of_controls_is_not_stored():
     assert tidy(new_notebook(cells=[cell])).cells[0].outputs == []
 
 
+def test_a_picture_is_stored_once():
+    both = {"image/png": "AAAA", "text/html": "<img>", "text/plain": "words"}
+    cell = new_code_cell("figure", outputs=[new_output("display_data", both)])
+    kept = tidy(new_notebook(cells=[cell])).cells[0].outputs[0].data
+    assert kept == {"image/png": "AAAA", "text/plain": "words"}
+
+
 def test_a_chapter_without_widgets_needs_no_frames(tmp_path):
     path = tmp_path / "00_demo.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), path)

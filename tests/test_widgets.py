@@ -317,6 +317,7 @@ def test_a_figure_shows_itself_with_words_and_without_an_address():
     fig = wave(1)
     data, metadata = fig._repr_mimebundle_()
     assert data["image/png"].startswith(PNG)
+    assert 'alt="Figure: sine 1.00" width="880" height="250"' in data["text/html"]
     assert data["text/plain"] == repr(fig) == "Figure: sine 1.00"
     assert metadata["image/png"] == {"width": 880, "height": 250, "alt": "Figure: sine 1.00"}
     assert png(wave(1)) == png(wave(1))

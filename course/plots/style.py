@@ -9,7 +9,9 @@ never pile up in memory. Such a figure shows itself when it is the last expressi
 
 from __future__ import annotations
 
+import base64
 import functools
+import html
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -253,7 +255,14 @@ def _bundle(fig: MatplotlibFigure, words: str) -> tuple[dict[str, Any], dict[str
     """Return picture and words as a notebook stores them; a screen reader speaks ``alt``."""
     width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
     about = {"width": width, "height": height, "alt": words}
-    return {"image/png": png(fig), "text/plain": words}, {"image/png": about}
+    picture = png(fig)
+    # JupyterLab leaves the words of a PNG out, so while a reader works the same picture comes as
+    # HTML, too. It is not stored with the chapters.
+    shown = (
+        f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" '
+        f'alt="{html.escape(words)}" width="{width}" height="{height}">'
+    )
+    return {"text/html": shown, "image/png": picture, "text/plain": words}, {"image/png": about}
 
 
 def floor_and_ceiling(
