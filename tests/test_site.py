@@ -174,7 +174,7 @@ def test_frames_are_made_once_and_again_when_a_chapter_changes(tmp_path, monkeyp
         assert site.frames_of(path) == made == site.frames_of(path, quick=True)
     chapter(path, [*SLIDER[:1], "1 / 0", *SLIDER[1:]])
     assert site.frames_of(path, quick=True) is None
-    with pytest.raises(ConfigError, match="00_demo gave no frames.*ZeroDivisionError"):
+    with pytest.raises(ConfigError, match="00_demo gave no frames: ZeroDivisionError: division"):
         site.frames_of(path)
 
 

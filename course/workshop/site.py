@@ -114,7 +114,7 @@ def frames_of(path: Path, quick: bool = False) -> Path | None:
         return folder if folder.exists() else None
     print(f"{path.stem}: running it for the frames of its sliders", flush=True)
     from nbclient import execute
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch, path.stem)
@@ -123,10 +123,11 @@ def frames_of(path: Path, quick: bool = False) -> Path | None:
         try:
             execute(
                 run, cwd=str(path.parent.parent), timeout=CELL_SECONDS, kernel_name="python3",
-                extra_arguments=["--log-level=40"],
+                startup_timeout=300, extra_arguments=["--log-level=40"],
             )  # fmt: skip
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            raise ConfigError(f"{path.stem} gave no frames: {error}") from error
+        except (CellExecutionError, CellTimeoutError, RuntimeError) as error:  # or a dead kernel
+            last_line = re.sub("\x1b\\[[0-9;]*m", "", str(error).strip().splitlines()[-1])
+            raise ConfigError(f"{path.stem} gave no frames: {last_line}") from error
         if (found := len(list(made.glob("*.json")))) != widgets:
             raise ConfigError(f"{path.stem} holds {widgets} widgets, but showed {found}")
         for old in folder.parent.glob(f"{path.stem}-*"):
