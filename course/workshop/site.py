@@ -199,7 +199,7 @@ def for_reading(notebook: NotebookNode, figures: Path, frames: Path | None) -> N
                 data = {"text/html": "<details class=course-answer><summary>Predict first; then "
                                      f"see what came out</summary>{text}</details>"}  # fmt: skip
             elif "text/html" in data:
-                text = data["text/html"].replace('LEDGER.md"', 'LEDGER.html"')
+                text = re.sub(r"LEDGER\.md(?=[#'\"])", "LEDGER.html", data["text/html"])
                 data = {"text/html": f"<div class=course-wide>{text}</div>"}
             if data:
                 output.data = nbformat.from_dict(data)
