@@ -218,7 +218,9 @@ def settings(root: Path) -> dict[str, object]:
     """Return Sphinx's settings; no page asks another machine for anything."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     address = project.get("urls", {}).get("Repository", "")
-    theme: dict[str, object] = {"use_download_button": False, "show_toc_level": 2}
+    theme: dict[str, object] = {
+        "use_download_button": False, "show_toc_level": 2, "navbar_persistent": [],
+    }  # fmt: skip
     if address:
         theme |= {"repository_url": address, "use_repository_button": True,
                   "launch_buttons": {"colab_url": "https://colab.research.google.com"}}  # fmt: skip

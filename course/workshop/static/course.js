@@ -52,7 +52,7 @@ function predict(box, _, number) {
   for (const button of buttons) {
     button.addEventListener("click", () => {
       for (const one of buttons) one.setAttribute("aria-pressed", one === button);
-      said.textContent = "Kept. You will see it again beside the result.";
+      said.textContent = answer ? "Kept. You will see it again beside the result." : "Kept. Now read on.";
       if (!answer) return;
       answer.open = true;
       answer.querySelector(".course-you")?.remove();
@@ -95,8 +95,10 @@ function game(box, { picks, rounds }) {
   const another = make("button", { type: "button" }, "Another viewer");
   const bar = make("p");
   bar.append(recommend, " ", another);
-  box.append(parts[0], parts[1], bar, parts[2]);
+  box.append(parts[0], parts[1], bar);
   const said = live(box), shares = [];
+  box.append(parts[2]);
+  parts[2].setAttribute("aria-live", "polite");
   let round, picked, buttons, marks;
 
   const refresh = (over = false) => {
@@ -154,7 +156,6 @@ function game(box, { picks, rounds }) {
       mark.parentElement.classList.toggle("oracle", at >= 0);
     });
     refresh(true);
-    said.textContent += " " + parts[2].querySelector("p").textContent;
   };
   recommend.addEventListener("click", finish);
   another.addEventListener("click", () => start(round + 1));
