@@ -5,7 +5,7 @@ modules when they are first used::
 
     from course import simulate
 
-    world = simulate("small", seed=7)
+    world = simulate("town", seed=7)
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ _LAZY = {
     "answer": "course.exercises",
     "check": "course.exercises",
     "contest": "course.contests",
-    "run_rounds": "course.world",
     "simulate": "course.world",
 }
 

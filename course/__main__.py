@@ -6,7 +6,6 @@ Runs on a bare Python: everything that needs installed packages is imported in i
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -56,12 +55,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("folder", nargs="?", type=Path, help="where it goes; build/site if none")
     one.add_argument("--quick", action="store_true", help="run no chapter; sliders may stand still")
 
-    one = sub.add_parser("simulate", help="make a simulated YouTube and describe it")
-    one.add_argument("size", help="village, town, city; of the first edition tiny, small, large")
-    one.add_argument("--seed", type=int, default=0)
+    one = sub.add_parser("handout", help="write a copy for students, with graded questions")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--cohort", type=int, required=True, help="a number, such as the year")
+    one.add_argument("--nbgrader", action="store_true", help="a tree of assignments for nbgrader")
+
+    one = sub.add_parser("grade", help="marks for a folder of returned notebooks")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--csv", type=Path, required=True, help="where the marks go; a run goes on")
+    one.add_argument("--cohort", type=int, help="without it, the one that most notebooks name")
+    one.add_argument("--chapters", type=int, nargs="+", metavar="N", help="without it, all found")
+    one.add_argument("--seconds", type=float, default=20.0, help="of a processor, for an answer")
+    one.add_argument("--memory", type=float, default=2.0, help="GB that an answer may take")
 
     sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)
-    sub.add_parser("benchmark", help="measure how fast the course is", add_help=False)
     return top
 
 
@@ -85,12 +92,16 @@ def _run(argv: list[str]) -> int:
         cut = argv.index("--")
         argv, extra = argv[:cut], argv[cut + 1 :]
     top = parser()
-    # These read their own arguments; their modules may need packages, so they do so later.
-    own = argv[:1] in (["benchmark"], ["reproduce"])
-    options = top.parse_args(argv[:1] if own else argv)
+    # It reads its own arguments; its module needs packages, so it does so later.
+    options = top.parse_args(argv[:1] if argv[:1] == ["reproduce"] else argv)
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
+    if options.command in ("test", "notebooks") and not (bootstrap.ROOT / "tests").is_dir():
+        raise bootstrap.SetupError(
+            "This copy of the course was handed out: it has no tests, and no sources to build "
+            "from. What works: open, doctor, copy, reproduce."
+        )
     if options.command == "open":
         python = Path(sys.executable) if options.here else bootstrap.ensure()
         return commands.open_course(python, not options.no_browser, options.port, extra)
@@ -130,12 +141,20 @@ def _run(argv: list[str]) -> int:
             from course.workshop import site
 
             return site.main(options.folder, quick=options.quick)
-        if options.command == "simulate":
-            world = _later("course", "simulate")(options.size, seed=options.seed)
-            print(world)
+        if options.command == "handout":
+            from course.workshop import handout
+
+            return handout.main(options.folder.expanduser(), options.cohort, options.nbgrader)
+        if options.command == "grade":
+            from course.workshop import grading
+
+            limits = grading.Limits(options.seconds, options.memory)
+            grading.grade(options.folder.expanduser(), options.csv.expanduser(), options.cohort,
+                          options.chapters, limits, bootstrap.say)  # fmt: skip
             return 0
-        module = {"benchmark": "course.benchmark", "reproduce": "course.workshop.reproduce"}
-        return _later(module[options.command], "main")(argv[1:]) or 0
+        from course.workshop import reproduce
+
+        return reproduce.main(argv[1:])
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -160,21 +179,6 @@ def _test(options: argparse.Namespace, extra: list[str]) -> int:
     else:
         python = bootstrap.ensure()
     return commands.run_tests(python, legs, extra)
-
-
-def _later(module: str, name: str):
-    """Fetch a function from a module that may not be part of this version."""
-    from course.errors import ConfigError
-
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("course"):
-            raise
-        found = None
-    if found is None:
-        raise ConfigError(f"{module}.{name} is not part of this version of the course")
-    return found
 
 
 def _add_here(one: argparse.ArgumentParser) -> None:

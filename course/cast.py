@@ -97,8 +97,8 @@ def shelves(world: World, videos: Mapping[str, np.ndarray]) -> Page:
 def cast(logs: Logs) -> Cast:
     """Find the cast of a log; the same log gives the same cast.
 
-    The shared account is found where people watch a lot: in ten worlds of the size "small" all ten
-    were shared (of the busy accounts a quarter are), in "tiny" ones it is a guess.
+    The shared account is found where people watch a lot: in ten towns all ten were shared (of the
+    busy accounts a quarter are), in villages it is a guess.
 
     Raises
     ------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from course.errors import ConfigError, LogError
@@ -47,10 +45,3 @@ def check_whole(name: str, value: object, low: int) -> None:
     """Raise a `ConfigError` unless ``value`` is a whole number of at least ``low``."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
         raise ConfigError(f"{name}={value!r}", allowed=f"a whole number, at least {low}")
-
-
-def check_number(name: str, value: object, low: float) -> None:
-    """Raise a `ConfigError` unless ``value`` is a finite number of at least ``low``."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < low:
-        raise ConfigError(f"{name}={value!r}", allowed=f"a number, at least {low:g}")

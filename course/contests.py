@@ -5,7 +5,7 @@
         return policy                # a function of Requests
 
     contest(mine)
-    contest({"mine": mine, "yours": yours}, world="small")
+    contest({"mine": mine, "yours": yours}, world="town")
 
 What is handed over is the log and the page requests, copies of both, and nothing else. That the
 worlds are hidden is a matter of honour: anybody can simulate them, as anybody can read this file.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,8 @@ from course.lessons import first_system
 from course.lessons.matrix_factorization import popularity
 from course.logs.tables import Logs
 from course.metrics import gap_closed
-from course.simulator.feed import Policy, Requests, failed, named, rank
+from course.simulator.config import WorldConfig
+from course.simulator.feed import Policy, Requests, failed, rank
 from course.simulator.policies import offered, top
 from course.world import World, ab_test, simulate
 
@@ -37,8 +38,10 @@ Maker = Callable[[Logs], Policy]
 FIRST_SEED = 90_001
 BATCH = 200
 """Requests that a submission is asked at once; its clock is read in between."""
-OBJECTIVES = {"clicks": "click", "watch_minutes": "watch", "satisfied": "satisfaction"}
-"""Metric of a live test -> objective of the oracle that is its ceiling."""
+METRICS = ("clicks", "watch_minutes", "satisfied")
+"""What can be counted; the oracle of the same is the ceiling."""
+WORLD = WorldConfig.of("village", time_budget=0)
+"""The world of a contest unless it says otherwise: a village in which time has no end."""
 REFERENCES = ("random", "past ranking", "oracle")
 
 
@@ -91,21 +94,9 @@ class Ladder:
     worlds: pd.DataFrame
     metric: str
 
-    def lead(self, name: str, over: str) -> pd.Series:
-        """How far one contestant is ahead of another: mean, low, high of the paired difference."""
-        for one in (name, over):
-            if one not in self.worlds or self.worlds[one].isna().any():
-                raise ConfigError(
-                    f"{one!r} has no score", allowed=", ".join(self.worlds.dropna(axis=1))
-                )
-        mean, half = plots.interval(self.worlds[name] - self.worlds[over])
-        return pd.Series({"lead": mean, "low": mean - half, "high": mean + half})
-
     def plot(self) -> plots.Figure:
         """The ladder as a figure: a dot per world, mean and interval."""
-        shown = [
-            n for n in self.table.index[self.table["share"].notna()] if n not in REFERENCES[::2]
-        ]
+        shown = self.table["share"].dropna().index.difference(["random", "oracle"], sort=False)
         title = f"{len(self.worlds)} hidden worlds, {self.metric.replace('_', ' ')}"
         return plots.gap_closed(self.worlds[shown], title=title)
 
@@ -125,11 +116,11 @@ class _Submission:
         )
 
     def __call__(self, requests: Requests) -> np.ndarray:
-        ask = named(lambda batch: self._call(self._policy, batch, "requests"), self.name)
-        arrays = {k: a for k, a in vars(requests).items() if isinstance(a, np.ndarray)}
+        def ask(batch):
+            return self._call(self._policy, batch, "requests")
+
         parts = (slice(at, at + BATCH) for at in range(0, len(requests), BATCH))
-        batches = (replace(requests, **{k: a[rows] for k, a in arrays.items()}) for rows in parts)
-        return np.concatenate([rank(ask, batch) for batch in batches])
+        return np.concatenate([rank(ask, requests.rows(part), self.name) for part in parts])
 
     def _call(self, function, given, what: str):
         start = time.perf_counter()
@@ -163,7 +154,7 @@ def _first_argument(function) -> str:
 def contest(
     policy: Policy | Maker | Mapping[str, Policy | Maker],
     *,
-    world: str = "tiny",
+    world: str | WorldConfig = WORLD,
     worlds: int = 8,
     first_seed: int = FIRST_SEED,
     n: int = 1_000,
@@ -204,7 +195,7 @@ def contest(
             return {name: values[metric][1].mean() for name, values in found.items()}
 
         ours = {name: make(hidden.logs()) for name, make in systems.items()}
-        ends = (hidden.random(), hidden.past_ranking(), hidden.oracle(OBJECTIVES[metric]))
+        ends = (hidden.random(), hidden.past_ranking(), hidden.oracle(metric))
         value[seed] = score({**dict(zip(REFERENCES, ends, strict=True)), **ours})
         for name, entry in entries.items():
             if name in problem:
@@ -227,8 +218,8 @@ def _check(entries, worlds, metric, seconds, systems) -> None:
             + ", ".join([*REFERENCES, *systems]),
         )
     check_whole("worlds", worlds, 1)
-    if metric not in OBJECTIVES:
-        raise ConfigError(f"metric={metric!r}", allowed=", ".join(OBJECTIVES))
+    if metric not in METRICS:
+        raise ConfigError(f"metric={metric!r}", allowed=", ".join(METRICS))
     if not seconds > 0:
         raise ConfigError(f"seconds={seconds!r}", allowed="a number above 0")
 

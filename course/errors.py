@@ -56,10 +56,6 @@ class LogError(CourseError):
     """A log table that does not follow its schema."""
 
 
-class LeakError(LogError):
-    """A column that would not be known yet when a prediction is made."""
-
-
 class ExerciseError(CourseError):
     """An exercise that does not exist, or that was asked for in a wrong way.
 

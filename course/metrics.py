@@ -191,3 +191,12 @@ def popularity_groups(counts: np.ndarray, groups: int = 10) -> np.ndarray:
     group = np.empty(len(counts), np.int64)
     group[order] = np.minimum(groups * before // np.sum(counts), groups - 1)
     return group
+
+
+def gini(counts: np.ndarray) -> float:
+    """Gini coefficient of non-negative counts: 0 = all equal, towards 1 = one takes all."""
+    ordered = np.sort(np.asarray(counts, dtype=float))
+    n, total = len(ordered), ordered.sum()
+    if n == 0 or total == 0:
+        return 0.0
+    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))

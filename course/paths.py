@@ -9,11 +9,9 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from course.errors import CacheError, CourseError
+from course.errors import CacheError, ConfigError, CourseError
 
 CACHE_VARIABLE = "COURSE_CACHE"
-"""Name of the environment variable that moves the cache folder."""
-
 CACHE_NAME = "how-youtube-recommends"
 """Name of the folder inside the user's cache when `CACHE_VARIABLE` is not set."""
 
@@ -22,11 +20,6 @@ def repository_root() -> Path:
     """Return the folder that holds ``course/``, ``notebooks/`` and ``data/``.
 
     Found from this file's own place, so it does not depend on the working directory.
-
-    Returns
-    -------
-    Path
-        Absolute path.
 
     Raises
     ------
@@ -70,12 +63,7 @@ def cache_dir() -> Path:
     """Return the folder for files that can be made again, and make it when it is missing.
 
     The environment variable ``COURSE_CACHE`` decides; without it, the user's cache folder of the
-    operating system does.
-
-    Returns
-    -------
-    Path
-        Absolute path of a folder in which a file could be written just now.
+    operating system does. In the folder a file could be written just now.
 
     Raises
     ------
@@ -109,12 +97,7 @@ def cache_dir() -> Path:
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; missing folders above it are made.
 
-    Parameters
-    ----------
-    path
-        File to make or to replace.
-    content
-        A text, whose lines end with a line feed on every system, or bytes.
+    Lines of a text end with a line feed on every system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
@@ -126,3 +109,22 @@ def write_whole(path: Path, content: str | bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def fill_between(text: str, begin: str, end: str, content: str) -> str:
+    """Return a text with what stands between two marks written anew.
+
+    Raises
+    ------
+    ConfigError
+        Unless each mark is there exactly once, in this order.
+    """
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found or text.count(begin) != 1 or text.count(end) != 1:
+        raise ConfigError(
+            "the text has no place for what is to be written",
+            allowed=f"one line {begin} and after it one line {end}",
+            fix="put both back",
+        )
+    return f"{before}{begin}\n{content}\n{end}{after}"

@@ -17,8 +17,9 @@ from course.errors import ConfigError
 from course.lessons.candidate_generation import equally_long
 
 KINDS = ("flat", "ivf", "hnsw")
-NPROBE = 16
-EF = 128
+NPROBE, EF = 16, 128
+LINKS = 32
+"""Of each vector in "hnsw"; twice as many on its lowest level."""
 MISSING = -1
 """Stands where a search found fewer than k videos; its score is minus infinity."""
 
@@ -44,16 +45,13 @@ class Index:
     ----------
     vectors : (V, d) float, finite; row numbers are the ids that a search returns
     kind : {"flat", "ivf", "hnsw"}
-    cells : number of cells of "ivf"; about :math:`2\sqrt V` if not given
-    links : links of each vector in "hnsw" (twice as many on its lowest level)
     equal_length : make the vectors equally long as above; "flat" does not need it
-    seed : of the k-means
+    seed : of the k-means, which makes :math:`2\sqrt V` cells for "ivf"
 
     Raises
     ------
     ConfigError
-        For an unknown kind, vectors that are empty, not two-dimensional or not finite, or a
-        setting out of range.
+        For an unknown kind, or vectors that are empty, not two-dimensional or not finite.
 
     Examples
     --------
@@ -64,14 +62,7 @@ class Index:
     """
 
     def __init__(
-        self,
-        vectors: np.ndarray,
-        kind: str = "flat",
-        *,
-        cells: int | None = None,
-        links: int = 32,
-        equal_length: bool = True,
-        seed: int = 0,
+        self, vectors: np.ndarray, kind: str = "flat", *, equal_length: bool = True, seed: int = 0
     ):
         if kind not in KINDS:
             raise ConfigError(f"kind={kind!r}", allowed=", ".join(KINDS))
@@ -81,25 +72,26 @@ class Index:
                 f"vectors of shape {vectors.shape} hold nothing to search", allowed="at least one"
             )
         n, self.dim = vectors.shape
-        cells = min(n, max(1, round(2 * n**0.5))) if cells is None else cells
-        for name, value in (("cells", cells), ("links", links)):
-            check_whole(name, value, 1)
-        if cells > n:
-            raise ConfigError(f"cells={cells} for {n} vectors", allowed=f"1 to {n}")
-        if links < 2:
-            raise ConfigError(f"links={links}", allowed="2 or more")
-        self.kind, self.cells = kind, cells if kind == "ivf" else None
+        self.kind, self.cells = kind, min(n, max(1, round(2 * n**0.5)))
         self.equal_length = bool(equal_length) and kind != "flat"
         if self.equal_length:
             vectors = equally_long(vectors.astype(np.float64)).astype(np.float32)
-        self._made = _build(vectors, kind, cells, links, seed)
+        faiss = _faiss()
+        name = {"flat": "Flat", "ivf": f"IVF{self.cells},Flat", "hnsw": f"HNSW{LINKS},Flat"}[kind]
+        made = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
+        if kind == "ivf":
+            made.cp.seed = int(seed)
+            made.cp.min_points_per_centroid = 1  # faiss warns below 39; a small index is to teach
+        with one_thread():
+            made.train(vectors)
+            made.add(vectors)
+        self._made = made
 
     def __len__(self) -> int:
         return int(self._made.ntotal)
 
     def __repr__(self) -> str:
-        cells = f", {self.cells:,} cells" if self.cells else ""
-        return f"Index({self.kind}: {len(self):,} vectors of {self.dim} numbers{cells})"
+        return f"Index({self.kind}: {len(self):,} vectors of {self.dim} numbers)"
 
     def search(
         self, users: np.ndarray, k: int, *, nprobe: int | None = None, ef: int | None = None
@@ -125,29 +117,6 @@ class Index:
             For vectors of the wrong length or that are not finite, k larger than the index, or a
             setting that this kind of index does not have.
         """
-        users = self._users(users)
-        check_whole("k", k, 1)
-        if k > len(self):
-            raise ConfigError(f"k={k} of {len(self)} videos", allowed=f"1 to {len(self)}")
-        options = self._options(k, nprobe, ef)
-        with one_thread():
-            scores, ids = self._made.search(users, k, params=options)
-        return ids, np.where(ids == MISSING, -np.inf, scores).astype(np.float32)
-
-    def scanned(self, users: np.ndarray, nprobe: int | None = None) -> np.ndarray:
-        """Share of all vectors (n,) that a search compares with ("flat": 1; not for "hnsw")."""
-        users = self._users(users)
-        if self.kind == "hnsw":
-            raise ConfigError("A walk along a graph has no cells", allowed="flat or ivf")
-        options = self._options(1, nprobe, None)
-        if self.kind == "flat":
-            return np.ones(len(users))
-        with one_thread():
-            _, cell = self._made.quantizer.search(users, options.nprobe)
-        sizes = [self._made.invlists.list_size(c) for c in range(self.cells)]
-        return np.array(sizes)[cell].sum(axis=1) / len(self)
-
-    def _users(self, users) -> np.ndarray:
         users = _checked("users", users)
         if users.shape[1] != self.dim:
             raise ConfigError(
@@ -155,7 +124,14 @@ class Index:
                 allowed=f"{self.dim}, like the vectors of the index",
                 fix="build the index and search it with vectors of the same model",
             )
-        return np.pad(users, ((0, 0), (0, 1))) if self.equal_length else users
+        users = np.pad(users, ((0, 0), (0, 1))) if self.equal_length else users
+        check_whole("k", k, 1)
+        if k > len(self):
+            raise ConfigError(f"k={k} of {len(self)} videos", allowed=f"1 to {len(self)}")
+        options = self._options(k, nprobe, ef)
+        with one_thread():
+            scores, ids = self._made.search(users, k, params=options)
+        return ids, np.where(ids == MISSING, -np.inf, scores).astype(np.float32)
 
     def _options(self, k: int, nprobe: int | None, ef: int | None):
         for name, value, kind in (("nprobe", nprobe, "ivf"), ("ef", ef, "hnsw")):
@@ -228,20 +204,3 @@ def _checked(name: str, vectors) -> np.ndarray:
             fix="look for a training that diverged",
         )
     return vectors
-
-
-def _build(vectors: np.ndarray, kind: str, cells: int, links: int, seed: int):
-    faiss, dim = _faiss(), vectors.shape[1]
-    product = faiss.METRIC_INNER_PRODUCT
-    if kind == "flat":
-        made = faiss.IndexFlatIP(dim)
-    elif kind == "hnsw":
-        made = faiss.IndexHNSWFlat(dim, int(links), product)
-    else:
-        made = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, int(cells), product)
-        made.cp.seed = int(seed)
-        made.cp.min_points_per_centroid = 1  # faiss warns below 39; small indexes are for teaching
-    with one_thread():
-        made.train(vectors)
-        made.add(vectors)
-    return made

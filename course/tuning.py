@@ -93,8 +93,6 @@ def tune(
     rounds: int | None = None,
     store: str | Path | None = None,
     about: Mapping[str, object] | None = None,
-    jobs: int = 1,
-    progress: Callable[[dict], object] | None = None,
 ) -> Tuned:
     """Tune all contestants alike.
 
@@ -113,8 +111,10 @@ def tune(
     store : name of a file in ``data/results``, or a path: finished cells are kept there, so that an
         interrupted tuning goes on; None = nothing is kept
     about : what else decides the scores (size of the worlds); stored cells of another are dropped
-    jobs : trainings at a time, spread by joblib
-    progress : called with each finished cell
+
+    Notes
+    -----
+    Trainings are spread by joblib: `joblib.parallel_config` says over what, and how many at a time.
 
     Raises
     ------
@@ -140,11 +140,9 @@ def tune(
         new = {_key(*w): w for w in wanted if _key(*w) not in cells}
         work = sorted(new.values(), key=lambda w: worlds.index(w[2]))
         each = (joblib.delayed(_cell)(contestants[who], who, s, w) for who, s, w in work)
-        for cell in joblib.Parallel(jobs, return_as="generator_unordered")(each):
+        for cell in joblib.Parallel(return_as="generator_unordered")(each):
             cells[_key(cell["who"], cell["settings"], cell["world"])] = cell
             save()
-            if progress is not None:
-                progress(cell)
 
     def scores(who: str, settings: dict, among: Sequence[int] = worlds) -> np.ndarray:
         found = [cells.get(_key(who, settings, world), {}).get("scores") for world in among]
@@ -254,6 +252,7 @@ def _axes(grid: Mapping, who: str) -> dict[str, list]:
 
 
 def _ordered(values: Sequence) -> bool:
+    """Whether an axis is of numbers, and not of names."""
     return all(isinstance(v, numbers.Real) for v in values)
 
 

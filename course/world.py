@@ -1,6 +1,6 @@
 """A world in one object: its dials, what was observed, and the truth.
 
-    world = simulate("small", seed=7)
+    world = simulate("town", seed=7)
     world.logs()      # what the platform observed
     world.truth       # what it did not
 
@@ -10,7 +10,6 @@ calls read it back.
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from course.logs import store
 from course.logs.schema import OBSERVED, SCHEMA
 from course.logs.tables import Logs, from_record
 from course.paths import cache_dir
-from course.simulator import experiment, rounds
+from course.simulator import experiment
 from course.simulator.config import WorldConfig
 from course.simulator.content import Content, build_content
 from course.simulator.engine import Engine, Record
@@ -75,12 +74,8 @@ class World:
             raise ConfigError(f"There is no truth about {of!r}", allowed=", ".join(OBSERVED))
         return self._tables[name].copy()
 
-    def oracle(self, objective: str = "watch") -> OraclePolicy:
-        """The best pages by the truth, for one outcome of `ab_test` ("clicks", "satisfied", ...).
-
-        Its ``ceiling(requests)`` says what no page exceeds. "watch", "click" and "satisfaction" are
-        the first edition's names: they rank by minutes, clicks, satisfied watches.
-        """
+    def oracle(self, objective: str = "watch_minutes") -> OraclePolicy:
+        """The best pages by the truth, for one outcome of `ab_test`, such as "clicks"."""
         return OraclePolicy(self.engine.behaviour, self.engine.memory, objective)
 
     def past_ranking(self) -> PastRanking:
@@ -93,7 +88,7 @@ class World:
 
 
 def simulate(
-    size: str | WorldConfig = "small",
+    size: str | WorldConfig = "town",
     seed: int = 7,
     *,
     cache: bool | str | Path = True,
@@ -122,7 +117,7 @@ def simulate(
 
     Examples
     --------
-    >>> world = simulate("tiny", seed=1, cache=False)
+    >>> world = simulate("village", seed=1, cache=False)
     >>> world
     World(400 accounts, 400 videos, 30 days, seed 1)
     """
@@ -151,14 +146,9 @@ def ab_test(world: World, policies: Mapping[str, Policy], **options) -> experime
     return experiment.ab_test(world.engine, policies, **options)
 
 
-def run_rounds(world: World, learners, **options) -> rounds.Rounds:
-    """Serve, log, learn for several rounds; see `rounds.run_rounds`."""
-    return rounds.run_rounds(world.engine, learners, **options)
-
-
 def _state(engine: Engine) -> dict[str, np.ndarray]:
     arrays = {k: v for k, v in vars(engine.memory).items() if isinstance(v, np.ndarray)}
-    return {**copy.copy(arrays), "requests_made": np.array(engine.requests_made)}
+    return arrays | {"requests_made": np.array(engine.requests_made)}
 
 
 def _restore(engine: Engine, state: dict[str, np.ndarray]) -> None:

@@ -82,4 +82,3 @@ def test_it_is_kept_with_the_world_and_absent_without_the_dial(tmp_path):
     clone = again.engine.memory.copy()
     clone.mood[:] = 7
     assert (again.engine.memory.mood != 7).all()
-    assert not again.engine.for_guests().memory.mood.flags.writeable

@@ -39,7 +39,7 @@ CELLS = [
     "widgets.sliders(wave, frequency=widgets.IntSlider(1, 9, 1, 3, 'waves per second'),\n"
     "                shape=['sine', 'square'], grid=True)",
     "asked.beside('More <b>waves</b>.')",
-    "content = build_content(1.0, build_catalogue(WorldConfig.of('tiny'), 7), 7)\n"
+    "content = build_content(1.0, build_catalogue(WorldConfig.of('village'), 7), 7)\n"
     "def deal(number):\n"
     "    cards = [\n"
     "        widgets.Card(k, content.titles([k + number])[0], channel_name(k), 95 * k,\n"
@@ -49,7 +49,7 @@ CELLS = [
     "    return widgets.Deal(f'<b>Viewer {number}</b> watched two videos on baking.', cards)\n"
     "\n"
     "@plots.styled\n"
-    "def score(deal, picks):\n"
+    "def score(deal, picks, history):\n"
     "    fig, ax = plots.figure(height=2.2)\n"
     "    ax.barh(['you'], [sum(picks)], color=plots.colour('you'))\n"
     "    ax.set(title='Where you stand', xlabel='points', xlim=(0, 50))\n"

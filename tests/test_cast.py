@@ -72,7 +72,7 @@ class TestTwoPeople:
         """In a world where people watch a lot, the accounts on top are shared far more often."""
         top, base = [], []
         for seed in (31, 32):
-            world = simulate("small", seed=seed, cache=False)
+            world = simulate("town", seed=seed, cache=False)
             found, shared = two_people(world.logs()), world.true_table("users")["shared"].to_numpy()
             top.append(shared[np.argsort(-found)[:5]].mean())
             base.append(shared[np.isfinite(found)].mean())

@@ -318,34 +318,11 @@ def test_errors_of_the_course_are_printed_without_a_traceback(monkeypatch, capsy
     from course.workshop import book
 
     def refuse(*arguments):
-        raise errors.ConfigError("size is 'huge'", allowed="tiny")
+        raise errors.ConfigError("size is 'huge'", allowed="village")
 
     monkeypatch.setattr(book, "main", refuse)
     assert cli.main(["notebooks"]) == 2
-    assert capsys.readouterr().err == "size is 'huge'. Allowed: tiny.\n"
-
-
-def test_a_part_that_does_not_exist_yet_is_told_in_words():
-    with pytest.raises(errors.ConfigError, match="not part of this version"):
-        cli._later("course.no_such_part", "main")
-    with pytest.raises(errors.ConfigError, match="not part of this version"):
-        cli._later("course.errors", "no_such_function")
-    assert cli._later("course.paths", "data_dir") is paths.data_dir
-
-
-def test_the_benchmark_gets_its_own_arguments(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        cli, "_later", lambda module, name: seen.append((module, name)) or seen.extend
-    )
-    assert cli.main(["benchmark", "--quick", "tiny"]) == 0
-    assert seen == [("course.benchmark", "main"), "--quick", "tiny"]
-
-
-def test_simulate_describes_a_world(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "_later", lambda module, name: lambda size, seed: f"{size}, {seed}")
-    assert cli.main(["simulate", "tiny", "--seed", "3"]) == 0
-    assert capsys.readouterr().out == "tiny, 3\n"
+    assert capsys.readouterr().err == "size is 'huge'. Allowed: village.\n"
 
 
 def test_without_packages_the_tools_say_how_to_get_them(monkeypatch, capsys):
@@ -438,6 +415,13 @@ def test_errors_have_three_parts_and_a_common_base():
     assert str(errors.ConfigError("only this")) == "only this"
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.fix) == (str(error), "write 2")
-    for name in ("Config", "Policy", "Cache", "Log", "Leak", "Exercise"):
+    for name in ("Config", "Policy", "Cache", "Log", "Exercise"):
         kind = getattr(errors, f"{name}Error")
         assert issubclass(kind, errors.CourseError) and issubclass(kind, ValueError)
+
+
+@pytest.mark.parametrize("text", ["", "<a>", "<b>", "<b> <a>", "<a><b><a><b>"])
+def test_only_what_stands_between_two_marks_is_written_anew(text):
+    assert paths.fill_between("one <a> old <b> two", "<a>", "<b>", "new") == "one <a>\nnew\n<b> two"
+    with pytest.raises(errors.ConfigError, match="no place.*one line <a> and after it"):
+        paths.fill_between(text, "<a>", "<b>", "new")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from course.errors import ConfigError, CourseError
-from course.simulator.config import SECOND_EDITION, SIZES, WorldConfig
+from course.simulator.config import SIZES, WorldConfig
 from course.world import simulate
 
 FIELDS = dataclasses.fields(WorldConfig)
@@ -18,31 +18,21 @@ NUMBERS = [spec for spec in FIELDS if "low" in spec.metadata]
 
 def message(**dials) -> str:
     with pytest.raises(ConfigError) as caught:
-        WorldConfig.of("tiny", **dials)
+        WorldConfig.of("village", **dials)
     return str(caught.value)
 
 
-@pytest.mark.parametrize("size", ["huge", "", None, 3, ["tiny"], "Tiny"])
+@pytest.mark.parametrize("size", ["huge", "", None, 3, ["town"], "Town"])
 def test_unknown_size(size):
-    with pytest.raises(ConfigError, match="tiny, small, large") as caught:
+    with pytest.raises(ConfigError, match="village, town, city") as caught:
         WorldConfig.of(size)
     assert repr(size) in str(caught.value)
 
 
 def test_sizes_are_possible():
-    assert list(SIZES) == ["tiny", "small", "large", "village", "town", "city"]
+    assert list(SIZES) == ["village", "town", "city"]
     for size in SIZES:
         assert WorldConfig.of(size).users == SIZES[size]["users"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [("tiny", "village"), ("small", "town"), ("large", "city")]
-)
-def test_the_second_edition_is_the_first_with_later_laws(old, new):
-    later = {spec.name: spec.default for spec in FIELDS if spec.metadata.get("edition") == 2}
-    assert set(SECOND_EDITION) <= set(later) and set(later.values()) == {0.0}
-    assert WorldConfig.of(old) == WorldConfig.of(new, **later)
-    assert WorldConfig.of(new) == WorldConfig.of(old, **SECOND_EDITION) != WorldConfig.of(old)
 
 
 def test_unknown_dial_gets_a_suggestion():
@@ -84,18 +74,18 @@ def test_bias_truth(value):
 
 def test_candidates_need_videos():
     assert "at most 19" in message(videos=60, candidates=20, slate=5)
-    assert WorldConfig.of("tiny", videos=60, candidates=19, slate=5).candidates == 19
+    assert WorldConfig.of("village", videos=60, candidates=19, slate=5).candidates == 19
 
 
 def test_slate_needs_candidates():
     assert "slate=12" in message(slate=12, candidates=11)
-    assert WorldConfig.of("tiny", slate=12, candidates=12).slate == 12
+    assert WorldConfig.of("village", slate=12, candidates=12).slate == 12
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "7", None, True, math.nan])
 def test_bad_seed(seed):
     with pytest.raises(ConfigError, match="0 to 4294967295") as caught:
-        simulate("tiny", seed=seed, cache=False)
+        simulate("village", seed=seed, cache=False)
     assert repr(seed) in str(caught.value)
 
 
@@ -104,24 +94,17 @@ def test_errors_are_value_errors_of_the_course():
 
 
 def test_same_numbers_of_other_types_are_the_same_configuration():
-    plain = WorldConfig.of("tiny", users=300, clickbait=0.0)
-    odd = WorldConfig.of("tiny", users=np.int64(300), clickbait=np.float32(0))
+    plain = WorldConfig.of("village", users=300, clickbait=0.0)
+    odd = WorldConfig.of("village", users=np.int64(300), clickbait=np.float32(0))
     assert odd == plain and type(odd.users) is int and type(odd.clickbait) is float
-    assert type(WorldConfig.of("tiny", users=300.0, clickbait=0).users) is int
+    assert type(WorldConfig.of("village", users=300.0, clickbait=0).users) is int
 
 
 def test_of_changes_another_configuration():
-    one = WorldConfig.of("tiny", clickbait=2)
+    one = WorldConfig.of("village", clickbait=2)
     two = WorldConfig.of(one, fatigue=0)
     assert (two.clickbait, two.fatigue, two.users) == (2, 0, 400)
     with pytest.raises(ConfigError):
         WorldConfig.of(one, fatigue=-1)
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.users = 3
-
-
-def test_describe_lists_every_field():
-    table = WorldConfig.describe()
-    assert list(table["field"]) == [spec.name for spec in FIELDS]
-    assert (table["meaning"].str.len() > 3).all()
-    assert table.set_index("field").loc["drift", "allowed"] == "0 to 1"

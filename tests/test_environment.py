@@ -11,7 +11,7 @@ import tomllib
 
 import pytest
 import yaml
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -41,17 +41,7 @@ def asked(project: dict, extras: bool = True) -> list[Requirement]:
 
 
 def disagreements(project: dict, requirements: str, environment: dict) -> list[str]:
-    """Return where the three files differ; empty when they agree.
-
-    Parameters
-    ----------
-    project
-        Table ``[project]`` of pyproject.toml.
-    requirements
-        Text of requirements.txt.
-    environment
-        Content of environment.yml.
-    """
+    """Return where the three files differ; empty when they agree."""
     found = []
     pinned: dict[str, list[Requirement]] = {}
     wanted = {canonicalize_name(item.name): item for item in asked(project)}
@@ -104,49 +94,6 @@ def environment(repository):
 
 def test_the_three_files_agree(project, requirements, environment):
     assert disagreements(project, requirements, environment) == []
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("numpy==", "numpy>=", "is no exact pin"),
-        ("numpy==2.", "numpy==2.*,>=2.", "is no exact pin"),
-        ("torch==2.13.0", "torch==2.13.0+cpu", "pins a local build"),
-        ("torch==2.13.0", "torch==2.4.1", "is outside torch>=2.5"),
-        ("tqdm==", "# tqdm==", "tqdm has no pin"),
-        ("tqdm==", "numpy==2.4.6\ntqdm==", "numpy is pinned 2 times"),
-        ("tqdm==", "leftover==1.0\ntqdm==", "asked for by nobody"),
-    ],
-)
-def test_planted_faults_in_the_pins_are_found(
-    project, requirements, environment, old, new, message
-):
-    changed = requirements.replace("\n" + old, "\n" + new)
-    assert changed != requirements
-    found = disagreements(project, changed, environment)
-    assert any(message in text for text in found), found
-
-
-@pytest.mark.parametrize(
-    ("dependencies", "message"),
-    [
-        (["python=3.10", "pip", {"pip": ["-r requirements.txt", "-e ."]}], "conda's 'python=3.10'"),
-        (["python", "pip", {"pip": ["-r requirements.txt", "-e ."]}], "conda's 'python'"),
-        (
-            ["python=3.11", "pip", "numpy", {"pip": ["-r requirements.txt", "-e ."]}],
-            "conda gives",
-        ),
-        (["python=3.11", "pip", {"pip": ["-e .[lab,test]"]}], "conda's pip section"),
-    ],
-)
-def test_planted_faults_in_the_conda_file_are_found(project, requirements, dependencies, message):
-    found = disagreements(project, requirements, {"dependencies": dependencies})
-    assert len(found) == 1 and found[0].startswith(message)
-
-
-def test_a_new_dependency_without_a_pin_is_found(project, requirements, environment):
-    project["optional-dependencies"]["test"].append("newcomer>=1")
-    assert disagreements(project, requirements, environment) == ["newcomer has no pin"]
 
 
 def test_reasons_of_further_pins_are_true(requirements):
@@ -235,11 +182,6 @@ def test_unknown_name_of_the_course_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="no attribute 'simulat'"):
         _ = course.simulat
-
-
-def test_a_broken_line_is_not_read_over():
-    with pytest.raises(InvalidRequirement):
-        pins("numpy=2.0\n")
 
 
 def test_every_picture_and_link_of_the_readme_exists(repository):

@@ -18,11 +18,12 @@ from course.simulator.experiment import (
     OUTCOMES,
     PAGE,
     clustered_error,
+    draw_requests,
     live_requests,
     page_outcomes,
 )
 from course.simulator.feed import rank, respond
-from course.simulator.oracle import OBJECTIVES, Cards
+from course.simulator.oracle import Cards
 from course.simulator.oracle import value as true_value
 from course.simulator.policies import offered, top
 from course.world import ab_test
@@ -157,16 +158,6 @@ class TestIntervals:
         assert clicks / 10 < 0.25
 
 
-def test_every_objective_has_its_own_oracle():
-    world = tiny()
-    goals = ("watch", "click", "satisfaction")
-    result = ab_test(world, {goal: world.oracle(goal) for goal in goals}, n=1_500)
-    expected = cells(result, "expected").unstack()
-    metric = {"watch": "watch_minutes", "click": "clicks", "satisfaction": "satisfied"}
-    for goal in goals:
-        assert expected[metric[goal]].idxmax() == goal
-
-
 def length_only(world):
     def shortest(requests):
         videos = offered(requests)
@@ -191,65 +182,58 @@ class Perturbed:
 
 
 @pytest.mark.parametrize("budget", [0.0, 1.0])
-@pytest.mark.parametrize("truth", ["examination", "additive"])
-class TestCeiling:
-    """No page is worth more than the ceiling of a measure, in exact expectation."""
-
-    def test_nobody_exceeds_it(self, truth, budget):
-        world = mini(bias_truth=truth, time_budget=budget)
-        arms = {**policies(world), "length": length_only(world)}
-        arms |= {goal: world.oracle(goal) for goal in OBJECTIVES}
+def test_no_page_is_better_than_that_of_the_oracle_of_its_measure(budget):
+    world = mini(time_budget=budget)
+    arms = {"random": world.random(), "past": world.past_ranking(), "length": length_only(world)}
+    arms |= {goal: world.oracle(goal) for goal in OUTCOMES}
+    if not budget:  # where time is short, completions are planned as if each card had all of it
         arms |= {f"{goal} {noise}": Perturbed(world, goal, noise, i)
-                 for i, goal in enumerate(OBJECTIVES) for noise in (0.1, 0.5)}  # fmt: skip
-        for surface, candidates in (("home", "nominated"), ("up_next", "catalogue")):
-            result = ab_test(world, arms, n=100, surface=surface, candidates=candidates)
-            _, asked = live_requests(world.engine, 100, 0, surface, candidates)
-            for goal in OBJECTIVES:
-                most, sign = world.oracle(goal).ceiling(asked), -1 if goal == "dismissals" else 1
-                for name, values in result.per_page.items():
-                    assert (sign * values[goal][1] - most).max() < 1e-9, (goal, name)
-                own = sign * result.per_page[goal][goal][1].mean()
-                if budget and goal == "completions":  # the bound gives each card all the time
-                    assert own > 0.7 * most.mean()
-                elif budget and goal == "watch_minutes":
-                    assert own > (0.999 if truth == "examination" else 0.98) * most.mean()
-                else:
-                    assert own == pytest.approx(most.mean(), rel=1e-6)
+                 for i, goal in enumerate(OUTCOMES) for noise in (0.1, 0.5)}  # fmt: skip
+    for options in ({}, {"candidates": "catalogue"}):
+        expected = cells(ab_test(world, arms, n=300, **options), "expected").unstack()
+        for goal in OUTCOMES:
+            assert (-expected[goal] if goal == "dismissals" else expected[goal]).idxmax() == goal
 
-    def test_against_all_pages_of_a_few_cards(self, truth, budget):
-        world = mini(bias_truth=truth, time_budget=budget, click_rate=0.3)
-        b, memory = world.engine.behaviour, world.engine.memory
-        s, shown = situations(world, 25), pages(world, 25, 6)
-        orders = np.array(list(itertools.permutations(range(6), 3)))
-        everything = np.repeat(np.arange(25), len(orders))
-        tried = np.take_along_axis(shown[everything], np.tile(orders, (25, 1)), axis=1)
-        f = respond(b, memory, s.rows(everything), everything, tried, world.seed)
-        for goal in OBJECTIVES:
-            cards, sign = Cards(b, memory, s, shown, goal), -1 if goal == "dismissals" else 1
-            unit = 60 if goal == "watch_minutes" else 1
-            best = (sign * page_outcomes(f)[goal][1]).reshape(25, -1).max(axis=1)
-            found, bound = cards.plan(3)
-            assert (best <= bound / unit + 1e-9).all(), goal
-            if goal == "watch_minutes":
-                assert (cards.minutes(found) <= best + 1e-6).all()
-                assert (bound / 60 < 1.05 * best).all()
-                np.testing.assert_allclose(cards.minutes(cards.best(3)), best, rtol=0.01)
-            elif goal != "completions" or not budget:
-                np.testing.assert_allclose(bound, best, rtol=1e-6)
+
+@pytest.mark.parametrize("budget", [0.0, 1.0])
+@pytest.mark.parametrize("truth", ["examination", "additive"])
+def test_the_oracle_against_all_pages_of_a_few_cards(truth, budget):
+    world = mini(bias_truth=truth, time_budget=budget, click_rate=0.3)
+    b, memory = world.engine.behaviour, world.engine.memory
+    s, shown = situations(world, 25), pages(world, 25, 6)
+
+    def worth(rows, page):
+        return page_outcomes(respond(b, memory, s.rows(rows), rows, page, world.seed))
+
+    orders = np.array(list(itertools.permutations(range(6), 3)))
+    everything = np.repeat(np.arange(25), len(orders))
+    tried = worth(everything, np.take_along_axis(shown[everything], np.tile(orders, (25, 1)), 1))
+    for goal in OUTCOMES:
+        sign = -1 if goal == "dismissals" else 1
+        most = (sign * tried[goal][1]).reshape(25, -1).max(axis=1)
+        chosen = np.take_along_axis(shown, Cards(b, memory, s, shown, goal).best(3), axis=1)
+        own = sign * worth(np.arange(25), chosen)[goal][1]
+        exact = truth == "examination" and not (budget and goal in ("completions", "watch_minutes"))
+        assert (own <= most + 1e-6).all(), goal
+        if exact:
+            np.testing.assert_allclose(own, most, rtol=1e-6)
+        else:
+            slack = 0.1 if goal == "completions" else 0.02
+            assert own.mean() > most.mean() - slack * abs(most.mean()), goal
 
 
 def test_live_requests_are_those_of_the_experiment():
     world = mini()
-    for surface, candidates in (("home", "nominated"), ("up_next", "catalogue")):
+    for candidates in ("nominated", "catalogue"):
         seen = []
 
         def spy(requests, seen=seen):
             seen.append(requests)
             return offered(requests)[:, : requests.slate]
 
-        ab_test(world, {"spy": spy}, n=40, seed=3, surface=surface, candidates=candidates, visits=2)
+        ab_test(world, {"spy": spy}, n=40, seed=3, candidates=candidates, visits=2)
         for visit, asked in enumerate(seen):
-            situation, again = live_requests(world.engine, 40, 3, surface, candidates, visit)
+            situation, again = live_requests(world.engine, 40, 3, candidates, visit)
             for name in ("request", "user", "time", "query_video"):
                 np.testing.assert_array_equal(getattr(asked, name), getattr(again, name))
             assert (situation.time == again.time).all()
@@ -341,7 +325,6 @@ class TestVisits:
         before = copy.deepcopy(vars(world.engine.memory))
         numbers = world.engine.requests_made
         ab_test(world, policies(world), n=200, visits=visits)
-        ab_test(world, policies(world), n=200, visits=visits, surface="up_next")
         for name, value in vars(world.engine.memory).items():
             assert np.array_equal(value, before[name]), name
         assert world.engine.requests_made == numbers
@@ -370,27 +353,18 @@ class TestRequests:
         assert (people.device_weights[asked.user, asked.device] > 0).all()
         assert (asked.daypart == (asked.time % 1 * 4).astype(int)).all()
         assert (asked.query_video == -1).all() and (asked.surface == 0).all()
-        new = (result.requests["account"] != "older").mean()
+        assert (result.requests["user"] == asked.user).all()
+        new = (people.joined[asked.user] > 23).mean()
         assert 0.03 < new < 0.4
         busy = np.bincount(asked.user, minlength=400)[people.joined <= 30]
         assert np.corrcoef(busy, people.sessions_per_day[people.joined <= 30])[0, 1] > 0.9
 
     def test_up_next(self):
-        world = tiny()
-        seen = []
-
-        def spy(requests):
-            seen.append(requests)
-            return requests.candidates[:, : requests.slate]
-
-        ab_test(world, {"spy": spy}, n=500, surface="up_next")
-        (asked,) = seen
-        available = world.engine.catalogue.available(30)
-        assert ((asked.query_video >= 0) & (asked.query_video < available)).all()
-        assert (asked.surface == 1).all()
-        assert (asked.candidates != asked.query_video[:, None]).all()
-        topic = world.engine.catalogue.topic[asked.query_video]
-        liked = world.engine.people.interests[asked.user, 30] == topic[:, None]
+        engine = tiny().engine
+        asked, query = draw_requests(engine, 500, 0, "up_next")
+        assert ((query >= 0) & (query < engine.catalogue.available(30))).all()
+        topic = engine.catalogue.topic[query]
+        liked = engine.people.interests[asked.user, 30] == topic[:, None]
         assert liked.any(axis=1).mean() > 0.5
 
     def test_whole_catalogue(self):
@@ -403,17 +377,9 @@ class TestRequests:
         result = ab_test(world, {"last": last, "random": world.random()}, n=50,
                          candidates="catalogue")  # fmt: skip
         assert result.pages["last"].shape == (50, 10)
-        assert cells(result, "expected")["last", "age_days"] < 2
-
-    def test_shorter_pages(self):
-        """A page of three is the top of a page of ten, and a short answer has to be asked for."""
-        arms = {"oracle": mini().oracle()}
-        ten, three = (ab_test(mini(), arms, n=50, slate=k).pages["oracle"] for k in (10, 3))
-        np.testing.assert_array_equal(three, ten[:, :3])
-        three = {"short": lambda requests: requests.candidates[:, :3]}
-        assert ab_test(mini(), three, n=50, slate=3).pages["short"].shape == (50, 3)
-        with pytest.raises(PolicyError, match=r"'short' returned an array of shape \(50, 3\)"):
-            ab_test(mini(), three, n=50)
+        assert (
+            result.pages["last"] == world.engine.catalogue.available(8) - 1 - np.arange(10)
+        ).all()
 
 
 class TestReadOuts:
@@ -421,7 +387,6 @@ class TestReadOuts:
         result = ab_test(mini(), policies(mini()), n=100)
         assert set(result.table["metric"]) == {*OUTCOMES, *PAGE, "coverage"}
         assert list(result.table["policy"].unique()) == ["random", "past", "oracle"]
-        assert result.control == "random"
         assert (
             cells(result, "low").dropna()
             <= cells(result, "observed")[cells(result, "low").dropna().index]
@@ -434,31 +399,11 @@ class TestReadOuts:
         topics = np.mean([len(set(c.topic[page])) for page in shown])
         assert cells(result, "expected")["random", "topics"] == pytest.approx(topics)
         age = result.requests["time"].to_numpy()[:, None] - c.uploaded[shown]
-        assert cells(result, "expected")["random", "age_days"] == pytest.approx(age.mean())
         assert cells(result, "expected")["random", "fresh_share"] == pytest.approx((age < 7).mean())
         coverage = len(np.unique(shown)) / c.available(world.config.days)
         assert cells(result, "expected")["random", "coverage"] == pytest.approx(coverage)
         length = cells(result, "expected")["random", "length_minutes"]
         assert length == pytest.approx(c.seconds[shown].mean() / 60)
-
-    @pytest.mark.parametrize("segment", ["device", "language", "account"])
-    def test_segments(self, segment):
-        result = ab_test(tiny(), policies(tiny()), n=1_000)
-        table = result.by_segment("clicks", segment)
-        assert list(table.columns) == ["random", "past", "oracle"] and len(table) >= 2
-        for name in table.index:
-            rows = (result.requests[segment] == name).to_numpy()
-            want = result.per_page["past"]["clicks"][1][rows].mean()
-            assert table.loc[name, "past"] == pytest.approx(want)
-        if segment == "device":
-            assert table.loc["desktop", "past"] > table.loc["tv", "past"]
-
-    def test_unknown_segment_and_metric(self):
-        result = ab_test(mini(), policies(mini()), n=30)
-        with pytest.raises(ConfigError, match="device, language, account"):
-            result.by_segment(segment="mood")
-        with pytest.raises(ConfigError, match="watch_minutes"):
-            result.by_segment("profit")
 
 
 class TestBadArguments:
@@ -470,9 +415,6 @@ class TestBadArguments:
             ({"n": True}, "n=True"),
             ({"seed": -1}, "seed=-1"),
             ({"visits": 0}, "visits=0"),
-            ({"slate": 0}, "slate=0"),
-            ({"slate": 31}, "slate=31"),
-            ({"surface": "search"}, "up_next"),
             ({"candidates": "all"}, "catalogue"),
         ],
     )

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logit
-from worlds import MINI, mini, pages, situations, tiny
+from worlds import ENDLESS, MINI, mini, pages, situations, tiny
 
 from course.errors import PolicyError
 from course.simulator import laws
-from course.simulator.behaviour import EXAMINATION_EXPONENT, intent_stress
+from course.simulator.behaviour import EXAMINATION_EXPONENT
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
-from course.simulator.feed import Feedback, named, rank, respond
+from course.simulator.feed import Feedback, rank, respond
 from course.simulator.oracle import Cards
-from course.simulator.streams import coins, generator
+from course.simulator.streams import coins
 
 REQUESTS = 12_000
 
@@ -30,7 +30,7 @@ def answered(**dials) -> tuple:
 
     The memory is that of the default world, so that only the dials differ.
     """
-    config = WorldConfig.of("tiny", **dials)
+    config = WorldConfig.of("village", **{**ENDLESS, **dials})
     behaviour = Engine(config, 7).behaviour
     s, shown = situations(tiny(), REQUESTS), pages(tiny(), REQUESTS)
     number = 5_000_000 + np.arange(REQUESTS)
@@ -196,9 +196,7 @@ class TestDials:
     def test_fatigue_lowers_the_click(self):
         behaviour, s, number, shown, f = answered()
         tired = memory().copy()
-        tired.add_impressions(
-            np.repeat(s.user, 10), shown.ravel(), np.zeros(shown.size, dtype=bool)
-        )
+        tired.add_impressions(s.user, shown, np.zeros(shown.shape, dtype=bool))
         g = respond(behaviour, tired, s, number, shown, 7)
         assert (g.p_click_if_seen < f.p_click_if_seen).all()
         fresh = answered(fatigue=0)
@@ -289,7 +287,9 @@ class TestDials:
 
     def test_task_context_off_makes_one_rule_for_all(self):
         for dial, same in ((0.0, True), (0.5, False)):
-            weights = Engine(WorldConfig.of("tiny", **MINI, task_context=dial), 7).behaviour.weights
+            weights = Engine(
+                WorldConfig.of("village", **MINI, task_context=dial), 7
+            ).behaviour.weights
             assert (np.ptp(weights, axis=1).max() == 0) == same
 
     def test_freshness_of_a_card(self):
@@ -361,34 +361,11 @@ class TestBudgetOfTime:
         assert (long[rows]["watched_seconds"] == 1).mean() < 0.01
 
 
-class TestIntent:
-    def test_the_law_by_hand(self):
-        stress = intent_stress(np.random.default_rng(5))
-        assert stress.shape == (6, 72, 13)
-        base = Engine(WorldConfig.of("tiny", **MINI), 7).behaviour.weights
-        for dial in (0.5, 1.0):
-            weights = Engine(WorldConfig.of("tiny", **MINI, intent=dial), 7).behaviour.weights
-            own = intent_stress(generator(7, "intent"))
-            np.testing.assert_allclose(weights, base * (1 + 1.5 * dial * own), rtol=1e-5, atol=1e-6)
-
-    def test_it_is_a_mixture_of_six_intents(self):
-        """Shares that sum to one: whatever task and context, five directions."""
-        stress = intent_stress(np.random.default_rng(5)).reshape(-1, 13)
-        values = np.linalg.svd(stress, compute_uv=False)
-        assert values[4] > 0.5 and values[5] < 1e-4
-
-    def test_tasks_differ_and_contexts_differ(self):
-        stress = np.stack([intent_stress(np.random.default_rng(i)) for i in range(20)])
-        assert stress.std(axis=2).mean() > 0.3  # over contexts
-        r = np.corrcoef(stress[:, 0].ravel(), stress[:, 1].ravel())[0, 1]
-        assert 0.2 < r < 0.8  # click and watch: partly in common
-
-
 class TestPastRanking:
     @staticmethod
     def ranked(**dials):
         world = tiny()
-        engine = Engine(WorldConfig.of("tiny", **dials), 7)
+        engine = Engine(WorldConfig.of("village", **dials), 7)
         asked = requests(world, 3_000)
         return asked, engine.past_ranking(world.engine.memory)(asked)
 
@@ -418,7 +395,7 @@ class TestPastRanking:
     def test_noise_is_fresh_for_each_request(self):
         asked, shown = self.ranked(logger_noise=5)
         later = dataclasses.replace(asked, request=asked.request + 10_000)
-        engine = Engine(WorldConfig.of("tiny", logger_noise=5), 7)
+        engine = Engine(WorldConfig.of("village", logger_noise=5), 7)
         other = engine.past_ranking(memory())(later)
         assert (other != shown).any(axis=1).mean() > 0.99
 
@@ -438,9 +415,9 @@ def requests(world, n=40, pool=True):
     )
 
 
-def refused(policy, pool=True) -> str:
+def refused(policy, pool=True, name="") -> str:
     with pytest.raises(PolicyError) as caught:
-        rank(policy, requests(mini(), pool=pool))
+        rank(policy, requests(mini(), pool=pool), name)
     text = str(caught.value)
     assert "Allowed:" in text
     return text
@@ -543,9 +520,7 @@ class TestPolicyErrors:
 
         text = refused(outer)
         assert text.count("'outer'") == text.count("'inner'") == 1
-        assert (
-            refused(named(lambda asked: rank(named(inner, "me"), asked), "me")).count("'me'") == 1
-        )
+        assert refused(lambda asked: rank(inner, asked, "me"), name="me").count("'me'") == 1
 
     @pytest.mark.parametrize(
         "change",

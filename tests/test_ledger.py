@@ -221,62 +221,68 @@ def test_records_become_columns():
     assert store.flatten({"a/b": 1}) == {"a/b": 1.0}
 
 
-def run_here(name, seed):
-    return {"x": 1.0 * seed, "who/y": 0.5}, 0.1
-
-
 def made_up(seed):
     yield {"x": 1.0}
 
 
 TRIAL = Trial("hand-made", made_up, seeds=(1, 2, 3))
-OPTIONS = {"jobs": 1, "progress": False}
 
 
-def test_results_are_stored_and_read_back(cache):
-    paths = runner.run_trials([TRIAL], folder=cache, run=run_here, **OPTIONS)
-    table = ledger.results("hand-made", cache)
-    assert paths == [cache / "hand-made.json"]
+@pytest.fixture
+def ran(cache, monkeypatch):
+    """Results and kept seeds go to a folder of the test; a list of the seeds that are run."""
+    found = []
+
+    def run_here(name, seed):
+        if seed in stop:
+            raise KeyboardInterrupt
+        found.append(seed)
+        return {"x": 1.0 * seed, "who/y": 0.5}, 0.1
+
+    stop = run_here.stop = set()
+    monkeypatch.setattr(store, "data_dir", lambda: cache)
+    monkeypatch.setattr(runner, "run_seed", run_here)
+    return found
+
+
+def test_results_are_stored_and_read_back(ran, cache):
+    paths = runner.run_trials([TRIAL], jobs=1)
+    table = ledger.results("hand-made")
+    assert paths == [cache / "results" / "hand-made.json"]
     assert table.index.tolist() == [1, 2, 3] and table["x"].tolist() == [1.0, 2.0, 3.0]
     assert table.attrs["code"] == fingerprint(made_up)
     assert not list((cache / "cache" / "reproduce").glob("*"))  # nothing left behind
-    tidy = ledger.results("hand-made", cache, tidy=True)
+    tidy = ledger.results("hand-made", tidy=True)
     assert tidy.iloc[-1].tolist() == [3, "who", "y", 0.5]
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(cache):
-    ran = []
-
-    def counted(name, seed, stop=None):
-        if seed == stop:
-            raise KeyboardInterrupt
-        ran.append(seed)
-        return run_here(name, seed)
-
+def test_an_interrupted_run_goes_on_where_it_stopped(ran, cache):
+    runner.run_seed.stop.add(3)
     with pytest.raises(KeyboardInterrupt):
-        runner.run_trials([TRIAL], folder=cache, run=lambda n, s: counted(n, s, 3), **OPTIONS)
-    assert not (cache / "hand-made.json").exists()
+        runner.run_trials([TRIAL], jobs=1)
+    runner.run_seed.stop.clear()
+    stored = cache / "results" / "hand-made.json"
+    assert not stored.exists()
     kept = next((cache / "cache" / "reproduce").glob("*-2.json"))
     kept.write_text('[{"x": 99', encoding="utf-8")  # broken: run again
-    runner.run_trials([TRIAL], folder=cache, run=counted, **OPTIONS)
-    assert ran == [1, 2, 2, 3] and len(store.load("hand-made", cache)) == 3
+    runner.run_trials([TRIAL], jobs=1)
+    assert ran == [1, 2, 2, 3] and len(store.load("hand-made")) == 3
     # More worlds: only what is missing, and the others stay.
-    runner.run_trials([TRIAL], (1, 2, 3, 21), missing=True, folder=cache, run=counted, **OPTIONS)
-    assert ran[4:] == [21] and store.load("hand-made", cache).index.tolist() == [1, 2, 3, 21]
-    runner.run_trials([TRIAL], folder=cache, run=counted, **OPTIONS)
-    assert ran[5:] == [1, 2, 3] and len(store.load("hand-made", cache)) == 4
+    runner.run_trials([TRIAL], (1, 2, 3, 21), missing=True, jobs=1)
+    assert ran[4:] == [21] and store.load("hand-made").index.tolist() == [1, 2, 3, 21]
+    runner.run_trials([TRIAL], jobs=1)
+    assert ran[5:] == [1, 2, 3] and len(store.load("hand-made")) == 4
     # What other code has made is not mixed with this.
-    text = (cache / "hand-made.json").read_text(encoding="utf-8")
-    changed = text.replace(fingerprint(made_up), "other")
-    (cache / "hand-made.json").write_text(changed, encoding="utf-8")
-    runner.run_trials([TRIAL], (1, 2), missing=True, folder=cache, run=counted, **OPTIONS)
-    assert store.load("hand-made", cache).index.tolist() == [1, 2]
+    text = stored.read_text(encoding="utf-8")
+    stored.write_text(text.replace(fingerprint(made_up), "other"), encoding="utf-8")
+    runner.run_trials([TRIAL], (1, 2), missing=True, jobs=1)
+    assert store.load("hand-made").index.tolist() == [1, 2]
 
 
-def test_faults_of_a_trial_are_named(cache, chapter):
+def test_faults_of_a_trial_are_named(cache, chapter, monkeypatch):
     trials = chapter(CHAPTER.replace('yield {"x": seed}', 'yield {"x": 1}; yield {"x": 2}'))
     with pytest.raises(ConfigError, match="'made', seed 1: two records have the name 'x'"):
-        runner.run_trials(list(trials.values()), folder=cache, **OPTIONS)
+        runner.run_trials(list(trials.values()), folder=cache, jobs=1)
     trials = chapter(CHAPTER.replace('{"x": seed}', '{"x": [seed]}'))
     with pytest.raises(ConfigError, match=r"'made', seed 1: 'x' is \[1\]"):
         runner.run_seed("made", 1)
@@ -284,18 +290,17 @@ def test_faults_of_a_trial_are_named(cache, chapter):
     def uneven(name, seed):
         return ({"x": 1.0} if seed < 3 else {"z": 1.0}), 0.1
 
-    with pytest.raises(
-        ConfigError, match="'hand-made', seed 3 has other numbers than seed 1: x, z"
-    ):
-        runner.run_trials([TRIAL], folder=cache, run=uneven, **OPTIONS)
+    monkeypatch.setattr(runner, "run_seed", uneven)
+    with pytest.raises(ConfigError, match="seed 3 has other numbers than seed 1: x, z"):
+        runner.run_trials([TRIAL], folder=cache, jobs=1)
     assert not (cache / "hand-made.json").exists()
 
 
-def test_another_backend(cache):
-    runner.run_trials([TRIAL], folder=cache, run=run_here, backend="threading", progress=False)
-    assert len(store.load("hand-made", cache)) == 3
+def test_another_backend(ran):
+    runner.run_trials([TRIAL], backend="threading")
+    assert len(store.load("hand-made")) == 3
     with pytest.raises(ConfigError, match="'nonsense' cannot be used.*loky"):
-        runner.run_trials([TRIAL], folder=cache, run=run_here, backend="nonsense", progress=False)
+        runner.run_trials([TRIAL], backend="nonsense")
 
 
 def test_missing_and_broken_files_say_how_to_make_them(tmp_path):

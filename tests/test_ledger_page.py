@@ -1,7 +1,6 @@
 """The ledger as a page and in the README: what is written, and that it is up to date."""
 
 import functools
-import json
 import re
 
 import pytest
@@ -12,8 +11,6 @@ from course.ledger import registry
 from course.paths import repository_root
 from course.workshop import ledger_page as page
 
-TEXT = f"# Title\n\n{page.START}\n@@@\n{page.END}\n\nafter\n"
-
 
 @pytest.fixture(autouse=True, scope="module")
 def lines_once():
@@ -21,13 +18,6 @@ def lines_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "lines", functools.cache(registry.lines))
         yield
-
-
-class Drawn:
-    """Stands for a figure."""
-
-    def savefig(self, file, **options):
-        file.write(b"picture")
 
 
 def test_summary_counts_every_claim_and_every_line_once():
@@ -47,18 +37,6 @@ def test_the_page_has_every_claim_with_its_verdict_and_every_line():
         assert not row.worlds or f" | {row.says} | {row.ours} | {row.words} |" in text
 
 
-def test_only_the_place_between_the_markers_changes():
-    text = page.readme_with_ledger(TEXT, lambda: "new")
-    assert text.startswith("# Title\n\n") and text.endswith("\n\nafter\n") and "@@@" not in text
-    assert "\nnew\n" in text and page.readme_with_ledger(text, lambda: "new") == text
-
-
-@pytest.mark.parametrize("text", ["", TEXT + page.START, TEXT.replace(page.END, "")])
-def test_a_readme_without_a_place_is_refused(text):
-    with pytest.raises(ConfigError, match="no place for the ledger"):
-        page.readme_with_ledger(text, lambda: "new")
-
-
 def test_numbers_of_surprises_come_from_the_ledger():
     row = registry.lines("P1-C10").iloc[0]
     assert page.surprises("gains {P1-C10/1} %") == f"gains {row['ours']} %"
@@ -70,22 +48,24 @@ def test_numbers_of_surprises_come_from_the_ledger():
         page.surprises("{P1-C10/9}")
 
 
-def test_write_makes_everything_or_nothing(tmp_path):
-    (tmp_path / "README.md").write_text(TEXT, encoding="utf-8")
-    files = page.write(tmp_path, {"a.png": Drawn})
-    names = ["LEDGER.md", "README.md", "a.png", "summary.json"]
-    assert [f.name for f in files] == names and files[2].read_bytes() == b"picture"
-    (tmp_path / "README.md").write_text("no markers", encoding="utf-8")
-    with pytest.raises(ConfigError):
-        page.write(tmp_path, {"b.png": Drawn})
-    assert not (tmp_path / "data" / "pictures" / "b.png").exists()
+def test_write_makes_everything_or_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(page.plots, "system_loop", page.plots.ledger_overview)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Title\n\n{page.START}\n@@@\n{page.END}\n\nafter\n", encoding="utf-8")
+    names = ["LEDGER.md", "README.md", "system.png", "worth.png", "ledger.png", "summary.json"]
+    assert [file.name for file in page.write(tmp_path)] == names
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("# Title\n\n") and text.endswith("\n\nafter\n") and "@@@" not in text
+    (tmp_path / "data" / "LEDGER.md").unlink()
+    readme.write_text("no markers", encoding="utf-8")
+    with pytest.raises(ConfigError, match="no place.*ledger: written by"):
+        page.write(tmp_path)
+    assert not (tmp_path / "data" / "LEDGER.md").exists()
 
 
 def test_what_is_stored_is_up_to_date():
     root, fix = repository_root(), "run: python3 -m course reproduce --page"
-    text = (root / "README.md").read_text(encoding="utf-8")
-    assert text == page.readme_with_ledger(text), fix
-    assert (root / page.PAGE).read_text(encoding="utf-8") == page.page(), fix
-    assert json.loads((root / page.SUMMARY).read_text(encoding="utf-8")) == page.summary(), fix
+    for path, text in page.texts(root).items():
+        assert path.read_text(encoding="utf-8") == text, fix
     for picture in re.findall(r"\((data/[^)]+)\)", text):
         assert (root / picture).is_file()

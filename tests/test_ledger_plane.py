@@ -34,6 +34,13 @@ def test_multiplications_are_counted_right_and_nearly_equal(key):
         assert cost <= budget if experts > 1 else budget <= cost < 1.06 * budget
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"), [(name, shape) for name, shapes in C9.CONTEST.items() for shape in shapes]
+)
+def test_all_shapes_of_the_seven_tasks_cost_the_same(name, shape):
+    assert C9.cost_in_world(name, shape) == pytest.approx(19_900, rel=0.01)
+
+
 @pytest.mark.parametrize("name", C9.SHAPES)
 def test_everybody_on_the_plane_learns(name):
     model = C9.made(name, C9.SHAPES[name][0], 600, seed=1)

@@ -24,7 +24,7 @@ from course.tasks.next_day import NextDay
 
 @functools.cache
 def task():
-    return NextDay(simulate("tiny", seed=5, cache=False), 400, first_day=15.0)
+    return NextDay(simulate("village", seed=5, cache=False), 400, first_day=15.0)
 
 
 @functools.cache

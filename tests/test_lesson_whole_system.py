@@ -15,7 +15,7 @@ from course import ab_test, contests
 from course.lessons import position_bias as pb
 from course.lessons import whole_system as ws
 from course.logs.tables import check_table
-from course.simulator.experiment import OUTCOMES, live_requests
+from course.simulator.experiment import OUTCOMES, draw_requests, live_requests
 from course.simulator.feed import rank
 from course.tasks.next_day import OwnPages
 from course.tasks.next_watch import tomorrow
@@ -34,8 +34,14 @@ def system():
     return ws.assemble(logs(), size=30, days=6, passes=1)
 
 
-def requests(n=60, **options):
-    return live_requests(mini().engine, n, candidates="catalogue", **options)[1]
+def requests(n=60):
+    return live_requests(mini().engine, n, candidates="catalogue")[1]
+
+
+def up_next(n=60):
+    engine, number = mini().engine, -np.arange(1, n + 1)
+    situation, query = draw_requests(engine, n, 0, "up_next")
+    return engine.requests(situation, query, engine.memory, number, None, pool=False)
 
 
 # --- the pool
@@ -62,7 +68,7 @@ def test_a_pool_is_what_loops_find_and_a_wide_one_goes_on_where_a_narrow_one_end
 
 
 def test_moments_begin_with_what_is_being_watched_and_know_no_later_video():
-    asked = requests(surface="up_next")
+    asked = up_next()
     moments = ws.moments_of(asked, 40)
     known = np.where(asked.query_video < 40, asked.query_video, -1)
     np.testing.assert_array_equal(moments.watched[:, 0], known)
@@ -149,7 +155,7 @@ def test_the_old_nominators_are_no_input():
 def test_pages_in_front_of_people():
     made = ab_test(mini(), {"whole": system()}, n=40, candidates="catalogue")
     assert made.pages["whole"].shape == (40, mini().config.slate)
-    assert ab_test(mini(), {"whole": system()}, n=40, surface="up_next").pages["whole"].size
+    assert rank(system(), up_next()).shape == (60, mini().config.slate)
 
 
 def test_own_pages_are_worth_what_an_ab_test_says():

@@ -14,7 +14,7 @@ USERS = 9
 
 @pytest.fixture(scope="module")
 def catalogue():
-    return build_catalogue(WorldConfig.of("tiny", users=10, videos=120, days=10), 3)
+    return build_catalogue(WorldConfig.of("village", users=10, videos=120, days=10), 3)
 
 
 class Twin:
@@ -84,7 +84,7 @@ def test_against_the_twin(catalogue):
             twin.search(one, row)
         user, video = rng.integers(USERS, size=300), rng.integers(len(catalogue), size=300)
         clicked = rng.random(300) < 0.2
-        memory.add_impressions(user, video, clicked)
+        memory.add_impressions(user, video[:, None], clicked[:, None])
         for row in zip(user.tolist(), video.tolist(), clicked.tolist(), strict=True):
             twin.impression(*row)
         for name, want in vars(twin).items():
@@ -105,7 +105,7 @@ def test_counters_stop_instead_of_starting_again_at_zero(catalogue):
     memory = Memory(USERS, catalogue)
     one, video = np.array([1, 1]), np.array([5, 5])
     for _ in range(200):
-        memory.add_impressions(one, video, np.array([True, False]))
+        memory.add_impressions(one, video[:, None], np.array([[True], [False]]))
         memory.add_watches(catalogue, one, video, np.array([False, False]))
     assert COUNT_LIMIT <= memory.shown[1, 5] <= 255
     assert COUNT_LIMIT <= memory.channel_watches[1, catalogue.channel[5]] <= 255
@@ -114,7 +114,7 @@ def test_counters_stop_instead_of_starting_again_at_zero(catalogue):
 
 @pytest.mark.parametrize("videos", [500, 3_500, 9_000])
 def test_buckets(videos):
-    catalogue = build_catalogue(WorldConfig.of("tiny", videos=videos, future_days=0), 1)
+    catalogue = build_catalogue(WorldConfig.of("village", videos=videos, future_days=0), 1)
     memory = Memory(4, catalogue)
     bucket = memory.bucket(np.arange(len(catalogue)))
     assert memory.seen.shape == memory.shown.shape == (4, min(videos, MAX_BUCKETS))
@@ -132,5 +132,5 @@ def test_buckets(videos):
 def test_copy_is_independent(catalogue):
     memory = Memory(USERS, catalogue)
     other = memory.copy()
-    other.add_impressions(np.array([1]), np.array([2]), np.array([True]))
+    other.add_impressions(np.array([1]), np.array([[2]]), np.array([[True]]))
     assert memory.shown.sum() == 0 and other.shown.sum() == 1

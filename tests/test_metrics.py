@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from course.errors import LogError
+from course.errors import CourseError, LogError
 from course.metrics import (
     gap_closed,
+    gini,
     hit_rate,
     mean_reciprocal_rank,
     ranks,
     weighted_per_user_loss,
 )
+from course.simulator.policies import top
 
 
 def test_gap_closed_by_hand():
@@ -133,7 +135,6 @@ def test_random_scores_lose_half_and_any_rising_change_loses_the_same():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"scores": np.array([1.0, np.nan, 2.0, 3.0])}, "1 of 4 scores are NaN"),
         ({"seconds": np.array([10.0, -3.0, 0.0, 0.0])}, "-3.0 seconds"),
         ({"clicked": np.zeros(4, bool)}, "No page has both"),
         ({"clicked": np.ones(4, bool)}, "No page has both"),
@@ -142,3 +143,50 @@ def test_random_scores_lose_half_and_any_rising_change_loses_the_same():
 def test_bad_input_of_the_loss(change, words):
     with pytest.raises(LogError, match=words):
         weighted_per_user_loss(**{**PAGE, **change})
+
+
+def test_gini_by_hand_and_against_all_pairs():
+    for counts, want in (([5, 5, 5, 5], 0), ([0, 0, 7], 2 / 3), ([1, 3], 0.25), ([], 0), ([0], 0)):
+        assert gini(np.array(counts)) == pytest.approx(want)
+    x = np.random.default_rng(0).poisson(3, 40)
+    pairs = np.abs(x[:, None] - x).sum() / (2 * len(x) ** 2 * x.mean())
+    assert gini(x) == pytest.approx(pairs) and gini(x[::-1]) == pytest.approx(pairs)
+
+
+# --- what numpy passes over without a word
+
+
+SCORES = np.random.default_rng(0).normal(size=(4, 9))
+COMPARING = {
+    "ranks": (lambda s: ranks(s, np.arange(4)), SCORES),
+    "MRR": (mean_reciprocal_rank, np.arange(1.0, 5.0)),
+    "hit rate": (lambda r: hit_rate(r, 3), np.arange(1.0, 5.0)),
+    "weighted loss": (lambda s: weighted_per_user_loss(**{**PAGE, "scores": s}), PAGE["scores"]),
+    "page": (lambda s: top(s, np.tile(np.arange(9), (4, 1)), 3), SCORES),
+}
+
+
+@pytest.mark.parametrize("name", COMPARING)
+def test_nan_never_competes(name):
+    """It is neither above nor below another: whoever counts the better ones would put it first."""
+    compare, numbers = COMPARING[name]
+    compare(numbers)
+    for bad in (np.full_like(numbers, np.nan), np.where(numbers == numbers.min(), np.nan, numbers)):
+        with pytest.raises(CourseError, match="(?i)nan"):
+            compare(bad)
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_a_row_beside_a_column_is_refused(name):
+    """(n,) beside (n, 1) would become a table (n, n)."""
+    for other in (PAGE[name][:, None], np.append(PAGE[name], PAGE[name][:1])):
+        with pytest.raises(LogError, match="shape"):
+            weighted_per_user_loss(**{**PAGE, name: other})
+
+
+def test_further_shapes_and_ranks_that_do_not_fit():
+    for given in ((np.arange(4), np.zeros((4, 1), bool)), (np.arange(4)[:, None],)):
+        with pytest.raises(LogError, match="shape"):
+            ranks(SCORES, *given)
+    with pytest.raises(LogError, match="a rank is 0"):
+        mean_reciprocal_rank(np.arange(3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from scipy.stats import chisquare
@@ -27,8 +29,9 @@ def nominated(world, n=1_500, surface="home", seed=0, **changes):
     query = np.full(n, -1, np.int32)
     if surface == "up_next":
         query = rng.integers(engine.catalogue.available(market.time), size=n).astype(np.int32)
-    config = WorldConfig.of(world.config, **changes)
-    found = nominate(config, engine.people, engine.catalogue, market, engine.memory, s, query, rng)
+    behaviour = copy.copy(engine.behaviour)
+    behaviour.config = WorldConfig.of(world.config, **changes)
+    found = nominate(behaviour, market, engine.memory, s, query, rng)
     return (*found, s, query, market)
 
 
@@ -46,7 +49,7 @@ class TestMarket:
         for group in np.argsort(-groups)[:4]:
             language, topic = divmod(group, 30)
             n = 20_000
-            drawn = market.topic(np.full(n, language), np.full(n, topic), rng.random((n, 1)))
+            drawn = market.topic(language, topic, rng.random(n))
             inside = np.flatnonzero((c.language == language) & (c.topic == topic) & (rate > 0))
             want = n * rate[inside] / rate[inside].sum()
             counts = np.bincount(drawn.ravel(), minlength=len(c))
@@ -56,7 +59,7 @@ class TestMarket:
                 continue
             share = counts[inside][big].sum() / want[big].sum()
             assert chisquare(counts[inside][big], want[big] * share).pvalue > 1e-4
-        drawn = market.language(np.full(40_000, 1), rng.random((40_000, 1)))
+        drawn = market.language(1, rng.random(40_000))
         counts = np.bincount(drawn.ravel(), minlength=len(c))
         want = np.where(c.language == 1, rate, 0)
         want = 40_000 * want / want.sum()
@@ -71,23 +74,23 @@ class TestMarket:
         edge = np.array([[2.0**-53, 0.5, 1 - 2.0**-53]])
         for day in (0.0, 3.7, 29.99):
             market = opened(world, day)
-            every = np.arange(90)
-            drawn = market.draw(every, every, np.repeat(edge, 90, axis=0))
+            every = np.arange(90)[:, None]
+            drawn = market.topic(every // 30, every % 30, edge)
             there = drawn >= 0
             assert (c.uploaded[drawn[there]] <= day).all()
             group = c.language[drawn].astype(int) * 30 + c.topic[drawn]
-            assert (group == every[:, None])[there].all()
+            assert (group == every)[there].all()
 
     def test_empty_group_gives_none(self):
         world = mini()
         c = world.engine.catalogue
         market = opened(world, -60.0)
         market.open(-61.0)  # before the first upload
-        assert (market.language(np.array([0, 1, 2]), np.full((3, 4), 0.5)) == -1).all()
+        assert (market.language(np.arange(3), 0.5) == -1).all()
         sizes = np.bincount(c.language.astype(int) * 30 + c.topic, minlength=90)
         market.open(5.0)
         empty = np.flatnonzero(sizes == 0)
-        assert len(empty) and (market.draw(empty, empty, np.full((len(empty), 2), 0.5)) == -1).all()
+        assert len(empty) and (market.topic(empty // 30, empty % 30, 0.5) == -1).all()
 
     def test_newest_of_against_brute_force(self):
         world = tiny()
@@ -113,7 +116,7 @@ class TestNominate:
 
     def test_the_tightest_possible_pool(self):
         """At the very start of the smallest world nearly every video must be nominated."""
-        config = WorldConfig.of("tiny", users=40, videos=60, candidates=19, slate=5)
+        config = WorldConfig.of("village", users=40, videos=60, candidates=19, slate=5)
         engine = Engine(config, 2)
         engine.market.open(0.0)
         n = 200
@@ -121,9 +124,7 @@ class TestNominate:
         available = engine.catalogue.available(0.0)
         query = rng.integers(-1, available, size=n).astype(np.int32)
         s = engine.behaviour.situation(rng.integers(40, size=n), np.zeros(n), np.zeros(n, int))
-        videos, _ = nominate(
-            config, engine.people, engine.catalogue, engine.market, engine.memory, s, query, rng
-        )
+        videos, _ = nominate(engine.behaviour, engine.market, engine.memory, s, query, rng)
         assert videos.shape == (n, 19)
         assert (np.diff(np.sort(videos, axis=1), axis=1) > 0).all()
         assert (videos >= 0).all() and (videos < available).all()

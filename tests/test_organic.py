@@ -40,7 +40,9 @@ class TestSessions:
         count = np.zeros(len(people))
         mean = np.zeros(len(people))
         for step in steps:
-            count += np.bincount(sessions(behaviour, step).user, minlength=len(people))
+            count += np.bincount(
+                sessions(behaviour, step, world.engine.memory).user, minlength=len(people)
+            )
             share = [0.09, 0.21, 0.28, 0.42][step % 4]
             mean += people.sessions_per_day * share * (people.joined <= step // 4)
         assert abs(count.sum() - mean.sum()) < 4.5 * np.sqrt(mean.sum())
@@ -54,7 +56,7 @@ class TestSessions:
     def test_times_lie_in_the_quarter_and_devices_are_owned(self):
         world = organic()
         for step in (0, 6, 51):
-            s = sessions(world.engine.behaviour, step)
+            s = sessions(world.engine.behaviour, step, world.engine.memory)
             assert ((s.time >= step / 4) & (s.time < (step + 1) / 4)).all()
             assert (s.daypart == step % 4).all()
             assert (world.engine.people.device_weights[s.user, s.device] > 0).all()
@@ -114,14 +116,16 @@ def test_an_early_upload_or_joiner_would_be_noticed(monkeypatch):
 
     from course.world import simulate
 
-    world = simulate("tiny", seed=7, cache=False, **MINI)
+    world = simulate("village", seed=7, cache=False, **MINI)
     frame = world.logs().watches
     assert (frame["time"] < world.engine.catalogue.uploaded[frame["video_id"]]).any()
 
 
 def test_events_per_session():
     world = organic(rewatch=1.0, search_errands=0.0)
-    started = sum(len(sessions(world.engine.behaviour, step)) for step in range(120))
+    started = sum(
+        len(sessions(world.engine.behaviour, step, world.engine.memory)) for step in range(120)
+    )
     searches = len(world.logs().searches)
     # 28 % of the events are searches.
     want = 0.28 * EVENTS_PER_SESSION * started

@@ -19,7 +19,7 @@ SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 
 @functools.cache
 def built(seed: int = 5, **dials):
-    config = WorldConfig.of("tiny", **{**SIZE, **dials})
+    config = WorldConfig.of("village", **{**SIZE, **dials})
     catalogue = build_catalogue(config, seed)
     return config, build_people(config, catalogue, seed), catalogue
 
@@ -150,15 +150,14 @@ def test_own_taste_off_makes_all_like_the_same():
 
 
 class TestTaste:
-    def test_vector_by_hand(self):
-        _, people, catalogue = built()
-        topics = people.interests[11, 4]
-        want = sum(
-            weight * catalogue.topic_vectors[topic]
-            for weight, topic in zip([0.45, 0.27, 0.17, 0.11], topics, strict=True)
-        )
-        got = people.taste(np.array([11]), np.array([4]))[0]
-        np.testing.assert_allclose(got, want + people.residual[11], rtol=1e-5, atol=1e-6)
+    def test_by_hand(self):
+        config, people, catalogue = built()
+        liked = catalogue.topic_vectors[people.interests[11, 4]]
+        vector = np.array([0.45, 0.27, 0.17, 0.11]) @ liked + people.residual[11]
+        behaviour, video = Behaviour(config, people, catalogue, 5), np.arange(9)
+        s = Situation(np.array([11]), np.zeros(1, np.int8), np.array([4.2]), np.zeros(1, int))
+        want = (catalogue.latent[video] @ vector - TASTE_MEAN) / TASTE_SD
+        np.testing.assert_allclose(behaviour.taste(s, video[None])[0], want, rtol=1e-4, atol=1e-5)
 
     def test_normalised_over_random_pairs(self):
         """Mean about 0, sd about 1, in the mean over worlds."""

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from worlds import ENDLESS
 
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError
@@ -25,7 +26,7 @@ from course.tasks.next_day import (
 
 @pytest.fixture(scope="module")
 def world():
-    return simulate("tiny", seed=4, cache=False)
+    return simulate("village", seed=4, cache=False, **ENDLESS)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_truth_of_a_card_is_the_truth_of_the_world(world, fresh):
     assert np.allclose(t["p_click"], t["p_seen"] * t["p_click_if_seen"], **close)
     assert np.allclose(t["expected_seconds"], truth.watch_seconds(*asked), **close)
     assert np.allclose(t["p_complete"], truth.completion_probability(*asked), **close)
-    assert np.allclose(fresh.value, truth.expected_watch(*asked), **close)
+    assert np.allclose(fresh.value, t["p_click_if_seen"] * t["expected_seconds"], **close)
     assert np.allclose(fresh.expected_seconds, t["p_seen"] * fresh.value, **close)
     assert list(t.columns) == list(TRUE_COLUMNS) and np.isfinite(t.to_numpy()).all()
 
@@ -105,7 +106,7 @@ def test_the_world_is_left_as_it_was(world):
 
 def test_pages_of_another_policy(world):
     random = fresh_pages(world, 300, seed=5, policy=world.random())
-    oracle = fresh_pages(world, 300, seed=5, policy=world.oracle("watch"))
+    oracle = fresh_pages(world, 300, seed=5, policy=world.oracle())
     assert oracle.value.sum() > 1.5 * random.value.sum()
     # The oracle sorts by the truth, so its pages fall in value.
     value = oracle.value.reshape(300, -1)
@@ -147,8 +148,7 @@ def test_loss_of_the_task_has_its_ceiling_and_its_floor(task):
 
 
 def requests(world, n=40, surface="home"):
-    situation, query, day = draw_requests(world.engine, n, 3, surface)
-    world.engine.market.open(day)
+    situation, query = draw_requests(world.engine, n, 3, surface)
     rng = generator(world.engine.seed, "test", 3)
     number = -np.arange(1, n + 1)
     return world.engine.requests(situation, query, world.engine.memory, number, rng)
@@ -184,14 +184,15 @@ def test_policy_scores_the_candidates_themselves(world, task):
 
 
 def test_a_ranker_by_the_truth_is_the_oracle(world, task):
-    oracle, truth = world.oracle("watch"), world.truth
+    oracle, truth = world.oracle(), world.truth
 
     class ByTruth:
         def __call__(self, asked):
             device = np.repeat(asked.device, asked.candidates.shape[1])
             user = np.repeat(asked.user, asked.candidates.shape[1])
             time = np.repeat(asked.time, asked.candidates.shape[1])
-            value = truth.expected_watch(user, asked.candidates.ravel(), time, device)
+            who = user, asked.candidates.ravel(), time, device
+            value = truth.click_probability(*who) * truth.watch_seconds(*who)
             return ranker_policy(task.features, lambda batch: value)(asked)
 
     table = ab_test(world, {"oracle": oracle, "ranker": ByTruth()}, n=100).table
@@ -257,7 +258,7 @@ def test_the_truth_of_live_candidates_ranks_like_the_oracle(town):
     pages = LivePages(town.world, town.features, n=300, seed=3)
     truth = pages.truth()
     assert len(truth) == len(pages.batch) and np.isfinite(truth.to_numpy()).all()
-    said = ab_test(town.world, {"x": town.world.oracle("click")}, n=300, seed=3).table
+    said = ab_test(town.world, {"x": town.world.oracle("clicks")}, n=300, seed=3).table
     said = said.set_index("metric")["expected"]["clicks"]
     assert pages.outcomes(truth["click"])["clicks"] == pytest.approx(said, rel=1e-6)
 

@@ -43,9 +43,6 @@ def test_more_work_finds_more_and_all_cells_find_everything():
     ivf, hnsw = index("ivf"), index("hnsw")
     found = [recall(ivf.search(USERS, 20, nprobe=p)[0], exact) for p in (1, 4, 16, ivf.cells)]
     assert found == sorted(found) and found[0] < 0.5 and found[-1] == 1.0
-    share = [ivf.scanned(USERS, p).mean() for p in (1, 4, 16, ivf.cells)]
-    assert share == sorted(share) and share[0] < 0.03 and share[-1] == pytest.approx(1.0)
-    assert index("flat").scanned(USERS).tolist() == [1.0] * len(USERS)
     few = recall(hnsw.search(USERS, 1, ef=1)[0], exact[:, :1])
     assert few < recall(hnsw.search(USERS, 1, ef=200)[0], exact[:, :1]) == 1.0
 
@@ -75,8 +72,8 @@ def test_the_same_vectors_give_the_same_answer(kind):
 
 
 def test_places_that_stay_empty_are_marked():
-    ids, scores = Index(np.eye(6), "ivf", cells=6).search(np.eye(6)[:2], 4, nprobe=1)
-    assert (ids == -1).any() and (ids[:, 0] == [0, 1]).all()
+    ids, scores = index("ivf").search(USERS, 500, nprobe=1)
+    assert (ids[:, 0] >= 0).all() and (ids == -1).any()
     assert np.isneginf(scores[ids == -1]).all() and np.isfinite(scores[ids != -1]).all()
 
 
@@ -116,8 +113,6 @@ def test_settings_belong_to_their_kind():
         index("ivf").search(USERS, 3, nprobe=10**6)
     with pytest.raises(ConfigError, match="nprobe=0"):
         index("ivf").search(USERS, 3, nprobe=0)
-    with pytest.raises(ConfigError, match="no cells"):
-        index("hnsw").scanned(USERS)
 
 
 def test_bad_vectors():
@@ -134,12 +129,6 @@ def test_bad_vectors():
     broken[7, 0] = np.inf
     with pytest.raises(ConfigError, match="row 7 of vectors"):
         Index(broken)
-    with pytest.raises(ConfigError, match="cells=2001 for 2000 vectors"):
-        Index(VIDEOS, "ivf", cells=2_001)
-    with pytest.raises(ConfigError, match="cells=0"):
-        Index(VIDEOS, "ivf", cells=0)
-    with pytest.raises(ConfigError, match="links=1"):
-        Index(VIDEOS, "hnsw", links=1)
 
 
 def test_recall_of_a_search():

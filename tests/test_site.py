@@ -42,7 +42,7 @@ def deal(number: int) -> Deal:
 
 
 def game() -> RecommenderGame:
-    return RecommenderGame(deal, lambda deal, picks: wave(1.0), picks=2)
+    return RecommenderGame(deal, lambda deal, picks, history: wave(1.0), picks=2)
 
 
 def chapter(path, sources):

@@ -35,20 +35,16 @@ def test_matches_the_feed(asked):
     np.testing.assert_allclose(t.probability("share", *who), f.p_share, rtol=1e-5)
     dismissed = t.probability("dismiss", *who) * f.p_seen
     np.testing.assert_allclose(dismissed, f.p_dismiss, rtol=1e-5)
-    np.testing.assert_allclose(
-        t.expected_watch(*who), f.p_click_if_seen * f.expected_seconds, rtol=1e-5
-    )
 
 
 def test_oracle_ranks_by_the_same_truth(asked):
     world, s, shown, f = asked
     b, memory = world.engine.behaviour, world.engine.memory
-    got = {goal: value(b, memory, s, shown, goal) for goal in ("watch", "click", "satisfaction")}
-    np.testing.assert_allclose(got["click"], f.p_click_if_seen, rtol=1e-5)
-    np.testing.assert_allclose(got["watch"], f.p_click_if_seen * f.expected_seconds, rtol=1e-5)
-    np.testing.assert_allclose(
-        got["satisfaction"], f.p_click_if_seen * f.p_satisfied, rtol=1e-4, atol=1e-9
-    )
+    if_clicked = {"watch_minutes": f.expected_seconds, "clicks": 1.0, "satisfied": f.p_satisfied,
+                  "completions": f.p_complete, "likes": f.p_like, "shares": f.p_share}  # fmt: skip
+    for goal, worth in if_clicked.items():
+        got = value(b, memory, s, shown, goal)
+        np.testing.assert_allclose(got, f.p_click_if_seen * worth, rtol=1e-4, atol=1e-9)
 
 
 def test_broadcasting():
@@ -104,7 +100,7 @@ def test_bad_arguments(arguments, words):
 def test_bad_task_and_objective():
     with pytest.raises(ConfigError, match="like, share, dismiss"):
         mini().truth.probability("love", 1, 2)
-    with pytest.raises(ConfigError, match="watch, satisfaction, clicks, watch_minutes"):
+    with pytest.raises(ConfigError, match="watch_minutes, clicks, completions"):
         mini().oracle("money")
 
 

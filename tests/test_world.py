@@ -47,13 +47,13 @@ def sound(world) -> None:
 
 @pytest.mark.parametrize(("dial", "value"), CORNERS, ids=lambda x: str(x))
 def test_corners_of_every_dial(dial, value):
-    sound(simulate("tiny", seed=3, cache=False, **{**SPECK, dial: value}))
+    sound(simulate("village", seed=3, cache=False, **{**SPECK, dial: value}))
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_all_dials_at_one_end(end):
     extreme = {d.name: d.metadata[end] for d in DIALS if end in d.metadata}
-    world = simulate("tiny", seed=3, cache=False, **{**extreme, **SPECK})
+    world = simulate("village", seed=3, cache=False, **{**extreme, **SPECK})
     sound(world)
     if end == "high":
         assert len(world.logs().impressions) > 500  # disappointed people come less often
@@ -70,7 +70,7 @@ def test_all_dials_at_one_end(end):
     ],
 )
 def test_corners_of_the_size(size):
-    world = simulate("tiny", seed=1, cache=False, **size)
+    world = simulate("village", seed=1, cache=False, **size)
     sound(world)
     assert len(world.logs().users) == size["users"]
     assert len(world.logs().videos) == size["videos"]
@@ -144,8 +144,8 @@ class TestWorld:
         assert course.simulate is simulate and course.ab_test is ab_test
 
     def test_takes_a_configuration(self):
-        config = WorldConfig.of("tiny", **SPECK)
-        one, two = simulate(config, 5, cache=False), simulate("tiny", 5, cache=False, **SPECK)
+        config = WorldConfig.of("village", **SPECK)
+        one, two = simulate(config, 5, cache=False), simulate("village", 5, cache=False, **SPECK)
         assert one.logs().watches.equals(two.logs().watches)
         three = simulate(config, 5, cache=False, clickbait=0)
         assert three.config.clickbait == 0
@@ -154,16 +154,16 @@ class TestWorld:
         with pytest.raises(ConfigError, match="no size 'middle'"):
             simulate("middle", cache=False)
         with pytest.raises(ConfigError, match="clickbait=3"):
-            simulate("tiny", cache=False, clikbait=3)
+            simulate("village", cache=False, clikbait=3)
 
     def test_uses_the_cache_by_default(self, tmp_path, monkeypatch):
         monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "here"))
-        simulate("tiny", 5, **SPECK)
+        simulate("village", 5, **SPECK)
         assert len(list((tmp_path / "here").iterdir())) == 1
 
     def test_keeps_nothing_when_told(self, tmp_path, monkeypatch):
         monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "here"))
-        simulate("tiny", 5, cache=False, **SPECK)
+        simulate("village", 5, cache=False, **SPECK)
         assert not (tmp_path / "here").exists()
 
     def test_logs_hold_no_truth(self):

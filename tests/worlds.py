@@ -9,26 +9,28 @@ import numpy as np
 from course.simulator.behaviour import Situation
 from course.world import World, simulate
 
-MINI = {"users": 150, "videos": 200, "days": 8, "future_days": 4}
+ENDLESS = {"time_budget": 0.0}
+"""Time has no end here: the other laws are tested on their own, and this one too."""
+MINI = {"users": 150, "videos": 200, "days": 8, "future_days": 4, **ENDLESS}
 """A world of about a third of a second."""
 
 
 @functools.cache
 def tiny(seed: int = 7, **dials) -> World:
-    """The size ``tiny``; made once for each seed and set of dials."""
-    return simulate("tiny", seed=seed, cache=False, **dials)
+    """A village with endless time; made once for each seed and set of dials."""
+    return simulate("village", seed=seed, cache=False, **{**ENDLESS, **dials})
 
 
 @functools.cache
 def mini(seed: int = 7, **dials) -> World:
     """A still smaller world; made once for each seed and set of dials."""
-    return simulate("tiny", seed=seed, cache=False, **{**MINI, **dials})
+    return simulate("village", seed=seed, cache=False, **{**MINI, **dials})
 
 
 @functools.cache
 def organic(seed: int = 7, **dials) -> World:
-    """A tiny world in which nothing is recommended, so all that happens is people's own doing."""
-    return simulate("tiny", seed=seed, cache=False, recommend=False, **dials)
+    """The same where nothing is recommended, so all that happens is people's own doing."""
+    return simulate("village", seed=seed, cache=False, recommend=False, **{**ENDLESS, **dials})
 
 
 def situations(world: World, n: int, seed: int = 0, time: float | None = None) -> Situation:

@@ -6,7 +6,7 @@ answered yet, correct, or what is wrong. The exercises of chapter NN stand in
 of its exercises is asked for.
 """
 
-from course.exercises.exercise import Exercise, Mistake, Result, Tolerance, noise_tolerance
+from course.exercises.exercise import Exercise, Mistake, Result, Tolerance
 
 # isort: split
 from course.exercises.checking import answer, check
@@ -21,6 +21,5 @@ __all__ = [
     "chapters",
     "check",
     "find",
-    "noise_tolerance",
     "of_chapter",
 ]

@@ -23,64 +23,42 @@ from course.exercises.registry import find
 _EMPTY = (None, Ellipsis, NotImplemented)
 
 
-def check(
-    exercise: str | Exercise, answer: Any, *, show: bool = True, seed: int | None = None
-) -> Result:
-    """Check an answer, show one verdict, and never fail because the answer is wrong.
+def check(exercise: str | Exercise, answer: Any, *, seed: int | None = None) -> Result:
+    """Check an answer; a wrong one is told in the verdict and never raises.
 
     Parameters
     ----------
-    exercise : str or Exercise
-        The exercise's id, such as ``"01-ctr-by-position"``.
-    answer : callable or value
-        The function itself (not its result), or the value that was asked for.
-    show : bool
-        Whether to show the verdict.
-    seed : int, optional
-        Seed of the hidden cases; fresh at each call when left out. For tests.
+    exercise : the exercise, or its id, such as ``"01-ctr-by-position"``
+    answer : the function itself (not its result)
+    seed : of the hidden cases; fresh at each call when left out
 
     Returns
     -------
-    Result
-        With ``.status`` and ``.message``.
+    Result with ``status`` and ``message``; shows itself as the last expression of a cell
 
     Raises
     ------
     ExerciseError
         If there is no such exercise, or the exercise itself is broken.
     """
-    if not isinstance(exercise, Exercise):
-        exercise = find(exercise)
-    if exercise.kind == "value":
-        status, message = _judge_value(exercise, answer, _rng(seed))
-    else:
-        status, message = _judge_function(exercise, answer, _rng(seed))
-    result = Result(exercise.id, status, message)
-    if show:
-        result.show()
-        result = dataclasses.replace(result, shown=True)
-    return result
+    exercise = find(exercise)
+    rng = np.random.default_rng(secrets.randbits(64) if seed is None else seed)
+    return Result(exercise.id, *_judge(exercise, answer, rng))
 
 
-def answer(exercise: str | Exercise, given: Any, **options: Any) -> Any:
-    """Check an answer, and return what the notebook goes on with.
+def answer(exercise: str | Exercise, given: Any) -> Any:
+    """Check an answer, show the verdict, and return what the notebook goes on with.
 
     That is the reader's own function when it is right, and the course's otherwise, so that a
-    notebook always runs to its end. Parameters as of `check`.
-
-    Returns
-    -------
-    ``given``, or the reference of the exercise
+    notebook always runs to its end.
     """
-    if not isinstance(exercise, Exercise):
-        exercise = find(exercise)
-    result = check(exercise, given, **{**options, "show": False})
+    exercise = find(exercise)
+    result = check(exercise, given)
     if result.status != "correct":
         ours = f"{exercise.reference.__module__}.{exercise.reference.__qualname__}"
         message = f"{result.message} The notebook goes on with {ours}.".strip()
         result = dataclasses.replace(result, message=message)
-    if options.get("show", True):
-        result.show()
+    result.show()
     return given if result.status == "correct" else exercise.reference
 
 
@@ -97,10 +75,6 @@ def _is_ours(exercise: Exercise, given: Any) -> bool:
     return str(getattr(given, "__module__", "")).startswith("course.lessons")
 
 
-def _rng(seed: int | None) -> np.random.Generator:
-    return np.random.default_rng(secrets.randbits(64) if seed is None else seed)
-
-
 def is_empty(value: Any) -> bool:
     """Tell whether a value is what a stub returns: None, ``...``, or a tuple of only those."""
     if isinstance(value, tuple):
@@ -108,10 +82,7 @@ def is_empty(value: Any) -> bool:
     return any(value is empty for empty in _EMPTY)
 
 
-# --- functions
-
-
-def _judge_function(exercise: Exercise, answer: Any, rng: np.random.Generator) -> tuple[Any, str]:
+def _judge(exercise: Exercise, answer: Any, rng: np.random.Generator) -> tuple[Any, str]:
     if is_empty(answer):
         return "not answered", ""
     if not callable(answer):
@@ -148,7 +119,7 @@ def _judge_function(exercise: Exercise, answer: Any, rng: np.random.Generator) -
         if _makes(exercise, mistake.function, cases, outputs):
             return "wrong", mistake.message
     _, found, arguments = min(wrong, key=lambda entry: entry[0])
-    return "wrong", f"{_capital(found)}.{_for_input(exercise, arguments)}"
+    return "wrong", f"{found[:1].upper()}{found[1:]}.{_for_input(exercise, arguments)}"
 
 
 def _hidden_cases(
@@ -176,7 +147,7 @@ def _read(exercise: Exercise, output: Any) -> Any:
 def _differs(exercise: Exercise, got: Any, right: Any, arguments: tuple[Any, ...]) -> str | None:
     if exercise.compare is not None:
         return exercise.compare(got, right, *copy_input(arguments))
-    return difference(got, right, exercise.tolerance, arguments, reveal=exercise.kind == "function")
+    return difference(got, right, exercise.tolerance, arguments)
 
 
 def _makes(
@@ -193,37 +164,7 @@ def _makes(
     return True
 
 
-# --- values
-
-
-def _judge_value(exercise: Exercise, answer: Any, rng: np.random.Generator) -> tuple[Any, str]:
-    if is_empty(answer) or (isinstance(answer, str) and answer.strip(" ._?") == ""):
-        return "not answered", ""
-    if callable(answer):
-        return "wrong", "A value was asked for, got a function. Did you mean to call it?"
-    if exercise.options:
-        words = [" ".join(str(option).casefold().split()) for option in exercise.options]
-        if " ".join(str(answer).casefold().split()) not in words:
-            return "wrong", f"{answer!r} is none of: {', '.join(map(str, exercise.options))}."
-    cases, expected = _hidden_cases(exercise, rng)
-    for arguments, right in zip(cases, expected, strict=True):
-        found = _differs(exercise, answer, right, arguments)
-        if not found:
-            continue
-        for mistake in exercise.mistakes:
-            value = mistake.function
-            wrong_way = value if callable(value) else lambda *args, value=value: value
-            if _makes(exercise, wrong_way, [arguments], [answer]):
-                return "wrong", mistake.message
-        return "wrong", f"{_capital(found)}."
-    return "correct", ""
-
-
 # --- words
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _describe(error: BaseException, answer: Callable[..., Any]) -> str:

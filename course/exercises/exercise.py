@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,14 +21,11 @@ class Mistake:
 
     Parameters
     ----------
-    function : callable or value
-        A function with the arguments of the reference that makes the mistake; for a question
-        about a value, the wrong value itself or a function that returns it.
-    message : str
-        One sentence that names the mistake and not the answer.
+    function : with the arguments of the reference; makes the mistake
+    message : one sentence that names the mistake and not the answer
     """
 
-    function: Any
+    function: Callable[..., Any]
     message: str
 
 
@@ -42,68 +40,41 @@ class Tolerance:
     absolute: float = 1e-5
 
 
-def one_empty_case(rng: np.random.Generator) -> list[tuple[Any, ...]]:
-    """Return a single case without arguments (for questions about a value)."""
-    return [()]
-
-
 @dataclass(frozen=True)
 class Exercise:
     """All that is needed to check an answer; its words, hints and difficulty stand in the notebook.
 
     Parameters
     ----------
-    id : str
-        Chapter number, a dash and a name: ``"01-ctr-by-position"``.
-    chapter : int
-        The same number as in ``id``.
-    reference : callable
-        The right answer: a function of a case's arguments. For ``kind="value"`` it returns the
-        value that the reader should give (for words: a string, or a set of accepted strings).
-    cases : callable
-        ``cases(rng)`` yields tuples of arguments, drawn from a numpy Generator with a fresh seed
-        at every check, so an answer that only repeats numbers fails.
-    mistakes : sequence of Mistake
-        Tried in this order on a wrong answer; the first that agrees on all cases is named.
-    tolerance : Tolerance, float or callable
-        A float is a relative tolerance. A callable ``tolerance(reference value, *arguments)``
-        returns how far the answer may be, in the answer's unit (see `noise_tolerance`).
-    compare : callable, optional
-        ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a sentence;
-        replaces the comparison by value (several right answers, properties).
-    read : callable, optional
-        ``read(output)`` turns what an answer returns into what is compared: the steps of a
-        generator, the scores and gradients of a model.
-    kind : {"function", "value"}
-        Whether the reader writes a function or states a value.
-    options : sequence of str
-        For a value: the words to choose from.
+    id : chapter number, a dash and a name: ``"01-ctr-by-position"``
+    reference : the right answer, a function of a case's arguments
+    cases : ``cases(rng)`` yields tuples of arguments, drawn from a numpy Generator with a fresh
+        seed at every check, so an answer that only repeats numbers fails
+    mistakes : tried in this order on a wrong answer; the first that agrees on all cases is named
+    tolerance : a `Tolerance`, or a function ``tolerance(reference value, *arguments)`` that says
+        how far the answer may be, in the answer's unit
+    compare : ``compare(got, expected, *arguments)`` returns None when ``got`` is right, else a
+        sentence; replaces the comparison by value (several right answers, properties)
+    read : ``read(output)`` turns what an answer returns into what is compared: the steps of a
+        generator, the scores and gradients of a model
 
     Raises
     ------
     ExerciseError
-        If the parts do not fit together.
+        If the id has another form.
     """
 
     id: str
-    chapter: int
     reference: Callable[..., Any]
-    cases: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]] = one_empty_case
+    cases: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]]
     mistakes: Sequence[Mistake] = ()
-    tolerance: Tolerance | float | Callable[..., Any] = Tolerance()
+    tolerance: Tolerance | Callable[..., Any] = Tolerance()
     compare: Callable[..., str | None] | None = None
     read: Callable[[Any], Any] | None = None
-    kind: Literal["function", "value"] = "function"
-    options: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        prefix = f"{self.chapter:02d}-"
-        if not self.id.startswith(prefix) or self.id == prefix:
-            raise ExerciseError(f"the exercise id is {self.id!r}", allowed=f'"{prefix}some-name"')
-        if self.kind not in ("function", "value"):
-            raise ExerciseError(f"{self.id}: kind is {self.kind!r}", allowed="function, value")
-        if self.kind == "function" and self.cases is one_empty_case:
-            raise ExerciseError(f"{self.id} has no cases", fix="give cases(rng)")
+        if not re.fullmatch(r"\d\d-.+", self.id):
+            raise ExerciseError(f"the exercise id is {self.id!r}", allowed='such as "01-some-name"')
 
 
 #: How each status is shown: sign, words, colour of the rim.
@@ -115,25 +86,21 @@ _LOOK: dict[str, tuple[str, str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The verdict on one answer.
 
     Attributes
     ----------
-    exercise_id : str
     status : {"not answered", "wrong", "correct", "error"}
-    message : str
-        What to change, or a word of praise.
+    message : what to change, or a word of praise
     """
 
     exercise_id: str
     status: Status
     message: str
-    # Shown by `check` itself; as the last expression of a cell it must not be shown once more.
-    shown: bool = field(default=False, compare=False, repr=False)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         sign, words, _ = _LOOK[self.status]
         return f"{sign} {self.exercise_id}: {words}. {self.message}".rstrip()
 
@@ -145,57 +112,8 @@ class Result:
             f"<b>{sign} {html.escape(self.exercise_id)}: {words}.</b> {message}</div>"
         )
 
-    def _ipython_display_(self) -> None:
-        if not self.shown:
-            self.show()
-
     def show(self) -> None:
         """Show the verdict: as a box in a notebook, as a line of text elsewhere."""
-        show_text(str(self), self._repr_html_())
-
-
-def show_text(plain: str, markup: str) -> None:
-    """Show HTML in a notebook, and the plain text elsewhere."""
-    try:
-        from IPython import get_ipython
-
-        shell = get_ipython()
-    except ImportError:
-        shell = None
-    if shell is None:
-        print(plain)
-    else:
         from IPython.display import display
 
-        display({"text/html": markup, "text/plain": plain}, raw=True)
-
-
-def noise_tolerance(
-    simulate: Callable[..., Any], *, runs: int = 60, share: float = 0.99, margin: float = 1.5
-) -> Callable[..., Any]:
-    """Return a tolerance that comes from the simulator's own noise.
-
-    Parameters
-    ----------
-    simulate : callable
-        ``simulate(rng, *arguments)`` returns the statistic on one fresh simulation.
-    runs : int
-        How many simulations.
-    share : float
-        The share of simulations that must pass.
-    margin : float
-        Widening on top, since the spread itself is estimated.
-
-    Returns
-    -------
-    callable
-        For `Exercise.tolerance`: half width of the allowed range, in the answer's unit.
-    """
-
-    def spread(expected: Any, *arguments: Any) -> Any:
-        # The same draws for every check, so that a borderline answer gets one verdict.
-        rng = np.random.default_rng(20160915)
-        draws = np.asarray([simulate(rng, *arguments) for _ in range(runs)], dtype=float)
-        return margin * np.quantile(np.abs(draws - np.median(draws, axis=0)), share, axis=0)
-
-    return spread
+        display(self)

@@ -28,10 +28,7 @@ def chapters() -> list[int]:
 def of_chapter(chapter: int) -> tuple[Exercise, ...]:
     """Return the exercises of a chapter, in the order of the notebook.
 
-    Parameters
-    ----------
-    chapter : int
-        Chapter number; its file ``notebooks/exercises/chapter_NN.py`` has a tuple ``EXERCISES``.
+    Its file ``notebooks/exercises/chapter_NN.py`` has them as a tuple ``EXERCISES``.
 
     Raises
     ------
@@ -44,21 +41,23 @@ def of_chapter(chapter: int) -> tuple[Exercise, ...]:
         )
     exercises = tuple(_module(folder() / f"chapter_{chapter:02d}.py").EXERCISES)
     ids = [exercise.id for exercise in exercises]
-    if len(set(ids)) < len(ids) or any(exercise.chapter != chapter for exercise in exercises):
+    if len(set(ids)) < len(ids) or any(int(one[:2]) != chapter for one in ids):
         raise ExerciseError(
             f"chapter_{chapter:02d} lists {ids}", allowed=f"each id once, chapter {chapter} only"
         )
     return exercises
 
 
-def find(exercise_id: str) -> Exercise:
-    """Return the exercise with this id.
+def find(exercise_id: str | Exercise) -> Exercise:
+    """Return the exercise with this id; an exercise is returned as it is.
 
     Raises
     ------
     ExerciseError
         If there is none; the message lists those there are.
     """
+    if isinstance(exercise_id, Exercise):
+        return exercise_id
     match = re.match(r"(\d\d)-", exercise_id) if isinstance(exercise_id, str) else None
     number = int(match.group(1)) if match else None
     searched = [number] if number in chapters() else chapters()

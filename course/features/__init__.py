@@ -5,28 +5,8 @@ question is put to a stored log (to train) and to a live page request (to serve)
 agree. Nothing here knows a model.
 """
 
-from course.features.history import (
-    BAG_LENGTH,
-    History,
-    history_bags,
-    search_bags,
-)
-from course.features.ranking import RankingFeatures, RankingInputs
-from course.features.statistics import DailySums
-from course.features.taxonomy import NEVER, RANKING_FEATURES, Feature
-from course.features.vocabulary import NONE, Vocabulary
+from course.features.history import BAG_LENGTH, history_bags
+from course.features.ranking import RankingFeatures
+from course.features.taxonomy import RANKING_FEATURES
 
-__all__ = [
-    "BAG_LENGTH",
-    "NEVER",
-    "NONE",
-    "RANKING_FEATURES",
-    "DailySums",
-    "Feature",
-    "History",
-    "RankingFeatures",
-    "RankingInputs",
-    "Vocabulary",
-    "history_bags",
-    "search_bags",
-]
+__all__ = ["BAG_LENGTH", "RANKING_FEATURES", "RankingFeatures", "history_bags"]

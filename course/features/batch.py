@@ -15,20 +15,12 @@ from course.features.taxonomy import IMPRESSION_NUMBERS
 
 
 @dataclass(frozen=True)
-class RankingBatch:
-    """Inputs of n cards on r pages as tensors; index it by pages.
+class RankingBatch(RankingInputs):
+    """`RankingInputs` of n cards on r pages as tensors; index it by pages.
 
-    The fields are those of `RankingInputs`. ``start`` (r + 1,) int64 says where each page's cards
-    begin.
+    ``start`` (r + 1,) int64 says where each page's cards begin.
     """
 
-    page: Tensor
-    watched: Tensor
-    searched: Tensor
-    query_codes: Tensor
-    query_numbers: Tensor
-    codes: Tensor
-    numbers: Tensor
     start: Tensor
 
     @classmethod
@@ -37,15 +29,6 @@ class RankingBatch:
         arrays = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
         arrays["start"] = np.searchsorted(inputs.page, np.arange(inputs.pages + 1))
         return cls(**{n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()})
-
-    def __len__(self) -> int:
-        """Number of cards."""
-        return len(self.page)
-
-    @property
-    def pages(self) -> int:
-        """Number of pages."""
-        return len(self.start) - 1
 
     def number(self, name: str) -> np.ndarray:
         """A number of the impressions (n,), such as "duration"."""

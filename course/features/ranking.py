@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from course.errors import ConfigError, LogError
-from course.features.history import BAG_LENGTH, TOKENS, History, search_bags
-from course.features.statistics import DailySums
+from course.features.history import BAG_LENGTH, TOKENS, DailySums, History, search_bags
 from course.features.taxonomy import (
     IMPRESSION_CODES,
     IMPRESSION_NUMBERS,
@@ -20,13 +19,13 @@ from course.features.taxonomy import (
     SPACE,
 )
 from course.features.vocabulary import NONE, Vocabulary
-from course.logs.schema import SCHEMA, SURFACES
+from course.logs.schema import SCHEMA
 from course.logs.tables import Logs
 from course.simulator.feed import Requests
-from course.simulator.names import DAYPARTS, DEVICES
-from course.simulator.nominate import NOMINATORS
 
 CHUNK = 50_000
+LENGTH = 20
+"""Of the bags: so many watches and search tokens, the newest ones."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class RankingInputs:
     Attributes
     ----------
     page : (n,) int64, the row of the card's page in the query arrays; never falling
-    watched, searched : (r, L) int32, vocabulary rows, newest first (`Vocabulary.padding` = none)
+    watched, searched : (r, 20) int32, vocabulary rows, newest first (`Vocabulary.padding` = none)
     query_codes : (r, 10) int64, in the order of ``QUERY_CODES``
     query_numbers : (r, 4) float32, in the order of ``QUERY_NUMBERS``, as they are
     codes : (n, 6) int64, in the order of ``IMPRESSION_CODES``
@@ -85,16 +84,6 @@ class RankingInputs:
         raise ConfigError(f"There is no univalent feature {name!r}", allowed=", ".join(
             (*IMPRESSION_CODES, *QUERY_CODES, *IMPRESSION_NUMBERS, *QUERY_NUMBERS)))  # fmt: skip
 
-    def with_column(self, name: str, values: np.ndarray) -> RankingInputs:
-        """The same cards with other values of one univalent feature of the impression (n,)."""
-        for field, names in (("codes", IMPRESSION_CODES), ("numbers", IMPRESSION_NUMBERS)):
-            if name in names:
-                array = getattr(self, field).copy()
-                array[:, names.index(name)] = values
-                return replace(self, **{field: array})
-        raise ConfigError(f"{name!r} is no univalent feature of the impression",
-                          allowed=", ".join((*IMPRESSION_CODES, *IMPRESSION_NUMBERS)))  # fmt: skip
-
     def _arrays(self):
         return (
             (IMPRESSION_CODES, self.codes, False),
@@ -111,7 +100,6 @@ class RankingFeatures:
     ----------
     logs : the training log; vocabularies and counters come from it
     rows : impressions of it whose clicked videos make the vocabulary; None = all
-    length : watches and search tokens in a bag
     top_videos : size of the video vocabulary, the most clicked first; None = all that were clicked
     scorer : an object with ``pair_scores(logs, moments, page, video)``; it gives the feature
         "nominating score", which is 0 everywhere without it. Train it on days before ``rows``, or
@@ -132,17 +120,14 @@ class RankingFeatures:
         logs: Logs,
         rows: pd.DataFrame | None = None,
         *,
-        length: int = 20,
         top_videos: int | None = None,
         scorer=None,
     ):
-        if not 1 <= length <= BAG_LENGTH:
-            raise ConfigError(f"length={length!r}", allowed=f"1 to {BAG_LENGTH}, as in requests")
         rows = logs.impressions if rows is None else rows
         clicked = rows["video_id"].to_numpy()[rows["clicked"].to_numpy()]
         if not len(clicked):
             raise LogError("No impression was clicked", fix="take more pages to learn from")
-        self.length, self.scorer, self._logs = length, scorer, logs
+        self.scorer, self._logs = scorer, logs
         self._sorted: tuple[pd.DataFrame, History] | None = None
         channel = logs.videos["channel_id"].to_numpy()
         tokens = logs.searches[TOKENS].to_numpy()
@@ -201,16 +186,11 @@ class RankingFeatures:
 
     def cardinality(self, space: str) -> int:
         """Number of known values of an id space."""
-        if space in self.vocabularies:
-            return len(self.vocabularies[space])
-        fixed = {"nominator": len(NOMINATORS), "surface": len(SURFACES), "logged_in": 2,
-                 "device": len(DEVICES), "daypart": len(DAYPARTS)}  # fmt: skip
-        if space in fixed:
-            return fixed[space]
-        for table in ("users", "videos"):
-            for field in SCHEMA[table]:
-                if field.name == space and field.categories:
-                    return len(field.categories)
+        fields = [f for table in ("users", "videos", "impressions") for f in SCHEMA[table]]
+        known = {f.name: len(f.categories) for f in fields if f.categories} | {"logged_in": 2}
+        known |= {name: len(vocabulary) for name, vocabulary in self.vocabularies.items()}
+        if space in known:
+            return known[space]
         raise ConfigError(f"There is no id space {space!r}", allowed=", ".join(set(SPACE.values())))
 
     def of_impressions(self, logs: Logs, rows: pd.DataFrame) -> RankingInputs:
@@ -274,7 +254,7 @@ class RankingFeatures:
         bag, bag_time = _watches_before(logs, self._history(logs), user, time)
         if "recent" in moments:
             bag, bag_time = _continued(bag, bag_time, moments["recent"], time)
-        tokens = moments["tokens"] if "tokens" in moments else search_bags(logs, when, self.length)
+        tokens = moments["tokens"] if "tokens" in moments else search_bags(logs, when, LENGTH)
         encode = self.vocabularies["video"].encode
         newest = bag_time[:, 0]
         known = [encode(moments["seed"]), encode(bag[:, 0])]
@@ -289,8 +269,8 @@ class RankingFeatures:
         ]).astype(np.float32)  # fmt: skip
         out = RankingInputs(
             page=page.astype(np.int64),
-            watched=encode(bag[:, : self.length]),
-            searched=self.vocabularies["token"].encode(tokens[:, : self.length]),
+            watched=encode(bag[:, :LENGTH]),
+            searched=self.vocabularies["token"].encode(tokens[:, :LENGTH]),
             query_codes=query_codes,
             query_numbers=query_numbers,
             codes=np.column_stack([self._codes[video], nominator]).astype(np.int64),
@@ -302,7 +282,7 @@ class RankingFeatures:
         return out
 
     def _numbers(self, time, bag, bag_time, page, video, previous) -> np.ndarray:
-        """All continuous features of the cards (n, 13) float32."""
+        """All continuous features of the cards (n, 13) float32, but for the nominating score."""
         out = np.zeros((len(video), len(IMPRESSION_NUMBERS)), np.float32)
         column = {name: out[:, i] for i, name in enumerate(IMPRESSION_NUMBERS)}
         now = time[page]

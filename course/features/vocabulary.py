@@ -74,10 +74,6 @@ class Vocabulary:
         last = len(self._row) - 1
         return self._row[np.where((values < 0) | (values > last), last, values)]
 
-    def decode(self, rows: np.ndarray) -> np.ndarray:
-        """Ids (int32, same shape) of rows; `NONE` for ``padding``."""
-        return np.append(self.ids, NONE).astype(np.int32)[np.asarray(rows)]
-
 
 def _whole(values) -> np.ndarray:
     values = np.asarray(values)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import multiprocessing
 import os
 import platform
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
@@ -33,29 +31,11 @@ def run_seed(name: str, seed: int) -> store.Outcome:
     """Run one seed of a trial in this process; return its numbers and its core seconds."""
     import torch
 
-    _end_with_the_parent()
     torch.set_num_threads(1)
     start = time.process_time()
     with naming(f"Trial {name!r}, seed {seed}"):
         row = store.flatten(registry.trials()[name].run(seed))
     return row, time.process_time() - start
-
-
-def _end_with_the_parent() -> None:
-    """Let this worker end when the command is killed; otherwise it would finish its seed."""
-    if multiprocessing.parent_process() is None or "parent" in {
-        thread.name for thread in threading.enumerate()
-    }:
-        return
-    parent = os.getppid()
-
-    def wait() -> None:
-        # joblib's processes have no handle on their parent to wait for.
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def run_trials(
@@ -66,10 +46,7 @@ def run_trials(
     backend: str | None = None,
     fresh: bool = False,
     missing: bool = False,
-    keep: bool = False,
     folder: Path | None = None,
-    run: Callable = run_seed,
-    progress: bool = True,
 ) -> list[Path]:
     """Run trials and store their results.
 
@@ -82,9 +59,8 @@ def run_trials(
         processes, or what `joblib.parallel_config` says
     fresh : forget what an interrupted run has finished
     missing : run only seeds that are not stored yet, or by other code
-    keep : leave the finished seeds in the cache, for a later run with more of them
-    folder : where the results go; None = the repository's
-    run : function (trial's name, seed) -> (numbers, seconds); for tests
+    folder : where the results go; None = the repository's. Where it is another, the finished seeds
+        stay in the cache, for a later run with more of them
 
     Returns
     -------
@@ -100,8 +76,8 @@ def run_trials(
     kept = {(n, s): _kept_file(n, codes[n], s) for n, some in wanted.items() for s in some}
     done = {} if fresh else {key: out for key, path in kept.items() if (out := _read(path))}
     written, left = [], [name for name, some in wanted.items() if some]
-    outcomes = _outcomes([key for key in kept if key not in done], run, jobs, backend)
-    bar = tqdm(total=len(kept), initial=len(done), unit="seed", disable=not progress)
+    outcomes = _outcomes([key for key in kept if key not in done], jobs, backend)
+    bar = tqdm(total=len(kept), initial=len(done), unit="seed")
 
     def store_what_is_ready() -> None:
         for name in list(left):
@@ -121,13 +97,13 @@ def run_trials(
             write_whole(kept[key], json.dumps(outcome))
             bar.update()
             store_what_is_ready()
-    if not keep:
+    if folder is None:
         for path in kept.values():
             path.unlink(missing_ok=True)
     return written
 
 
-def _outcomes(todo, run: Callable, jobs: int | None, backend: str | None):
+def _outcomes(todo, jobs: int | None, backend: str | None):
     """The outcomes as they come, each with its key."""
     name, *options = (backend or "").split(",")
     settings = {} if backend is None else {
@@ -143,11 +119,11 @@ def _outcomes(todo, run: Callable, jobs: int | None, backend: str | None):
             allowed="loky, multiprocessing, threading, dask: what joblib knows, and can give "
             "results as they come",
         ) from error
-    return pool(joblib.delayed(_with_key)(run, key) for key in todo)
+    return pool(joblib.delayed(_with_key)(key) for key in todo)
 
 
-def _with_key(run: Callable, key: tuple[str, int]):
-    return key, run(*key)
+def _with_key(key: tuple[str, int]):
+    return key, run_seed(*key)
 
 
 def _kept_file(name: str, code: str, seed: int) -> Path:

@@ -21,13 +21,21 @@ from course.lessons.mixtures_of_experts import RankingMixture, keep_experts
 from course.lessons.ranking_features import InputLayer, Scales
 from course.lessons.watch_time import Ranker
 from course.logs.tables import Logs, from_record
+from course.metrics import gini
 from course.simulator import laws
 from course.simulator.engine import Record
 from course.simulator.policies import top
-from course.simulator.rounds import gini
 from course.simulator.truth import Truth
 from course.tasks.places import cells_of
 from course.world import simulate
+
+
+def until(engine, end):
+    """A copy of an engine that knows which videos come until a day, and nothing else of it."""
+    later = copy.copy(engine)
+    future = max(0, later.config.horizon - end)
+    later.config = dataclasses.replace(later.config, days=end, future_days=future)
+    return later
 
 
 class Service:
@@ -49,10 +57,8 @@ class Service:
 
     def logs(self, ahead=3):
         """The world's log and what was added to it; of the next days only which videos come."""
-        later, end = copy.copy(self.engine), self.today + ahead
-        future = max(0, later.config.horizon - end)
-        later.config = dataclasses.replace(later.config, days=end, future_days=future)
-        own, first = from_record(later, self.record), self.world.logs()
+        own = from_record(until(self.engine, self.today + ahead), self.record)
+        first = self.world.logs()
         tables = {name: pd.concat([getattr(first, name), own[name]], ignore_index=True)
                   for name in ("watches", "searches", "impressions")}  # fmt: skip
         return Logs(users=first.users, videos=own["videos"], **tables)
@@ -119,6 +125,13 @@ def all_watches(logs, now):
     return np.bincount(lately, minlength=len(logs.videos)).astype(float)
 
 
+def old_pages(past, now):
+    """The log of a Service that the past ranking serves until now."""
+    if past.today < now:
+        past.serve(past.engine.past_ranking(past.engine.memory), now - past.today)
+    return past.logs()
+
+
 def learner(kind=pb.Clicks, share=0.0, stage=None, past=None, **recipe):
     """What `retrain` asks before each round: train on the last six days of pages, serve those.
 
@@ -128,9 +141,7 @@ def learner(kind=pb.Clicks, share=0.0, stage=None, past=None, **recipe):
 
     def learn(service):
         log, now = service.logs(), service.today
-        if past is not None and past.today < now:
-            past.serve(past.engine.past_ranking(past.engine.memory), now - past.today)
-        source = log if past is None else past.logs()
+        source = log if past is None else old_pages(past, now)
         trained = Trained(source, last_days(source, now), kind, **recipe)
         trained.logs, rng = log, np.random.default_rng(now)
         counts = None if stage is None else stage(log, now)
@@ -179,38 +190,49 @@ def tally(rng, page, p, theta, shape):
     return [np.bincount(at.ravel(), c.ravel(), worlds * videos).reshape(shape) for c in counts]
 
 
+def believed(clicks, looks, offered, closed):
+    """Scores (pages of all worlds, 30) by clicks over looks, drawn a little towards the mean."""
+    row = np.arange(len(clicks))[:, None, None]
+    mean = clicks.sum(axis=1, keepdims=True) / looks.sum(axis=1, keepdims=True)
+    score = ((clicks + 10 * mean) / (looks + 10))[row, offered].reshape(-1, 30)
+    return narrowed(score, clicks[row, offered].reshape(-1, 30)) if closed else score
+
+
+def renew(rng, number, wish, age, clicks, looks):
+    """The ten oldest videos of each world go, and ten come of which nothing is known."""
+    leaving = (np.arange(10) + 10 * number) % wish.shape[1]
+    wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (len(wish), 10)), 0
+    clicks[:, leaving] = looks[:, leaving] = 0
+
+
 def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=20, seed=0,
            videos=200, pages=100):  # fmt: skip
     """Clicks per page, Gini, share of new cards: (worlds, rounds) each, of made-up worlds."""
     rng, row = np.random.default_rng(seed), np.arange(worlds)[:, None, None]
     theta, shape = laws.examination(np.arange(1, 11), 0.9, bias), (worlds, videos)
     wish, age = rng.normal(-1.7, 1, shape), np.arange(videos)[::-1] // 10
-    clicks, looks, learns = np.zeros(shape), np.zeros(shape), ranker in ("naive", "corrected")
-    out = {"clicks": [], "gini": [], "new": []}
+    clicks, looks, found = np.zeros(shape), np.zeros(shape), []
+    learns = ranker in ("naive", "corrected")
     for number in range(rounds):
         want, offered = laws.sigmoid(wish - 0.1 * age), offers(rng, worlds, pages, videos)
         score = rng.random(offered.shape).reshape(-1, 30)
-        if number and ranker != "random":
-            mean = clicks.sum(axis=1, keepdims=True) / looks.sum(axis=1, keepdims=True)
-            known = (clicks + 10 * mean) / (looks + 10) if learns else want
-            score = known[row, offered].reshape(-1, 30)
-            if closed and learns:
-                score = narrowed(score, clicks[row, offered].reshape(-1, 30))
+        if number and learns:
+            score = believed(clicks, looks, offered, closed)
+        elif number and ranker == "oracle":
+            score = want[row, offered].reshape(-1, 30)
         page = top(score, offered.reshape(-1, 30), 10)
         if number and learns:
             page = explore(page, offered.reshape(-1, 30), share, rng)
         page = page.reshape(worlds, pages, 10)
         p = theta * want[row, page]
         clicked, shown, seen = tally(rng, page, p, theta, shape)
-        out["clicks"].append(p.sum(axis=(1, 2)) / pages)
-        out["gini"].append([gini(counts) for counts in shown])
-        out["new"].append(shown[:, age < 5].sum(axis=1) / (10 * pages))
+        found.append((p.sum(axis=(1, 2)) / pages, [gini(counts) for counts in shown],
+                      shown[:, age < 5].sum(axis=1) / (10 * pages)))  # fmt: skip
         looked = seen if ranker == "corrected" else shown
         clicks, looks, age = 0.8 * clicks + clicked, 0.8 * looks + looked, age + 1
-        leaving = (np.arange(10) + 10 * number) % videos  # the oldest go, new ones come
-        wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (worlds, 10)), 0
-        clicks[:, leaving] = looks[:, leaving] = 0
-    return {name: np.array(values).T for name, values in out.items()}
+        renew(rng, number, wish, age, clicks, looks)
+    names = "clicks", "gini", "new"
+    return {name: np.array([each[i] for each in found]).T for i, name in enumerate(names)}
 
 
 def worst_group(clicked, p, column):
@@ -322,43 +344,47 @@ def learn_centres(x, k=16, levels=3):
     return centres
 
 
+def beginnings(codes, k):
+    """At each level: a video for each beginning of a word, and which beginning each video has."""
+    keys = (codes[:, :n] @ k ** np.arange(n) for n in range(codes.shape[1]))
+    return [np.unique(key, return_index=True, return_inverse=True)[1:] for key in keys]
+
+
+def word_vectors(letters, codes):
+    """Sums (..., dim) of the letters' vectors of codes (..., up to levels)."""
+    parts = [table(codes[..., i]) for i, table in enumerate(letters[: codes.shape[-1]])]
+    return sum(parts, torch.zeros(*codes.shape[:-1], letters[0].embedding_dim))
+
+
+def mean_word(letters, codes, bags):
+    """Means (B, dim) of the words in bags (B, H) of videos; the last number is no video."""
+    known = (bags < len(codes) - 1)[..., None]
+    return (word_vectors(letters, codes[bags]) * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
+
+
 class NextCode(nn.Module):
     """Spells the next video: P(first code), P(second | first), ..., from a bag of past videos."""
 
     def __init__(self, codes, k=16, dim=32, seed=0):
         super().__init__()
         self.codes = torch.from_numpy(np.vstack([codes, np.zeros_like(codes[:1])]))
-        levels = codes.shape[1]
-        starts = (codes[:, :n] @ k ** np.arange(n) for n in range(levels))
-        self.starts = [np.unique(s, return_index=True, return_inverse=True)[1:] for s in starts]
+        self.starts, levels = beginnings(codes, k), range(codes.shape[1])
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.letters = nn.ModuleList(nn.Embedding(k, dim) for _ in range(levels))
+            self.letters = nn.ModuleList(nn.Embedding(k, dim) for _ in levels)
             self.heads = nn.ModuleList(
-                nn.Sequential(nn.Linear(2 * dim, 32), nn.ReLU(), nn.Linear(32, k))
-                for _ in range(levels)
+                nn.Sequential(nn.Linear(2 * dim, 32), nn.ReLU(), nn.Linear(32, k)) for _ in levels
             )
-
-    def word(self, codes):
-        """Sums (..., dim) of the letters' vectors of codes (..., up to levels)."""
-        parts = [table(codes[..., i]) for i, table in enumerate(self.letters[: codes.shape[-1]])]
-        return sum(parts, torch.zeros(*codes.shape[:-1], self.letters[0].embedding_dim))
-
-    def read(self, bags):
-        """Means (B, dim) of the words in bags (B, H) of videos; the last number is no video."""
-        known = (bags < len(self.codes) - 1)[..., None]
-        return (self.word(self.codes[bags]) * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
 
     def spell(self, x, codes):
         """Log P (B, m, k) of the next letter after beginnings codes (m, level) at x (B, dim)."""
-        both = torch.cat(
-            [x[:, None].expand(-1, len(codes), -1), self.word(codes).expand(len(x), -1, -1)], dim=2
-        )
+        word = word_vectors(self.letters, codes).expand(len(x), -1, -1)
+        both = torch.cat([x[:, None].expand(-1, len(codes), -1), word], dim=2)
         return self.heads[codes.shape[1]](both).log_softmax(dim=2)
 
     def forward(self, bags):
         """Log P (B, videos) of the word of each video."""
-        x, total = self.read(bags), 0
+        x, total = mean_word(self.letters, self.codes, bags), 0
         for level, (first, at) in enumerate(self.starts):
             said = self.spell(x, self.codes[first, :level])
             total = total + said[:, at, self.codes[:-1, level]]
@@ -368,8 +394,8 @@ class NextCode(nn.Module):
 def four_weeks(make, floor, planned):
     """The share of the way from random pages to the planner, for each village (a Series).
 
-    make: function of a service and a day of the week's start that returns a policy; it is asked
-    anew each week. floor, planned: clicks in four weeks by seed of the village.
+    make: function of a service that returns a policy; it is asked anew each week.
+    floor, planned: clicks in four weeks by seed of the village.
     """
     shares = {}
     for seed in floor.index:

@@ -18,13 +18,12 @@ class Plane:
     """A made-up world: what two tasks need of a card turns with a place on a plane."""
 
     def __init__(self, numbers=8, components=4, turning=True, conflict=True, seed=0):
-        random = torch.Generator().manual_seed(seed)
-        both = functional.normalize(torch.randn(2, components, numbers, generator=random), dim=2)
-        self.straight, self.bent = both
+        self.turning, self.turn = turning, components // 2 if conflict else 0
+        self.random = torch.Generator().manual_seed(seed)
+        drawn = torch.randn(2, components, numbers, generator=self.random)
+        self.straight, self.bent = functional.normalize(drawn, dim=2)
         angle = 2 * math.pi * torch.arange(components) / components
         self.way = torch.stack([angle.cos(), angle.sin()], dim=1)
-        self.turning, self.random = turning, random
-        self.turn = components // 2 if conflict else 0
 
     def needs(self, place):
         """How much each component counts for each task at places (n, 2): (2, n, components)."""
@@ -136,8 +135,8 @@ class SparseMMoE(MMoE):
         return top_k(super().gates(z), self.k)
 
 
-class RankingMixture(nn.Module):
-    """MMoE on an InputLayer: experts on it or on a shared layer, gates read `reads` (P2, 4.2)."""
+class MixtureLayers(nn.Module):
+    """Experts on an InputLayer or on a shared layer of it, gates that read `reads`, towers."""
 
     def __init__(self, inputs, bias, experts=8, width=12, shared=0, reads="context",
                  one_gate=False, normalised=False, seed=0):  # fmt: skip
@@ -155,6 +154,10 @@ class RankingMixture(nn.Module):
                 context = sum(len(values) for values in CONTEXT.values())
                 self.gate = nn.Linear(shared if reads == "shared" else context, number)
             self.towers = Towers(width, bias)
+
+
+class RankingMixture(MixtureLayers):
+    """MMoE on those layers: what the experts say, mixed by each task's gate (P2, section 4.2)."""
 
     def parts(self, batch):
         """What the experts say (experts, n, width), and the gates (n, tasks, experts)."""

@@ -158,8 +158,9 @@ class PlainRanker(nn.Module):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.first = FirstLinear(inputs, (*hidden, 1)[0])
-            self.tower, last = cg.tower((*hidden, 1)[0], hidden[1:])
+            width = hidden[0] if hidden else 1
+            self.first = FirstLinear(inputs, width)
+            self.tower, last = cg.tower(width, hidden[1:])
             self.last = nn.Linear(last, 1) if hidden else None
 
     def forward(self, batch):

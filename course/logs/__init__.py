@@ -1,17 +1,7 @@
-"""What is observed: tables with a documented schema, splits in time, the store, leak checks."""
+"""What is observed: tables with a documented schema, and the store of worlds."""
 
-from course.logs.leaks import check_future, check_truth
 from course.logs.schema import SCHEMA, Field
-from course.logs.splits import Split, first_watches, time_split
+from course.logs.splits import first_watches
 from course.logs.tables import Logs
 
-__all__ = [
-    "SCHEMA",
-    "Field",
-    "Logs",
-    "Split",
-    "check_future",
-    "check_truth",
-    "first_watches",
-    "time_split",
-]
+__all__ = ["SCHEMA", "Field", "Logs", "first_watches"]

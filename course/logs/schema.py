@@ -136,12 +136,6 @@ SCHEMA: dict[str, tuple[Field, ...]] = {
 """Tables whose name starts with ``truth_`` are row-aligned with the table they speak of."""
 
 OBSERVED = tuple(name for name in SCHEMA if not name.startswith("truth_"))
-TRUTH_COLUMNS = frozenset(
-    field.name for name, fields in SCHEMA.items() if name.startswith("truth_") for field in fields
-) - {"shared"}  # a label of the same name is observed
-LABEL_COLUMNS = frozenset(
-    field.name for fields in SCHEMA.values() for field in fields if field.seen_by == "label"
-)
 
 
 def markdown() -> str:

@@ -71,22 +71,14 @@ def from_record(engine: Engine, record: Record) -> dict[str, pd.DataFrame]:
 
     Rows are sorted by time (impressions: by request, then position).
     """
-    raw = {name: record.table(name) for name in ("watches", "searches", "impressions")}
-    raw = {name: _renamed(columns) for name, columns in raw.items()}
-    raw["truth_impressions"] = record.table("truth_impressions")
-    order = {
-        name: np.argsort(raw[name]["time"], kind="stable") if raw[name] else np.arange(0)
-        for name in ("watches", "searches")
-    }
-    for name, rows in order.items():
+    raw = {"truth_impressions": record.table("truth_impressions"), **_fixed(engine)}
+    for table in ("watches", "searches", "impressions"):
+        raw[table] = {_RENAME.get(name, name): of for name, of in record.table(table).items()}
+    for name in ("watches", "searches"):
+        rows = np.argsort(raw[name]["time"], kind="stable") if raw[name] else np.arange(0)
         raw[name] = {key: values[rows] for key, values in raw[name].items()}
         raw[f"truth_{name}"] = raw[name]
-    raw |= _fixed(engine)
-    return {name: _frame(name, raw[name]) for name in SCHEMA}
-
-
-def _renamed(columns):
-    return {_RENAME.get(name, name): values for name, values in columns.items()}
+    return {name: as_table(name, raw[name]) for name in SCHEMA}
 
 
 def _fixed(engine: Engine) -> dict[str, dict[str, np.ndarray]]:
@@ -123,7 +115,8 @@ def _fixed(engine: Engine) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _frame(table: str, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+def as_table(table: str, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A table in the documented columns and types, from arrays; categories as codes."""
     out = {}
     for field in SCHEMA[table]:
         values = columns.get(field.name, np.zeros(0))

@@ -17,20 +17,11 @@ class Card:
 
     Parameters
     ----------
-    video_id : int
-    title, channel : str
-    duration_seconds : float
-        Length in seconds.
-    age_days : float
-        Days since the upload.
-    views : int
-        Views so far.
-    thumbnail : bytes
-        SVG (see `course.pages.thumbnail`) or PNG, about 16:9.
-    live : bool
-        A live stream: the badge says so instead of the length.
-    picture : str
-        What the thumbnail shows, in words, for those who do not see it.
+    duration_seconds : length of the video
+    age_days : days since the upload
+    views : so far
+    thumbnail : SVG, 16:9 (see `course.pages.thumbnail`)
+    picture : what the thumbnail shows, in words, for those who do not see it
     """
 
     video_id: int
@@ -40,7 +31,6 @@ class Card:
     age_days: float
     views: int
     thumbnail: bytes
-    live: bool = False
     picture: str = "thumbnail"
 
     def __post_init__(self) -> None:
@@ -51,8 +41,8 @@ class Card:
 
     @property
     def badge(self) -> str:
-        """The text in the corner of the thumbnail: the length, or LIVE."""
-        return "LIVE" if self.live else duration_text(self.duration_seconds)
+        """The text in the corner of the thumbnail: the length."""
+        return duration_text(self.duration_seconds)
 
     @property
     def facts(self) -> str:

@@ -12,13 +12,11 @@ import base64
 import zlib
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 from course.pages.cards import Card, PageError, duration_text
 
-Device = Literal["phone", "desktop", "tv"]
-
-_MARK, _BRAND = "#c2185b", "#0f766e"
+_PLAYED, _BRAND = "#c2185b", "#0f766e"
 _TINTS = ("#b4532a", "#3d6fa5", "#5a7d2a", "#8b4a8f", "#8a6a1f", "#23807c", "#a33b54", "#5b5fb0")
 _FIELD = "background:rgba(128,128,128,.16)"
 _PILL = f"{_FIELD};border-radius:16px;padding:5px 13px;font-weight:600;white-space:nowrap"
@@ -54,94 +52,41 @@ class Page:
         return {"text/html": self.html, "text/plain": self.alt}
 
 
-def home_page(
-    cards: Sequence[Card],
-    *,
-    device: Device = "desktop",
-    title: str = "Simulated YouTube",
-    marks: Mapping[int, str] | None = None,
-) -> Page:
-    """Draw a home page.
-
-    Parameters
-    ----------
-    cards : sequence of Card
-        In the order of the page: row by row, from the left.
-    device : {"phone", "desktop", "tv"}
-        One column; as many as fit; or larger cards on a dark ground.
-    title : str
-        What stands at the top.
-    marks : mapping of video id to str, optional
-        Cards to outline, with a word in the corner ("picked", "watched").
+def home_page(cards: Sequence[Card]) -> Page:
+    """Draw a home page, row by row from the left, with as many columns as fit.
 
     Raises
     ------
     PageError
-        If there are no cards, or the device or a mark is unknown.
+        If there are no cards.
     """
-    layouts = {
-        "phone": (14, "max-width:400px", "1fr"),
-        "desktop": (14, "max-width:1240px", "repeat(auto-fill,minmax(min(210px,100%),1fr))"),
-        "tv": (
-            17,
-            "max-width:1240px;background:#15171b;color:#f3f4f6;border-radius:14px;padding:20px",
-            "repeat(auto-fill,minmax(min(290px,100%),1fr))",
-        ),
-    }
-    if device not in layouts:
-        raise PageError(f"the device is {device!r}", allowed=", ".join(layouts))
-    marked = _check(cards, marks)
-    size, frame, columns = layouts[device]
     grid = (
-        f"display:grid;grid-template-columns:{columns};gap:22px 16px;list-style:none;"
-        "margin:14px 0 6px;padding:0"
+        "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(210px,100%),1fr));"
+        "gap:22px 16px;list-style:none;margin:14px 0 6px;padding:0"
     )
-    shown = [
-        _el("li", "min-width:0;margin:0", card_html(card, mark=marked.get(card.video_id)))
-        for card in cards
-    ]
-    inside = _top_bar(title) + _chips() + _el("ol", grid, *shown)
-    html = _el("div", f"{_FONT};font-size:{size}px;{frame};box-sizing:border-box", inside)
-    return Page(html, _alt("Home page", cards, marked))
+    shown = [_el("li", "min-width:0;margin:0", card_html(card)) for card in cards]
+    inside = _top_bar() + _chips() + _el("ol", grid, *shown)
+    html = _el("div", f"{_FONT};font-size:14px;max-width:1240px;box-sizing:border-box", inside)
+    return Page(html, _alt("Home page", cards))
 
 
-def up_next_page(
-    playing: Card,
-    cards: Sequence[Card],
-    *,
-    title: str = "Simulated YouTube",
-    marks: Mapping[int, str] | None = None,
-) -> Page:
+def up_next_page(playing: Card, cards: Sequence[Card]) -> Page:
     """Draw a watch page: the playing video, and beside it (or below, where narrow) what is next.
 
-    Parameters
-    ----------
-    playing : Card
-    cards : sequence of Card
-        The up-next list from the top.
-    title : str
-        What stands at the top.
-    marks : mapping of video id to str, optional
-        Cards of the list to outline, with a word in the corner.
-
     Raises
     ------
     PageError
-        If there are no cards, or a mark is unknown.
+        If there are no cards.
     """
-    marked = _check(cards, marks)
-    rows = [
-        _el("li", "margin:0 0 10px", card_html(card, mark=marked.get(card.video_id), wide=True))
-        for card in cards
-    ]
+    rows = [_el("li", "margin:0 0 10px", card_html(card, wide=True)) for card in cards]
     side = _el("div", "font-weight:700;font-size:1.2em;margin:0 0 10px", "Up next")
     side += _el("ol", "list-style:none;margin:0;padding:0", *rows)
     columns = _el("div", "flex:2 1 420px;min-width:0", _player(playing))
     columns += _el("div", "flex:1 1 300px;min-width:0", side)
-    inside = _top_bar(title)
+    inside = _top_bar()
     inside += _el("div", "display:flex;flex-wrap:wrap;gap:22px;margin-top:14px", columns)
     html = _el("div", f"{_FONT};font-size:14px;max-width:1240px;box-sizing:border-box", inside)
-    return Page(html, f"Watch page of “{playing.title}”. {_alt('Up next', cards, marked)}")
+    return Page(html, f"Watch page of “{playing.title}”. {_alt('Up next', cards)}")
 
 
 def shelf_page(rows: Mapping[str, Sequence[Card]]) -> Page:
@@ -157,28 +102,21 @@ def shelf_page(rows: Mapping[str, Sequence[Card]]) -> Page:
     )
     parts = []
     for heading, cards in rows.items():
-        _check(cards, None)
         shown = (_el("li", "min-width:0;margin:0", card_html(card)) for card in cards)
         parts += [_el("div", "font-weight:700", escape(heading)), _el("ol", grid, *shown)]
-    alt = ". ".join(_alt(heading, cards, {}) for heading, cards in rows.items())
+    alt = ". ".join(_alt(heading, cards) for heading, cards in rows.items())
     return Page(_el("div", f"{_FONT};font-size:12px;max-width:1240px", *parts), alt)
 
 
-def card_html(card: Card, *, mark: str | None = None, wide: bool = False) -> str:
+def card_html(card: Card, *, wide: bool = False) -> str:
     """One card: thumbnail with badge, title, channel, views and age.
 
-    Parameters
-    ----------
-    card : Card
-    mark : str, optional
-        Outlines the card; the word stands in its corner.
-    wide : bool
-        The words stand beside the picture, as in an up-next list, rather than below it.
+    With ``wide``, the words stand beside the picture, as in an up-next list, and not below it.
 
     Raises
     ------
     PageError
-        If the thumbnail is neither SVG nor PNG.
+        If the thumbnail is no SVG.
     """
     clamp = "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"
     small = "font-size:.87em;opacity:.72;overflow-wrap:anywhere"
@@ -190,12 +128,12 @@ def card_html(card: Card, *, mark: str | None = None, wide: bool = False) -> str
         _el("div", small, escape(card.facts)),
     )
     if wide:
-        picture = _el("div", "flex:0 0 45%;max-width:168px", _thumbnail(card, mark))
+        picture = _el("div", "flex:0 0 45%;max-width:168px", _thumbnail(card))
         row = f"{_FONT};display:flex;gap:10px;align-items:flex-start"
         return _el("div", row, picture, words)
     words = _avatar(card.channel, 2.3) + words
     below = _el("div", "display:flex;gap:10px;margin-top:9px;align-items:flex-start", words)
-    return _el("div", _FONT, _thumbnail(card, mark), below)
+    return _el("div", _FONT, _thumbnail(card), below)
 
 
 def _el(tag: str, style: str, *inside: str, **attributes: str) -> str:
@@ -205,31 +143,24 @@ def _el(tag: str, style: str, *inside: str, **attributes: str) -> str:
 
 
 def _image(data: bytes, alt: str, style: str) -> str:
-    kinds = {b"<svg": "svg+xml", b"\x89PNG": "png"}
-    if data[:4] not in kinds:
-        raise PageError(
-            f"a thumbnail begins with {data[:12]!r}", allowed="bytes of an SVG or PNG picture"
-        )
-    source = f"data:image/{kinds[data[:4]]};base64,{base64.b64encode(data).decode('ascii')}"
+    if not data.startswith(b"<svg"):
+        raise PageError(f"a thumbnail begins with {data[:12]!r}", allowed="bytes of an SVG picture")
+    source = f"data:image/svg+xml;base64,{base64.b64encode(data).decode('ascii')}"
     return f'<img src="{source}" alt="{escape(alt)}" style="margin:0;{style}">'
 
 
-def _thumbnail(card: Card, mark: str | None, corner: int = 10) -> str:
-    ring = f";box-shadow:0 0 0 3px {_MARK}" if mark is not None else ""
-    shape = f"width:100%;max-width:none;aspect-ratio:16/9;display:block;border-radius:{corner}px"
-    badge = f"background:{'#c62828' if card.live else 'rgba(16,17,20,.86)'};right:6px;bottom:6px"
-    label = "position:absolute;color:#fff;border-radius:4px;padding:0 5px;font-weight:600"
-    parts = [
-        _image(card.thumbnail, card.picture, f"{shape};object-fit:cover{ring}"),
-        _el("span", f"{label};{badge};font-size:12px", escape(card.badge)),
-    ]
-    if mark:
-        place = (
-            f"{label};background:{_MARK};left:10px;top:-9px;max-width:80%;font-size:12px;"
-            "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-        )
-        parts.append(_el("span", place, escape(mark)))
-    return _el("div", "position:relative", *parts)
+def _thumbnail(card: Card) -> str:
+    shape = "width:100%;max-width:none;aspect-ratio:16/9;display:block;border-radius:10px"
+    badge = (
+        "position:absolute;color:#fff;border-radius:4px;padding:0 5px;font-weight:600;"
+        "background:rgba(16,17,20,.86);right:6px;bottom:6px;font-size:12px"
+    )
+    return _el(
+        "div",
+        "position:relative",
+        _image(card.thumbnail, card.picture, f"{shape};object-fit:cover"),
+        _el("span", badge, escape(card.badge)),
+    )
 
 
 def _avatar(name: str, size: float) -> str:
@@ -242,13 +173,13 @@ def _avatar(name: str, size: float) -> str:
     return _el("div", style, escape(name[:1].upper() or "?"))
 
 
-def _top_bar(title: str) -> str:
+def _top_bar() -> str:
     search = f"{_FIELD};border-radius:18px;padding:6px 16px;opacity:.8"
     return _el(
         "div",
         "display:flex;align-items:center;gap:12px;flex-wrap:wrap",
         _image(_SIGN, "", "width:26px;height:26px;flex:0 0 auto"),
-        _el("div", "font-weight:700;font-size:1.2em;flex:0 0 auto", escape(title)),
+        _el("div", "font-weight:700;font-size:1.2em;flex:0 0 auto", "Simulated YouTube"),
         _el("div", f"{search};flex:1 1 140px;max-width:460px;margin:0 auto", "Search"),
     )
 
@@ -264,7 +195,7 @@ def _chips() -> str:
 
 
 def _player(card: Card) -> str:
-    third = "LIVE" if card.live else f"{duration_text(card.duration_seconds / 3)} of {card.badge}"
+    third = f"{duration_text(card.duration_seconds / 3)} of {card.badge}"
     shown = _image(
         card.thumbnail,
         card.picture,
@@ -275,7 +206,7 @@ def _player(card: Card) -> str:
         "justify-content:center"
     )
     over = "position:absolute;left:14px;right:14px;bottom:14px"
-    bar = _el("div", f"height:5px;width:33%;border-radius:3px;background:{_MARK}")
+    bar = _el("div", f"height:5px;width:33%;border-radius:3px;background:{_PLAYED}")
     time = "color:#fff;background:rgba(16,17,20,.8);border-radius:4px;padding:0 6px;font-size:12px"
     picture = _el(
         "div",
@@ -306,18 +237,8 @@ def _player(card: Card) -> str:
     )
 
 
-def _check(cards: Sequence[Card], marks: Mapping[int, str] | None) -> dict[int, str]:
+def _alt(kind: str, cards: Sequence[Card]) -> str:
     if not len(cards):
         raise PageError("there are no cards to draw", allowed="at least one card")
-    unknown = set(marks or {}) - {card.video_id for card in cards}
-    if unknown:
-        raise PageError(f"the marks name {sorted(unknown)}", allowed="video ids of the cards")
-    return dict(marks or {})
-
-
-def _alt(kind: str, cards: Sequence[Card], marks: Mapping[int, str]) -> str:
-    titles = [
-        f"{k}. {card.title}" + (f" ({marks[card.video_id]})" if card.video_id in marks else "")
-        for k, card in enumerate(cards, start=1)
-    ]
+    titles = [f"{k}. {card.title}" for k, card in enumerate(cards, start=1)]
     return f"{kind}, {len(cards)} videos: {'; '.join(titles)}"

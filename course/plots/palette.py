@@ -131,6 +131,9 @@ COLOURS: dict[str, str] = {
     "topic": "#0b4f46",
     "taste": "#d55e00",
     "taste within topics": "#56a0d3",
+    # Mixtures of experts, further layouts.
+    "p2's layout": "#d55e00",
+    "mmoe, gates on all inputs": "#c77fb0",
 }
 
 #: Other names under which the same method is known.
@@ -153,6 +156,9 @@ SAME_AS: dict[str, str] = {
     "input, missing": "position as input",
     "click rate": "observed",
     "shared layer": "shared bottom",
+    "p2's, gates on the place": "gates on the context",
+    "p2's, gates on the context": "gates on the context",
+    "p2's, gates on the input": "gates on the input",
 }
 
 #: Colours for names that are not in the list (and the cycle for plain `ax.plot` calls).

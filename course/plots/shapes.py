@@ -79,8 +79,8 @@ def worlds(
         floor_and_ceiling(ax, *[*ends, None, None][:2], "v", labels=[*references, "", ""][:2])
         if zero:
             ax.axvline(0, color=MUTED, linewidth=1.0, zorder=1)
-        if len(parts) > 2:  # narrow panels: the numbers at their axes would run into each other
-            ax.locator_params(axis="x", nbins=4)
+        if len(parts) > 1:  # narrow panels: the numbers at their axes would run into each other
+            ax.locator_params(axis="x", nbins=5 if len(parts) == 2 else 4)
         ax.set(xlabel=label or value, ylabel="")
         ax.set_title(title, pad=24 if references else None)  # above the words at the dashed lines
         said = (f"{name} {in_words(of[value])}" for name, of in part.groupby(who, sort=False))

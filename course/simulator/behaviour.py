@@ -9,10 +9,11 @@ device and the time of day is ``task_context``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit, softmax
+from scipy.special import logit
 
 from course.simulator import laws
 from course.simulator.catalogue import N_TOPICS, Catalogue
@@ -22,21 +23,8 @@ from course.simulator.names import AGE_BANDS, DAYPARTS, DEVICES, FORMATS
 from course.simulator.people import People
 from course.simulator.streams import coins, generator
 
-COMPONENTS = (
-    "taste",
-    "context",
-    "quality",
-    "clickbait",
-    "packaging",
-    "length",
-    "freshness",
-    "familiarity",
-    "fatigue",
-    "foreign",
-    "rewatch",
-    "ladder",
-    "satiation",
-)
+COMPONENTS = ("taste", "context", "quality", "clickbait", "packaging", "length", "freshness",
+              "familiarity", "fatigue", "foreign", "rewatch", "ladder", "satiation")  # fmt: skip
 TASKS = ("click", "watch", "like", "dismiss", "share", "survey")
 ENGAGEMENT = ("click", "watch")
 
@@ -51,8 +39,6 @@ _WEIGHTS = {
     "survey":  [0.60, 0.25, 0.70, -0.85, 0.0, 0.00, 0.05, 0.20, 0.00, -0.5, 0.0, 0.20, 0.30],
 }  # fmt: skip
 _INTERCEPTS = {"watch": -0.6, "like": -3.4, "dismiss": -5.0, "share": -4.2, "survey": 2.9}
-
-N_INTENTS = 6
 
 # Taste is a dot product; these constants bring it to mean 0 and sd 1 over random pairs.
 TASTE_MEAN, TASTE_SD = 0.11, 0.34
@@ -93,35 +79,41 @@ class Situation:
         """Some of the rows (int or bool index)."""
         return Situation(self.user[index], self.member[index], self.time[index], self.device[index])
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """The rows as columns of a table, with their part of the day; `of` turns them back."""
+        return {**vars(self), "daypart": self.daypart}
+
+    @classmethod
+    def of(cls, rows: dict[str, np.ndarray]) -> Situation:
+        """The situations that stand in columns among others."""
+        return cls(*(rows[name] for name in ("user", "member", "time", "device")))
+
 
 class Behaviour:
     """The laws of one world, bound to its people, its videos and its dials."""
 
     def __init__(self, config: WorldConfig, people: People, catalogue: Catalogue, seed: int):
         self.config, self.people, self.catalogue, self.seed = config, people, catalogue, seed
-        self.context_appetite = config.context_taste * _context_appetite(
-            generator(seed, "context taste")
-        )
+        appetite = _context_appetite(generator(seed, "context taste"))
+        self.context_appetite = config.context_taste * appetite
         self.weights = task_weights(config, generator(seed, "task context"))
-        if config.intent:
-            self.weights *= 1 + 1.5 * config.intent * intent_stress(generator(seed, "intent"))
         self.intercepts = {**_INTERCEPTS, "click": float(logit(config.click_rate))}
         # Quality, clickbait, packaging and length of a video, side by side for fast look-up.
-        length = (np.log(catalogue.seconds) - np.log(480.0)) / 1.0
-        self._traits = np.stack(
-            [catalogue.quality, catalogue.clickbait, catalogue.packaging, length], axis=1
-        ).astype(np.float32)
+        length = np.log(catalogue.seconds) - np.log(480.0)
+        traits = [catalogue.quality, catalogue.clickbait, catalogue.packaging, length]
+        self._traits = np.stack(traits, axis=1).astype(np.float32)
 
     def situation(self, user, time, device) -> Situation:
         """Complete what the platform observes by who is really watching.
 
         Within one part of a day it is always the same person of the account.
         """
-        day_part = np.floor(np.asarray(time) * len(DAYPARTS)).astype(np.int64)
-        whole = Situation(user, np.zeros(len(user), np.int8), np.asarray(time), device)
-        chance = self.people.second_member[user, device, whole.daypart]
-        second = coins(self.seed, "member", user, day_part + 4_000) < chance
-        return Situation(user, second.astype(np.int8), whole.time, device)
+        situation = Situation(user, np.zeros(len(user), np.int8), np.asarray(time), device)
+        chance = self.people.second_member[user, device, situation.daypart]
+        quarter = np.floor(situation.time * len(DAYPARTS)).astype(np.int64)
+        second = coins(self.seed, "member", user, quarter + 4_000) < chance
+        situation.member = second.astype(np.int8)
+        return situation
 
     def time_mean(self, situation: Situation) -> np.ndarray:
         """Mean seconds (r, 1) float32 that people have in a situation (dial ``time_budget`` on)."""
@@ -134,7 +126,9 @@ class Behaviour:
         It has no part of the moment, the packaging or the video's quality.
         """
         person = self.people.person(situation.user, situation.member)
-        vector = self.people.taste(person, situation.day)
+        liked = self.catalogue.topic_vectors[self.people.interests[person, situation.day]]
+        vector = np.tensordot(liked, laws.SHARES_OF_INTEREST, axes=(-2, 0))
+        vector = vector + self.people.residual[person]
         match = np.einsum("rd,rkd->rk", vector, self.catalogue.latent[video])
         return (match - TASTE_MEAN) / TASTE_SD
 
@@ -203,13 +197,14 @@ class Behaviour:
             out[row, column] += self.config.series * np.where(seen, 1.5, -1.5)
         return out
 
-    def score(self, task: str, situation: Situation, video, components, row=None) -> np.ndarray:
-        """Logit (or latent) of a task (r, k): intercept + weights(context) . components.
+    def scorer(self, situation: Situation, video, memory: Memory) -> Callable[[str], np.ndarray]:
+        """What `score` says of people and videos (r, k), as a function of the task alone."""
+        components = self.components(situation, video, memory)
+        return lambda task: self.score(task, situation, video, components)
 
-        ``row``: what `weight_row` gives, where it is known already.
-        """
-        context = self.weight_row(situation, video) if row is None else row
-        weights = self.weights[TASKS.index(task)][context]
+    def score(self, task: str, situation: Situation, video, components) -> np.ndarray:
+        """Logit (or latent) of a task (r, k): intercept + weights(context) . components."""
+        weights = self.weights[TASKS.index(task)][self.weight_row(situation, video)]
         return self.intercepts[task] + np.einsum("rkc,rkc->rk", weights, components)
 
     def weight_row(self, situation: Situation, video) -> np.ndarray:
@@ -231,12 +226,11 @@ def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
     share most of ``g``. At ``task_conflict=0`` the satisfaction tasks copy the click: its base
     weights (dismissal with the opposite sign) and its ``g``.
     """
-    columns = len(COMPONENTS)
-    engagement, satisfaction = _pattern(rng, columns), _pattern(rng, columns)
+    engagement, satisfaction = _pattern(rng), _pattern(rng)
     click = np.array(_WEIGHTS["click"])
     table = []
     for task in TASKS:
-        own, base = _pattern(rng, columns), np.array(_WEIGHTS[task])
+        own, base = _pattern(rng), np.array(_WEIGHTS[task])
         if task in ENGAGEMENT:
             group = engagement
         else:
@@ -252,31 +246,11 @@ def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
     return np.array(table, dtype=np.float32)
 
 
-def intent_stress(rng: np.random.Generator) -> np.ndarray:
-    r"""How far intents move the weights (6 tasks, 72 contexts, 13 components) float32, mean 0.
-
-    :math:`\sum_i (\pi_{ki}(c) - 1/6)\,m_i`: what is sought depends on the context c, six intents
-    stress different components (:math:`m_i`, standard normal), and each task k mixes them in
-    its own way: :math:`\pi_k = \mathrm{softmax}(2 g_k)`, where half of the variance of g_k is
-    common to all tasks and g_k is additive in format, device and part of the day.
-
-    This is the form that gates by context assume (experts are the intents, gates the mixtures). A
-    world with ``intent`` on is a positive control for them: they must gain here, and nothing
-    follows from it about worlds that were not built so.
-    """
-    common = _pattern(rng, N_INTENTS)
-    own = np.stack([_pattern(rng, N_INTENTS) for _ in TASKS])
-    share = softmax(2.0 * (common + own) / np.sqrt(2.0), axis=-1)
-    stress = (share - 1 / N_INTENTS) @ rng.normal(size=(N_INTENTS, len(COMPONENTS)))
-    return stress.reshape(len(TASKS), -1, len(COMPONENTS)).astype(np.float32)
-
-
-def _pattern(rng: np.random.Generator, columns: int) -> np.ndarray:
-    """Standard normal (6, 3, 4, columns), additive in format, device and part of the day."""
-    f, d, p = len(FORMATS), len(DEVICES), len(DAYPARTS)
-    by_format = rng.normal(size=(f, 1, 1, columns))
-    by_device = 0.7 * rng.normal(size=(1, d, 1, columns))
-    by_daypart = 0.7 * rng.normal(size=(1, 1, p, columns))
+def _pattern(rng: np.random.Generator) -> np.ndarray:
+    """Standard normal (6, 3, 4, 13), additive in format, device and part of the day."""
+    by_format = rng.normal(size=(len(FORMATS), 1, 1, len(COMPONENTS)))
+    by_device = 0.7 * rng.normal(size=(1, len(DEVICES), 1, len(COMPONENTS)))
+    by_daypart = 0.7 * rng.normal(size=(1, 1, len(DAYPARTS), len(COMPONENTS)))
     return (by_format + by_device + by_daypart) / np.sqrt(1 + 2 * 0.49)
 
 

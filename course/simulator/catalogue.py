@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from course.simulator.config import WorldConfig
+from course.simulator.config import DURING_LOG_SHARE, WorldConfig
 from course.simulator.names import FORMATS, GENRES, LANGUAGES
 from course.simulator.streams import generator
 
@@ -18,7 +19,6 @@ N_TOPICS = 3 * N_GENRES
 N_LANGUAGES = len(LANGUAGES)
 LANGUAGE_SHARES = np.array([0.55, 0.28, 0.17])
 BACK_CATALOGUE_DAYS = 60
-DURING_LOG_SHARE = 0.65
 SERIAL_CHANNELS = 0.25
 LONGEST_MINUTES = 180.0
 
@@ -92,15 +92,9 @@ def build_catalogue(config: WorldConfig, seed: int) -> Catalogue:
     rng = generator(seed, "uploads")
     during = int(DURING_LOG_SHARE * config.videos)
     later = round(during * config.future_days / config.days)
-    uploaded = np.sort(
-        np.concatenate(
-            [
-                rng.uniform(-BACK_CATALOGUE_DAYS, 0, config.videos - during),
-                rng.uniform(0, config.days, during),
-                rng.uniform(config.days, config.horizon, later),
-            ]
-        )
-    )
+    spans = [(config.videos - during, -BACK_CATALOGUE_DAYS, 0), (during, 0, config.days),
+             (later, config.days, config.horizon)]  # fmt: skip
+    uploaded = np.sort(np.concatenate([rng.uniform(low, high, m) for m, low, high in spans]))
     n = len(uploaded)
 
     rng = generator(seed, "videos")
@@ -115,11 +109,8 @@ def build_catalogue(config: WorldConfig, seed: int) -> Catalogue:
     quality = channel_quality[channel] + rng.normal(0, 0.7, n)
     peak_by_genre = np.exp(rng.uniform(np.log(1.5), np.log(8.0), N_GENRES))
     minutes = FORMAT_MINUTES[format_] * rng.lognormal(0, 0.5, n)
-    latent = (
-        topic_vectors[topic]
-        + channel_latent[channel]
-        + rng.normal(0, 0.2 / np.sqrt(DIMENSION), (n, DIMENSION))
-    )
+    own = rng.normal(0, 0.2 / np.sqrt(DIMENSION), (n, DIMENSION))
+    latent = topic_vectors[topic] + channel_latent[channel] + own
     popularity_noise = rng.normal(0, 1.2, n)
     episode, previous, next_ = _episodes(channel, serial)
     return Catalogue(
@@ -155,17 +146,12 @@ def _topic_vectors(rng: np.random.Generator) -> np.ndarray:
 
 def _episodes(channel: np.ndarray, serial: np.ndarray):
     """Number the videos of serial channels in upload order and link neighbours."""
-    n = len(channel)
-    episode = np.zeros(n, dtype=np.int32)
-    previous = np.full(n, -1, dtype=np.int32)
-    next_ = np.full(n, -1, dtype=np.int32)
+    number = pd.Series(serial).groupby(channel).cumsum().to_numpy()
+    episode = np.where(serial, number, 0).astype(np.int32)
+    previous, next_ = np.full((2, len(channel)), -1, dtype=np.int32)
     ids = np.flatnonzero(serial)
     ids = ids[np.argsort(channel[ids], kind="stable")]  # by channel, then by upload
-    if len(ids):
-        first = np.r_[True, channel[ids][1:] != channel[ids][:-1]]
-        start = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
-        episode[ids] = np.arange(len(ids)) - start + 1
-        linked = np.flatnonzero(~first)
-        previous[ids[linked]] = ids[linked - 1]
-        next_[ids[linked - 1]] = ids[linked]
+    before, after = ids[:-1], ids[1:]
+    linked = channel[before] == channel[after]
+    previous[after[linked]], next_[before[linked]] = before[linked], after[linked]
     return episode, previous, next_

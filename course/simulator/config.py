@@ -4,68 +4,60 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import numbers
 from dataclasses import dataclass, field
 
 from course.errors import ConfigError
 
+DURING_LOG_SHARE = 0.65
+"""Share of the videos that are uploaded during the log; the others exist when it begins."""
 
-def _dial(default, low, high, doc, unit="", edition=1):
-    meta = {"low": low, "high": high, "doc": doc, "unit": unit, "edition": edition}
-    return field(default=default, metadata=meta)
+
+def _dial(default, low, high, doc):
+    return field(default=default, metadata={"low": low, "high": high, "doc": doc})
 
 
 def _choice(default, options, doc):
-    return field(default=default, metadata={"options": options, "doc": doc, "unit": ""})
+    return field(default=default, metadata={"options": options, "doc": doc})
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Everything that decides a world, apart from its seed.
+    """Everything that decides a world, apart from its seed; best made by `WorldConfig.of`.
 
-    The first block is the size, the second the *dials*: one for each mechanism. 0 switches a
-    mechanism off, 1 is the default strength unless the default below says otherwise. Use
-    ``WorldConfig.of("small", clickbait=0)`` rather than the constructor.
+    The first block is the size, the rest are *dials*, one for each mechanism: default, lowest,
+    highest, meaning. 0 switches a mechanism off.
 
     Raises
     ------
     ConfigError
-        For a field that does not exist, has the wrong type, or is out of range. The message names
-        the field, the value given and what is allowed.
+        For a field that does not exist, has the wrong type, or is out of range.
     """
 
     # Size.
-    users: int = _dial(2_500, 10, 1_000_000, "accounts", "accounts")
-    videos: int = _dial(2_000, 60, 1_000_000, "videos uploaded by the end of the log", "videos")
-    days: int = _dial(45, 2, 365, "length of the log", "days")
-    future_days: int = _dial(14, 0, 365, "days after the log, for live tests and rounds", "days")
-    slate: int = _dial(10, 1, 50, "videos shown on one page", "videos")
-    candidates: int = _dial(30, 2, 500, "videos nominated for one page", "videos")
+    users: int = _dial(2_500, 10, 1_000_000, "accounts")
+    videos: int = _dial(2_000, 60, 1_000_000, "videos uploaded by the end of the log")
+    days: int = _dial(45, 2, 365, "length of the log")
+    future_days: int = _dial(14, 0, 365, "days after the log, for live tests and rounds")
+    slate: int = _dial(10, 1, 50, "videos shown on one page")
+    candidates: int = _dial(30, 2, 500, "videos nominated for one page")
 
     # How busy people are.
-    sessions_per_day: float = _dial(0.8, 0.0, 10.0, "mean sessions of an active account", "1/day")
-    activity_spread: float = _dial(
-        1.0, 0.0, 2.5, "sd of log activity between accounts; 0 = all alike"
-    )
+    sessions_per_day: float = _dial(0.8, 0.0, 10.0, "mean sessions of an active account")
+    activity_spread: float = _dial(1.0, 0.0, 2.5, "sd of log activity of accounts; 0 = all alike")
 
     # What is clicked and what is liked.
-    click_rate: float = _dial(
-        0.06, 0.001, 0.5, "P(click | seen) of an average video for an average viewer"
-    )
+    click_rate: float = _dial(0.06, 0.001, 0.5, "P(click | seen), average video and viewer")
     clickbait: float = _dial(1.0, 0.0, 3.0, "strength of clickbait in clicks and in regret")
     task_conflict: float = _dial(
-        1.0, 0.0, 1.0, "0 = satisfaction follows the click's rule, 1 = its own rule"
+        1.0, 0.0, 1.0, "0 = satisfaction follows the click, 1 = its own rule"
     )
-    task_context: float = _dial(
-        0.5, 0.0, 2.0, "how much each task's rule changes with format, device and time of day"
-    )
+    task_context: float = _dial(0.5, 0.0, 2.0, "how far each task's rule changes by context")
+    time_budget: float = _dial(1.0, 0.0, 10.0, "scarcity of time: 2 = half as much, 0 = no end")
 
     # The page.
     position_bias: float = _dial(1.0, 0.0, 3.0, "steepness of the examination curve")
-    bias_truth: str = _choice(
-        "examination", ("examination", "additive"), "how position enters the click"
-    )
+    bias_truth: str = _choice("examination", ("examination", "additive"), "how a place enters")
     fatigue: float = _dial(1.0, 0.0, 3.0, "tiredness of a card shown before")
     thumbnail_bias: float = _dial(0.0, 0.0, 3.0, "a second bias, on the logit, of large thumbnails")
     logger_relevance: float = _dial(1.0, 0.0, 5.0, "weight of relevance in the past ranking")
@@ -74,48 +66,27 @@ class WorldConfig:
 
     # Time.
     freshness: float = _dial(1.0, 0.0, 1.0, "rise and decay of popularity, and taste for the new")
-    own_taste: float = _dial(
-        1.0, 0.0, 1.0, "share of people with a taste of their own; the rest all like the same"
-    )
-    drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day", "1/day")
+    own_taste: float = _dial(1.0, 0.0, 1.0, "share of people with a taste of their own")
+    drift: float = _dial(0.05, 0.0, 1.0, "P(a person swaps one interest) per day")
 
     # How people move through the catalogue.
     series: float = _dial(1.0, 0.0, 2.0, "pull of the next episode; 0 = the order does not matter")
     niche_ladder: float = _dial(1.0, 0.0, 3.0, "from the popular to the niche within a genre")
     satiation: float = _dial(1.0, 0.0, 3.0, "appetite rises, then falls with a genre's share")
-    context_taste: float = _dial(
-        1.0, 0.0, 3.0, "how much taste depends on device, time of day and age together"
-    )
+    context_taste: float = _dial(1.0, 0.0, 3.0, "how far taste hangs on device, daypart and age")
     search_errands: float = _dial(0.35, 0.0, 1.0, "share of searches that are not taste")
-    search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste", "days")
+    search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste")
     shared_accounts: float = _dial(0.25, 0.0, 1.0, "share of accounts with a second person")
-    rewatch: float = _dial(
-        0.03, 0.0, 1.0, "share of repeat watches outside the feed that happen after all"
-    )
+    aftertaste: float = _dial(0.0, 0.0, 3.0, "how far pages change who comes and what is liked")
+    rewatch: float = _dial(0.03, 0.0, 1.0, "share of repeats outside the feed that happen")
 
-    # Laws of the second edition (``edition=2``). At 0, which is their default, all is as before.
-    time_budget: float = _dial(
-        0.0, 0.0, 10.0, "scarcity of time: at 2 half as much as at 1; 0 = no end", edition=2
-    )
-    intent: float = _dial(
-        0.0, 0.0, 1.0, "how far what is sought changes by format, device, daypart", edition=2
-    )
-    aftertaste: float = _dial(
-        0.0, 0.0, 3.0, "how far pages change who comes back and what people like", edition=2
-    )
     # What can be read and seen of a video. No table depends on it.
-    content: float = _dial(
-        1.0, 0.0, 2.0, "how much titles and thumbnails say of a video; 0 = nothing"
-    )
+    content: float = _dial(1.0, 0.0, 2.0, "how much titles and thumbnails say; 0 = nothing")
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            value = getattr(self, spec.name)
-            _check(spec, value)
-            # 400.0 and np.int64(400) mean 400; the same world must have one configuration.
-            if spec.type in ("int", "float"):
-                object.__setattr__(self, spec.name, (int if spec.type == "int" else float)(value))
-        start = self.videos - int(0.65 * self.videos)  # uploaded before the log begins
+            object.__setattr__(self, spec.name, _valid(spec, getattr(self, spec.name)))
+        start = self.videos - int(DURING_LOG_SHARE * self.videos)
         if self.candidates + 2 > start:
             raise ConfigError(
                 f"candidates={self.candidates} is too many for videos={self.videos}",
@@ -129,7 +100,7 @@ class WorldConfig:
             )
 
     @classmethod
-    def of(cls, size: str | WorldConfig = "small", **changes) -> WorldConfig:
+    def of(cls, size: str | WorldConfig = "town", **changes) -> WorldConfig:
         """Return the configuration of a named size with some dials changed.
 
         Parameters
@@ -139,7 +110,7 @@ class WorldConfig:
 
         Examples
         --------
-        >>> WorldConfig.of("tiny", clickbait=0.0).clickbait
+        >>> WorldConfig.of("village", clickbait=0.0).clickbait
         0.0
         """
         known = {spec.name for spec in dataclasses.fields(cls)}
@@ -163,55 +134,25 @@ class WorldConfig:
         """Days of which people and uploads are known: the log plus the future (days)."""
         return self.days + self.future_days
 
-    @classmethod
-    def describe(cls):
-        """Return one row per field: default, lowest, highest, unit and meaning (a DataFrame)."""
-        import pandas as pd
-
-        rows = []
-        for spec in dataclasses.fields(cls):
-            meta = spec.metadata
-            allowed = (
-                " or ".join(meta["options"])
-                if "options" in meta
-                else f"{meta['low']:g} to {meta['high']:g}"
-            )
-            rows.append((spec.name, spec.default, allowed, meta["unit"], meta["doc"]))
-        return pd.DataFrame(rows, columns=["field", "default", "allowed", "unit", "meaning"])
-
 
 SIZES = {
-    "tiny": {"users": 400, "videos": 400, "days": 30},
-    "small": {"users": 2_500, "videos": 2_000, "days": 45},
-    "large": {"users": 30_000, "videos": 20_000, "days": 60},
+    "village": {"users": 400, "videos": 400, "days": 30},
+    "town": {"users": 2_500, "videos": 2_000, "days": 45},
+    "city": {"users": 30_000, "videos": 20_000, "days": 60},
 }
-SECOND_EDITION = {"time_budget": 1.0}
-SIZES |= {
-    new: {**SIZES[old], **SECOND_EDITION}
-    for new, old in {"village": "tiny", "town": "small", "city": "large"}.items()
-}
-"""Named sizes: tests, chapters, scale runs; the last three are the second edition's world."""
+"""Named sizes: for tests, for chapters, for large runs."""
 
 
-def _check(spec: dataclasses.Field, value) -> None:
-    meta = spec.metadata
+def _valid(spec: dataclasses.Field, value):
+    """The value, if it is allowed; 400.0 and np.int64(400) become 400, as they mean the same."""
+    meta, whole = spec.metadata, spec.type == "int"
     if "options" in meta:
-        if not isinstance(value, str) or value not in meta["options"]:
-            raise ConfigError(
-                f"{spec.name}={value!r} is not possible ({meta['doc']})",
-                allowed=" or ".join(map(repr, meta["options"])),
-            )
-        return
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    whole = spec.type == "int"
-    if not number or not math.isfinite(value) or (whole and value != int(value)):
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(
-            f"{spec.name}={value!r} is not {kind} ({meta['doc']})",
-            allowed=f"{kind} from {meta['low']:g} to {meta['high']:g}",
-        )
-    if not meta["low"] <= value <= meta["high"]:
-        raise ConfigError(
-            f"{spec.name}={value!r} is out of range ({meta['doc']})",
-            allowed=f"{meta['low']:g} to {meta['high']:g}",
-        )
+        if isinstance(value, str) and value in meta["options"]:
+            return value
+        allowed = " or ".join(map(repr, meta["options"]))
+    else:
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if number and meta["low"] <= value <= meta["high"] and not (whole and value % 1):
+            return int(value) if whole else float(value)
+        allowed = f"{'a whole' if whole else 'any'} number, {meta['low']:g} to {meta['high']:g}"
+    raise ConfigError(f"{spec.name}={value!r} is not possible ({meta['doc']})", allowed=allowed)

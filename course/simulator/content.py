@@ -79,11 +79,6 @@ _COINS = (
 )  # fmt: skip
 
 
-def strength(part: str, dial: float) -> float:
-    """How much a part says at a dial: ``1 - (1 - share)**dial``, with the parts of `SHARES`."""
-    return 1.0 - (1.0 - SHARES[part]) ** dial
-
-
 @dataclass(frozen=True, repr=False)
 class Content:
     """Titles and thumbnails of all videos, also of those that are uploaded after the log.
@@ -135,25 +130,12 @@ class Content:
         ConfigError
             If there is no such video.
         """
-        words = titles.SUBJECTS
-        return [
-            titles.text(template, words[first], words[second], number, language, bool(shout))
-            for template, first, second, number, language, shout in self.wording[
-                self._ids(videos)
-            ].tolist()
-        ]
+        return [titles.text(*wording) for wording in self.wording[self._ids(videos)].tolist()]
 
     def thumbnails(self, videos) -> np.ndarray:
         """Thumbnails as pixels (n, 36, 64, 3) uint8, red, green, blue.
 
-        Parameters
-        ----------
-        videos : int array (n,), video ids; the pictures are made now, 7 kB each
-
-        Raises
-        ------
-        ConfigError
-            If there is no such video.
+        The pictures are made now, 7 kB each. Parameter and error are those of `titles`.
         """
         ids = self._ids(videos)
         out = np.empty((len(ids), HEIGHT, WIDTH, 3), np.uint8)
@@ -199,39 +181,36 @@ def build_content(dial: float, catalogue: Catalogue, seed: int) -> Content:
     """Make titles and looks of all videos of a catalogue; ``dial`` is ``WorldConfig.content``."""
     video = np.arange(len(catalogue))[:, None]
     u = dict(zip(_COINS, coins(seed, "content", video, np.arange(len(_COINS))).T, strict=True))
-    said = {part: strength(part, dial) for part in SHARES}
+    said = {part: 1.0 - (1.0 - share) ** dial for part, share in SHARES.items()}
 
     def channel(part: str, truth: np.ndarray) -> np.ndarray:
         """Standard normal (videos,), correlated with a standard normal truth."""
         rho = said[part]
         return rho * truth + np.sqrt(1 - rho**2) * ndtri(u[part])
 
+    def one_of(n: int, coin: str) -> np.ndarray:
+        """A choice (videos,) among n, by a coin."""
+        return (n * u[coin]).astype(int)
+
     wording = _wording(catalogue, u, said, channel("loud title", catalogue.clickbait))
     loud = channel("loud picture", catalogue.clickbait)
     level = np.searchsorted(LOUD_PICTURE, loud, side="right")
     kind, topic = _subject(catalogue, u["motif"], u["any topic 3"], said, "motif")
-    variant = (2 * u["variant"]).astype(int)
-    sprites = np.stack(
-        [
-            # Three grounds (dots, hill, none) for calm pictures, rays for loud ones.
-            np.where(level > 0, RAYS + variant, _ground(u["ground"])),
-            np.where(kind == 2, GENERIC + (8 * u["variant"]).astype(int), 2 * topic + variant),
-            np.where(
-                u["sign"] < said["sign"],
-                SIGN + 2 * catalogue.format + (2 * u["sign variant"]).astype(int),
-                -1,
-            ),
-            np.where(level > 0, BURST + 2 * (level - 1) + (2 * u["burst"]).astype(int), -1),
-        ],
-        axis=1,
-    )
+    # Three grounds (dots, hill, none) for calm pictures, rays for loud ones.
+    place, variant = one_of(6, "ground"), one_of(2, "variant")
+    ground = np.where(level > 0, RAYS + variant, np.where(place < 4, GROUND + place, -1))
+    motif = np.where(kind == 2, GENERIC + one_of(8, "variant"), 2 * topic + variant)
+    sign = SIGN + 2 * catalogue.format + one_of(2, "sign variant")
+    sign = np.where(u["sign"] < said["sign"], sign, -1)
+    burst = np.where(level > 0, BURST + 2 * (level - 1) + one_of(2, "burst"), -1)
+    contrast = channel("contrast", catalogue.packaging)
     return Content(
-        title_tokens=_tokens(wording),
+        title_tokens=np.array([titles.tokens(*row) for row in wording.tolist()], np.int16),
         wording=wording,
-        sprites=sprites.astype(np.int8),
+        sprites=np.stack([ground, motif, sign, burst], axis=1).astype(np.int8),
         mirrored=u["mirror"] < 0.5,
         palette=_palette(catalogue.topic, loud, u, said["hue"]),
-        veil=_veil(channel("contrast", catalogue.packaging)),
+        veil=(0.5 / (1 + np.exp(1.6 * contrast)) ** 1.5).astype(np.float32),
         grain_seed=seed,
     )
 
@@ -268,29 +247,6 @@ def _wording(catalogue: Catalogue, u, said, loud) -> np.ndarray:
     any_language = np.minimum(any_language, len(LANGUAGES) - 1)
     language = np.where(u["tag"] < said["tag"], catalogue.language, any_language)
     return np.stack([template, *subjects, number, language, tier == 3], axis=1).astype(np.int16)
-
-
-def _tokens(wording: np.ndarray) -> np.ndarray:
-    template, first, second, number, language, shout = wording.T
-    tokens = titles.PATTERNS[template]
-    for slot, value in (("{s}", first), ("{t}", second), ("{n}", number - 2 + titles.NUMBER_TOKEN)):
-        tokens = np.where(tokens == titles.SLOTS[slot], value[:, None], tokens)
-    ends = [
-        np.where(shout > 0, titles.SHOUT_TOKEN, -1),
-        np.where(language > 0, titles.LANGUAGE_TOKEN + language, -1),
-    ]
-    tokens = np.hstack([tokens, np.stack(ends, axis=1)])
-    order = np.argsort(tokens < 0, axis=1, kind="stable")  # the empty places to the end
-    return np.take_along_axis(tokens, order, axis=1).astype(np.int16)
-
-
-def _ground(coin: np.ndarray) -> np.ndarray:
-    place = (6 * coin).astype(int)
-    return np.where(place < 4, GROUND + place, -1)
-
-
-def _veil(contrast: np.ndarray) -> np.ndarray:
-    return (0.5 / (1 + np.exp(1.6 * contrast)) ** 1.5).astype(np.float32)
 
 
 def _palette(topic, loud, u, known: float) -> np.ndarray:

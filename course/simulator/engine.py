@@ -7,19 +7,34 @@ these stages. There is no loop over accounts, sessions or impressions.
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 
 from course.simulator import laws
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import build_catalogue
 from course.simulator.config import WorldConfig
-from course.simulator.feed import Feedback, Policy, Requests, after_click, rank, respond
+from course.simulator.feed import (
+    AFTER_CLICK,
+    CHANCES,
+    Feedback,
+    Policy,
+    Requests,
+    after_click,
+    rank,
+    respond,
+)
 from course.simulator.memory import Memory, lock
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market, nominate
-from course.simulator.organic import SOURCES, Watches, concatenate, organic_step, sessions
+from course.simulator.organic import (
+    SOURCES,
+    TOKENS,
+    Rows,
+    in_order,
+    organic_step,
+    sessions,
+    within_step,
+)
 from course.simulator.people import build_people
 from course.simulator.policies import PastRanking
 from course.simulator.streams import generator
@@ -28,7 +43,7 @@ STEPS_PER_DAY = len(DAYPARTS)
 OPENS_HOME = 0.75
 OPENS_UP_NEXT = 0.36
 FOLLOWS, FOLLOWS_IF_COMPLETED = 0.02, 0.10
-_OUTCOMES = ("watched_seconds", "completed", "liked", "shared", "survey")
+OUTCOMES_OF_A_WATCH = ("watched_seconds", "completed", "liked", "shared", "survey")
 
 
 class Record:
@@ -74,15 +89,9 @@ class Engine:
         for part in (self.catalogue, self.people, self.behaviour, self.market):
             lock(part, "cumulative")  # the market's, which changes with time
 
-    def for_guests(self) -> Engine:
-        """What code of others may hold: it reads this engine's state and cannot change it."""
-        guest = copy.copy(self)
-        guest.memory, guest.market = self.memory.read_only(), self.market.copy()
-        return guest
-
     def past_ranking(self, memory: Memory | None = None) -> PastRanking:
         """The policy that made the log, reading this engine's (or the given) memory."""
-        return PastRanking(self.config, self.catalogue, memory or self.memory, self.seed)
+        return PastRanking(self.behaviour, memory or self.memory)
 
     def run(self, first_day: int, last_day: int, policy: Policy | None, record: Record) -> None:
         """Let the days ``first_day`` to ``last_day - 1`` pass.
@@ -100,39 +109,36 @@ class Engine:
             self._step(step, policy, record)
 
     def _step(self, step: int, policy: Policy | None, record: Record) -> None:
-        session = sessions(self.behaviour, step, self.memory)
-        clicks = []
+        session, served = sessions(self.behaviour, step, self.memory), []
         if policy is not None:
             opens = generator(self.seed, "opens home", step).random(len(session)) < OPENS_HOME
             home = session.rows(opens)
             query = np.full(len(home), -1, dtype=np.int32)
-            clicks.append(self._serve(home, query, policy, record, step, 0))
+            served.append(self._serve(home, query, policy, record, step, 0))
         watches, searches = organic_step(self.behaviour, self.memory, self.market, session, step)
-        outcome = self._watch(watches, step)
-        organic = (watches, outcome, np.full(len(watches.video), -1, dtype=np.int64))
-        done = self._remember([*clicks, organic], record, step, 0)
-        self._write_searches(searches, record)
+        watches = self._remember([*served, self._watched(watches, step)], record, step, 0)
+        record.add("searches", **searches)
+        self.memory.add_searches(searches["user"], np.stack([searches[t] for t in TOKENS], axis=1))
         if policy is None:
             return
-        opens = generator(self.seed, "opens up next", step).random(len(done.video)) < OPENS_UP_NEXT
-        viewer, query = done.situation.rows(opens), done.video[opens]
-        viewer.time = np.minimum(viewer.time + 3 / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
-        self._remember([self._serve(viewer, query, policy, record, step, 1)], record, step, 1)
+        video = watches["video"]
+        opens = generator(self.seed, "opens up next", step).random(len(video)) < OPENS_UP_NEXT
+        viewer = Situation.of(watches).rows(opens)
+        viewer.time = within_step(viewer.time + 3 / 1440, step)
+        served = self._serve(viewer, video[opens], policy, record, step, 1)
+        self._remember([served], record, step, 1)
 
-    def _watch(self, watches: Watches, step: int) -> dict[str, np.ndarray]:
-        """Outcomes of watches that did not come from the feed."""
-        video = watches.video[:, None]
-        components = self.behaviour.components(watches.situation, video, self.memory)[:, 0]
-        names = ("watch", "like", "share", "survey", "asked")
+    def _watched(self, watches: Rows, step: int) -> Rows:
+        """Watches that did not come from the feed, with their outcomes."""
+        situation, video = Situation.of(watches), watches["video"]
+        score = self.behaviour.scorer(situation, video[:, None], self.memory)
+        latent = {task: score(task)[:, 0] for task in AFTER_CLICK}
         rng = generator(self.seed, "organic outcome", step)
-        uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in names}
-        budget = None
-        if self.config.time_budget:  # who looks for a video alone has time for it alone
-            chances = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
-            budget = laws.time_budget(self.behaviour.time_mean(watches.situation)[:, 0], *chances)
-        return after_click(
-            self.behaviour, watches.situation, watches.video, components, uniforms, budget
-        )
+        uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in CHANCES}
+        # Who looks for a video alone has time for it alone.
+        time = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
+        outcome = after_click(self.behaviour, situation, video, latent, uniforms, time)
+        return {**watches, "request": np.full(len(video), -1, dtype=np.int64), **outcome}
 
     def requests(
         self, situation: Situation, query, memory: Memory, number, rng, *, pool: bool = True
@@ -141,7 +147,7 @@ class Engine:
         candidates = nominators = previous = None
         if pool:
             candidates, nominators = nominate(
-                self.config, self.people, self.catalogue, self.market, memory, situation, query, rng
+                self.behaviour, self.market, memory, situation, query, rng
             )
             previous = memory.shown[situation.user[:, None], memory.bucket(candidates)]
         return Requests(
@@ -161,84 +167,59 @@ class Engine:
             available=self.catalogue.available(self.market.time),
         )
 
-    def _serve(self, situation, query, policy, record, step, stage):
-        """Show one page for each row; returns the clicked watches, outcomes and request numbers."""
+    def _serve(self, situation, query, policy, record, step, stage) -> Rows:
+        """Show one page for each row; returns the watches that come of it."""
         number = self.requests_made + np.arange(len(situation), dtype=np.int64)
         self.requests_made += len(situation)
         rng = generator(self.seed, "nominate", step, stage)
         asked = self.requests(situation, query, self.memory, number, rng)
         pages = rank(policy, asked)
-        previous = self.memory.shown[situation.user[:, None], self.memory.bucket(pages)]
-        feedback = respond(self.behaviour, self.memory, situation, number, pages, self.seed)
-        self._write_pages(situation, asked, pages, previous, feedback, record)
-        row, column = np.nonzero(feedback.clicked)
-        self.memory.add_impressions(
-            np.repeat(situation.user, pages.shape[1]), pages.ravel(), feedback.clicked.ravel()
-        )
+        f = respond(self.behaviour, self.memory, situation, number, pages, self.seed)
+        _write_pages(situation, asked, pages, f, record)
+        self.memory.add_impressions(situation.user, pages, f.clicked)
         if self.config.aftertaste:
-            gain = feedback.clicked * laws.mood_gain(feedback.expected_rating)
+            gain = f.clicked * laws.mood_gain(f.expected_rating)
             self.memory.add_aftertaste(self.catalogue, situation.user, pages, gain)
+        row, column = np.nonzero(f.clicked)
         viewer = situation.rows(row)
-        viewer.time = np.minimum(viewer.time + column / 1440, (step + 1) / STEPS_PER_DAY - 1e-4)
-        source = np.where(query[row] >= 0, SOURCES.index("up_next"), SOURCES.index("home"))
-        outcome = {name: getattr(feedback, name)[row, column] for name in _OUTCOMES}
-        return Watches(viewer, pages[row, column], source), outcome, number[row]
-
-    def _remember(self, parts, record, step, stage) -> Watches:
-        """Write watches down in order of time and let memory take them in."""
-        order = np.argsort(np.concatenate([w.situation.time for w, _, _ in parts]), kind="stable")
-        outcome = {
-            name: np.concatenate([o[name] for _, o, _ in parts])[order] for name in _OUTCOMES
+        viewer.time = within_step(viewer.time + column / 1440, step)
+        return {
+            **viewer.columns(),
+            "video": pages[row, column],
+            "source": np.where(query[row] >= 0, SOURCES.index("up_next"), SOURCES.index("home")),
+            "request": number[row],
+            **{name: getattr(f, name)[row, column] for name in OUTCOMES_OF_A_WATCH},
         }
-        number = np.concatenate([n for _, _, n in parts])[order]
-        watches = concatenate([w for w, _, _ in parts])
-        s = watches.situation
-        record.add(
-            "watches",
-            **_columns(s, "user", "time", "device", "daypart", "member"),
-            video=watches.video,
-            source=watches.source,
-            request=number,
-            **outcome,
-        )
-        chance = np.where(outcome["completed"], FOLLOWS_IF_COMPLETED, FOLLOWS)
-        chance = chance * self.people.logged_in[s.user]  # following needs an account
+
+    def _remember(self, parts: list[Rows], record: Record, step: int, stage: int) -> Rows:
+        """Write watches down in order of time and let memory take them in."""
+        watches = in_order(parts)
+        record.add("watches", **watches)
+        chance = np.where(watches["completed"], FOLLOWS_IF_COMPLETED, FOLLOWS)
+        chance = chance * self.people.logged_in[watches["user"]]  # following needs an account
         follow = generator(self.seed, "follow", step, stage).random(len(chance)) < chance
-        self.memory.add_watches(self.catalogue, s.user, watches.video, follow)
+        self.memory.add_watches(self.catalogue, watches["user"], watches["video"], follow)
         return watches
 
-    def _write_searches(self, searches, record) -> None:
-        s = searches.situation
-        order = np.argsort(s.time, kind="stable")
-        s, tokens = s.rows(order), searches.tokens[order]
-        record.add(
-            "searches",
-            **_columns(s, "user", "time", "device", "daypart"),
-            **{f"token_{i + 1}": tokens[:, i] for i in range(3)},
-            errand=searches.errand[order],
-        )
-        self.memory.add_searches(s.user, tokens)
 
-    def _write_pages(self, s, asked, pages, previous, f: Feedback, record) -> None:
-        k = pages.shape[1]
-        place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
-        names = ("request", "user", "time", "surface", "query_video", "device", "daypart")
-        record.add(
-            "impressions",
-            **{name: np.repeat(values, k) for name, values in _columns(asked, *names).items()},
-            video=pages.ravel(),
-            position=np.tile(np.arange(1, k + 1, dtype=np.int8), len(pages)),
-            nominator=np.take_along_axis(asked.nominators, place, axis=1).ravel(),
-            previous_impressions=previous.ravel(),
-            **{name: getattr(f, name).ravel()
-               for name in ("large_thumbnail", "clicked", "dismissed", *_OUTCOMES)},
-        )  # fmt: skip
-        truth = {"p_seen": f.p_seen, "p_click_if_seen": f.p_click_if_seen,
-                 "expected_seconds_if_clicked": f.expected_seconds,
-                 "expected_rating_if_clicked": f.expected_rating}  # fmt: skip
-        truth = {name: values.ravel().astype(np.float32) for name, values in truth.items()}
-        record.add("truth_impressions", **truth, member=np.repeat(s.member, k))
-
-
-def _columns(rows, *names: str) -> dict[str, np.ndarray]:
-    return {name: getattr(rows, name) for name in names}
+def _write_pages(situation, asked: Requests, pages, f: Feedback, record: Record) -> None:
+    k = pages.shape[1]
+    place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
+    of_request = ("request", "user", "time", "surface", "query_video", "device", "daypart")
+    of_candidate = {"nominator": asked.nominators,
+                    "previous_impressions": asked.previous_impressions}  # fmt: skip
+    of_card = ("large_thumbnail", "clicked", "dismissed", *OUTCOMES_OF_A_WATCH)
+    record.add(
+        "impressions",
+        video=pages.ravel(),
+        position=np.tile(np.arange(1, k + 1, dtype=np.int8), len(pages)),
+        **{name: np.repeat(getattr(asked, name), k) for name in of_request},
+        **{name: np.take_along_axis(values, place, axis=1).ravel()
+           for name, values in of_candidate.items()},
+        **{name: getattr(f, name).ravel() for name in of_card},
+    )  # fmt: skip
+    truth = {"p_seen": f.p_seen, "p_click_if_seen": f.p_click_if_seen,
+             "expected_seconds_if_clicked": f.expected_seconds,
+             "expected_rating_if_clicked": f.expected_rating}  # fmt: skip
+    truth = {name: values.ravel().astype(np.float32) for name, values in truth.items()}
+    record.add("truth_impressions", **truth, member=np.repeat(situation.member, k))

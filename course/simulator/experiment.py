@@ -17,24 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from course.checks import check_whole
 from course.errors import ConfigError, PolicyError
 from course.simulator.behaviour import Situation
 from course.simulator.engine import STEPS_PER_DAY, Engine
-from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, named, rank, respond
+from course.simulator.feed import SURVEY_SHARE, Feedback, Policy, Requests, rank, respond
 from course.simulator.memory import Memory
-from course.simulator.names import DAYPARTS, DEVICES, LANGUAGES
+from course.simulator.names import DAYPARTS
+from course.simulator.organic import within_step
 from course.simulator.people import DAYPART_SHARES
 from course.simulator.streams import generator
 
 OUTCOMES = ("watch_minutes", "clicks", "completions", "satisfied", "likes", "shares", "dismissals")
 """Sums over a page. ``satisfied`` counts watches worth 4 or 5 stars (observed: from surveys)."""
 
-PAGE = ("topics", "fresh_share", "age_days", "length_minutes")
-"""What a page shows: distinct topics, share of videos under 7 days old, mean age in days, mean
-length in minutes (to be read beside ``watch_minutes``)."""
+PAGE = ("topics", "fresh_share", "length_minutes")
+"""What a page shows: distinct topics, share of videos under 7 days old, mean length in minutes (to
+be read beside ``watch_minutes``)."""
 
 FRESH_DAYS = 7.0
-NEW_ACCOUNT_DAYS = 7.0
 CANDIDATES = ("nominated", "catalogue")
 
 
@@ -51,94 +52,65 @@ class ABResult:
         ``detectable``: smallest lift (percent) that this many pages would show in 4 of 5
         experiments.
     pages : dict policy -> int array (r * visits, k) of the videos shown
-    requests : DataFrame, one row per page request: user, time, device, language, segment columns
+    requests : DataFrame, one row per page request: user, time
     per_page : dict policy -> dict metric -> (observed, expected) arrays per page
-    control : name of the first policy
     """
 
     table: pd.DataFrame
     pages: dict[str, np.ndarray]
     requests: pd.DataFrame
     per_page: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
-    control: str
-
-    def by_segment(self, metric: str = "watch_minutes", segment: str = "device") -> pd.DataFrame:
-        """Expected metric per page by segment (``device``, ``language``, ``account``)."""
-        metrics = (*OUTCOMES, *PAGE)
-        if metric not in metrics:
-            raise ConfigError(f"There is no metric {metric!r}", allowed=", ".join(metrics))
-        allowed = [name for name in ("device", "language", "account") if name in self.requests]
-        if segment not in allowed:
-            raise ConfigError(f"There is no segment {segment!r}", allowed=", ".join(allowed))
-        groups = self.requests[segment]
-        return pd.DataFrame(
-            {
-                name: pd.Series(values[metric][1]).groupby(groups.to_numpy()).mean()
-                for name, values in self.per_page.items()
-            }
-        )
 
 
-def draw_requests(engine: Engine, n: int, seed: int, surface: str = "home"):
-    """Draw fresh page requests on the day after the log.
+def draw_requests(
+    engine: Engine, n: int, seed: int, surface: str = "home"
+) -> tuple[Situation, np.ndarray]:
+    """Draw fresh page requests on the day after the log, and open the market of that day.
 
-    Accounts come in proportion to their activity; some joined only now. Up-next requests carry a
-    query video that fits what the person is after.
-
-    Returns
-    -------
-    (Situation of n rows, query videos (n,), day)
+    Accounts come in proportion to their activity; some joined only now. The query
+    videos (n,) are -1 on the home page; up next they fit what the person is after.
     """
-    people, config = engine.people, engine.config
-    day = config.days
+    people, market, day = engine.people, engine.market, engine.config.days
+    market.open(day)
     rng = generator(engine.seed, "live requests", seed)
     odds = people.sessions_per_day * (people.joined <= day)
     if not odds.sum():
         raise ConfigError(
-            f"Nobody is active on day {day} (sessions_per_day={config.sessions_per_day})",
+            f"Nobody is active on day {day} (sessions_per_day={engine.config.sessions_per_day})",
             allowed="a world in which some accounts have sessions",
         )
     user = rng.choice(len(people), n, p=odds / odds.sum())
     daypart = rng.choice(len(DAYPARTS), n, p=DAYPART_SHARES)
     time = day + (daypart + rng.random(n)) / STEPS_PER_DAY
     situation = engine.behaviour.situation(user, time, people.draw_devices(user, daypart, rng))
-    query = np.full(n, -1, dtype=np.int32)
-    if surface == "up_next":
-        engine.market.open(day)
-        person = people.person(user, situation.member)
-        topic = people.interests[person, day, 0]
-        query = engine.market.topic(people.language[user], topic, rng.random((n, 1)))[:, 0]
-        fallback = engine.market.language(people.language[user], rng.random((n, 1)))[:, 0]
-        query = np.where(query < 0, fallback, query)
-    return situation, query, day
+    if surface == "home":
+        return situation, np.full(n, -1, dtype=np.int32)
+    language = people.language[user]
+    topic = people.interests[people.person(user, situation.member), day, 0]
+    query = market.topic(language, topic, rng.random(n))
+    fallback = market.language(language, rng.random(n))
+    return situation, np.where(query < 0, fallback, query)
 
 
 def live_requests(
     engine: Engine,
     n: int,
     seed: int = 0,
-    surface: str = "home",
     candidates: str = "nominated",
     visit: int = 0,
     memory: Memory | None = None,
 ) -> tuple[Situation, Requests]:
-    """Make the page requests that all live experiments with these arguments share.
+    """Make the page requests (n rows) that all live experiments with these arguments share.
 
     Parameters
     ----------
-    n, seed, surface, candidates : as for `ab_test`
+    n, seed, candidates : as for `ab_test`
     visit : how often the people came back already, an hour later each time
     memory : what is remembered by then; None = the engine's
-
-    Returns
-    -------
-    (Situation, Requests) of n rows, as `respond` takes them
     """
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
-    time = situation.time + visit / 24
-    time = np.minimum(time, np.floor(situation.time * 4 + 1) / 4 - 1e-4)
-    situation = Situation(situation.user, situation.member, time, situation.device)
+    situation, query = draw_requests(engine, n, seed)
+    step = np.floor(situation.time * STEPS_PER_DAY)
+    situation.time = within_step(situation.time + visit / 24, step)
     # Negative numbers never occur in a log, so a live test never replays logged luck.
     number = -1 - (np.arange(n, dtype=np.int64) + n * (visit + 1_000 * seed))
     rng = generator(engine.seed, "live nominate", seed, visit)
@@ -152,12 +124,10 @@ def ab_test(
     *,
     n: int = 5_000,
     seed: int = 0,
-    surface: str = "home",
     candidates: str = "nominated",
     visits: int = 1,
-    slate: int | None = None,
 ) -> ABResult:
-    """Put policies in front of the same people and compare.
+    """Put policies on the home pages of the same people and compare.
 
     Parameters
     ----------
@@ -165,38 +135,40 @@ def ab_test(
     policies : name -> policy; the first one is the control
     n : number of requests, at least 20
     seed : which fresh requests and which luck, at least 0
-    surface : {"home", "up_next"}
     candidates : {"nominated", "catalogue"}
         Whether requests carry candidates or leave the whole catalogue to the policy.
     visits : how often each request comes back (an hour later, the same page being asked for
         again); what was shown and watched is remembered in between
-    slate : how many cards a page has (default: as many as in the log), at most as many as
-        candidates are nominated
 
     Raises
     ------
     ConfigError, PolicyError
     """
-    slate = engine.config.slate if slate is None else slate
-    _check(policies, n, seed, surface, candidates, visits, slate, engine.config.candidates)
-    collected: dict[str, list[tuple[np.ndarray, Feedback]]] = {name: [] for name in policies}
-    memories = {name: engine.memory for name in policies}
-    if visits > 1:
-        memories = {name: engine.memory.copy() for name in policies}
-    moments = []
+    _check(policies, n, seed, candidates, visits)
+    memories = {n: engine.memory if visits == 1 else engine.memory.copy() for n in policies}
+    pages, values, moments = {name: [] for name in policies}, {name: [] for name in policies}, []
     for visit in range(visits):
         for name, policy in policies.items():
             memory = memories[name]
-            situation, asked = live_requests(engine, n, seed, surface, candidates, visit, memory)
-            asked.slate = slate
-            pages = rank(named(_reading(policy, memory), name), asked)
-            feedback = respond(engine.behaviour, memory, situation, asked.request, pages,
-                               engine.seed)  # fmt: skip
-            collected[name].append((pages, feedback))
+            situation, asked = live_requests(engine, n, seed, candidates, visit, memory)
+            shown = rank(_reading(policy, memory), asked, name)
+            f = respond(engine.behaviour, memory, situation, asked.request, shown, engine.seed)
+            pages[name].append(shown)
+            values[name].append(page_outcomes(f) | _what_pages_show(engine, situation.time, shown))
             if visits > 1:
-                _remember(engine, memory, situation, pages, feedback)
+                _remember(engine, memory, situation, shown, f)
         moments.append(situation.time)
-    return _summarise(engine, situation, np.concatenate(moments), collected, visits)
+    requests = pd.DataFrame({"user": np.tile(situation.user, visits)})
+    requests["time"] = np.concatenate(moments)
+    pages = {name: np.concatenate(parts) for name, parts in pages.items()}
+    per_page = {
+        name: {
+            metric: tuple(map(np.concatenate, zip(*(part[metric] for part in parts), strict=True)))
+            for metric in (*OUTCOMES, *PAGE)
+        }
+        for name, parts in values.items()
+    }
+    return ABResult(_table(engine, per_page, pages, requests["user"]), pages, requests, per_page)
 
 
 def _reading(policy: Policy, memory: Memory) -> Policy:
@@ -208,7 +180,7 @@ def _reading(policy: Policy, memory: Memory) -> Policy:
     return own
 
 
-def _check(policies, n, seed, surface, candidates, visits, slate, longest) -> None:
+def _check(policies, n, seed, candidates, visits) -> None:
     if not isinstance(policies, Mapping) or not policies:
         raise ConfigError(
             f"policies={policies!r} is not a set of named policies",
@@ -220,28 +192,18 @@ def _check(policies, n, seed, surface, candidates, visits, slate, longest) -> No
                 f"The policy {name!r} is a {type(policy).__name__}, which cannot be called",
                 allowed="a function from Requests to an int array (requests, slate)",
             )
-    for name, value, low in (
-        ("n", n, 20),
-        ("seed", seed, 0),
-        ("visits", visits, 1),
-        ("slate", slate, 1),
-    ):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
-            raise ConfigError(f"{name}={value!r}", allowed=f"a whole number, at least {low}")
-    if slate > longest:
-        raise ConfigError(f"slate={slate!r}", allowed=f"1 to {longest}, the candidates of a page")
+    check_whole("n", n, 20)
+    check_whole("seed", seed, 0)
+    check_whole("visits", visits, 1)
     if seed >= 2**32:  # request numbers must fit into 64 bits
         raise ConfigError(f"seed={seed!r}", allowed="0 to 4294967295")
-    if surface not in ("home", "up_next"):
-        raise ConfigError(f"surface={surface!r}", allowed="'home' or 'up_next'")
     if candidates not in CANDIDATES:
         raise ConfigError(f"candidates={candidates!r}", allowed=" or ".join(map(repr, CANDIDATES)))
 
 
 def _remember(engine: Engine, memory: Memory, situation, pages, feedback) -> None:
-    k = pages.shape[1]
     row, column = np.nonzero(feedback.clicked)
-    memory.add_impressions(np.repeat(situation.user, k), pages.ravel(), feedback.clicked.ravel())
+    memory.add_impressions(situation.user, pages, feedback.clicked)
     follow = np.zeros(len(row), bool)
     memory.add_watches(engine.catalogue, situation.user[row], pages[row, column], follow)
 
@@ -262,80 +224,55 @@ def page_outcomes(f: Feedback) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (seen.sum(axis=1), mean.sum(axis=1)) for name, (seen, mean) in pairs.items()}
 
 
-def _summarise(engine, situation, time, collected, visits) -> ABResult:
-    catalogue, people = engine.catalogue, engine.people
-    user = np.tile(situation.user, visits)
-    per_page, shown = {}, {}
-    for name, parts in collected.items():
-        pages = np.concatenate([page for page, _ in parts])
-        outcomes = [page_outcomes(feedback) for _, feedback in parts]
-        values = {
-            metric: tuple(np.concatenate([o[metric][i] for o in outcomes]) for i in (0, 1))
-            for metric in OUTCOMES
-        }
-        age = time[:, None] - catalogue.uploaded[pages]
-        topics = np.sort(catalogue.topic[pages], axis=1)
-        page_values = {
-            "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
-            "fresh_share": (age < FRESH_DAYS).mean(axis=1),
-            "age_days": age.mean(axis=1),
-            "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
-        }
-        values.update({metric: (v, v) for metric, v in page_values.items()})
-        per_page[name], shown[name] = values, pages
-    control = next(iter(collected))
-    rows = []
+def _what_pages_show(engine, time, pages) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The same twice over (r,) for every name in ``PAGE``: nothing of it hangs on luck."""
+    catalogue = engine.catalogue
+    age = time[:, None] - catalogue.uploaded[pages]
+    topics = np.sort(catalogue.topic[pages], axis=1)
+    values = {
+        "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
+        "fresh_share": (age < FRESH_DAYS).mean(axis=1),
+        "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
+    }
+    return {name: (value, value) for name, value in values.items()}
+
+
+def _table(engine, per_page, pages, user) -> pd.DataFrame:
+    rows, control = [], next(iter(per_page.values()))
+    available = engine.catalogue.available(engine.config.days)
     for name, values in per_page.items():
-        for metric in (*OUTCOMES, *PAGE):
-            rows.append(_row(name, metric, values[metric], per_page[control][metric], user))
-        distinct = len(np.unique(shown[name])) / catalogue.available(engine.config.days)
-        rows.append(dict(policy=name, metric="coverage", observed=distinct, expected=distinct))
-    new = people.joined[user] > engine.config.days - NEW_ACCOUNT_DAYS
-    requests = pd.DataFrame({
-        "user": user,
-        "time": time,
-        "device": np.array(DEVICES)[np.tile(situation.device, visits)],
-        "language": np.array(LANGUAGES)[people.language[user]],
-        "account": np.where(new, "new (under 7 days)", "older"),
-    })  # fmt: skip
-    return ABResult(pd.DataFrame(rows), shown, requests, per_page, control)
+        for metric, of_pages in values.items():
+            rows.append({"policy": name, "metric": metric}
+                        | _read_out(*of_pages, *control[metric], user))  # fmt: skip
+        share = len(np.unique(pages[name])) / available
+        rows.append({"policy": name, "metric": "coverage", "observed": share, "expected": share})
+    return pd.DataFrame(rows)
 
 
-def _row(name, metric, values, control, user) -> dict:
-    observed, expected = values
-    base = control[0].mean()
+def _read_out(observed, expected, control, exact, user) -> dict[str, float]:
+    """A row of the table, from values of each page; ``control`` and ``exact`` are the control's."""
+    mean, base, exact = observed.mean(), control.mean(), exact.mean()
     se = clustered_error(observed, user)
-    difference_se = clustered_error(observed - control[0], user)
     # The control's mean, by which the lift is divided, is a sample too (delta method).
-    ratio = observed.mean() / base if base else 1.0
-    lift_se = clustered_error(observed - ratio * control[0], user)
+    lift_se = clustered_error(observed - (mean / base if base else 1.0) * control, user)
     scale = 100.0 / base if base else np.nan
-    lift = (observed.mean() - base) * scale
-    exact = control[1].mean()
+    lift = (mean - base) * scale
     return {
-        "policy": name,
-        "metric": metric,
-        "observed": observed.mean(),
-        "low": observed.mean() - 1.96 * se,
-        "high": observed.mean() + 1.96 * se,
+        "observed": mean,
+        "low": mean - 1.96 * se,
+        "high": mean + 1.96 * se,
         "expected": expected.mean(),
         "lift": lift,
         "lift_low": lift - 1.96 * lift_se * scale,
         "lift_high": lift + 1.96 * lift_se * scale,
         "expected_lift": 100.0 * (expected.mean() - exact) / exact if exact else np.nan,
-        "detectable": 2.8 * difference_se * scale,  # 1.96 + 0.84: 5 % level, 80 % power
+        # 1.96 + 0.84: 5 % level, 80 % power.
+        "detectable": 2.8 * clustered_error(observed - control, user) * scale,
     }
 
 
 def clustered_error(values: np.ndarray, cluster: np.ndarray) -> float:
-    """Standard error of a mean when rows of one account hang together.
-
-    Parameters
-    ----------
-    values : float array (r,)
-    cluster : int array (r,), the account of each row
-    """
-    residual = values - values.mean()
-    sums = np.bincount(cluster, weights=residual)
+    """Standard error of the mean of values (r,) when rows of one cluster (r,) int hang together."""
+    sums = np.bincount(cluster, weights=values - values.mean())
     clusters = len(np.unique(cluster))
     return float(np.sqrt((sums**2).sum() * clusters / max(clusters - 1, 1)) / len(values))

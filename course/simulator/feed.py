@@ -6,7 +6,7 @@ pages: an int array (r, k) of video ids, best first. The feed knows no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,9 +18,11 @@ from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.memory import Memory
 from course.simulator.streams import coins
 
-SURFACES = ("home", "up_next")
 SURVEY_SHARE = 0.1
 """Share of watches after which the person is asked for a rating."""
+AFTER_CLICK = ("watch", "like", "share", "survey")
+"""Tasks of which a click decides."""
+CHANCES = (*AFTER_CLICK, "asked")
 
 
 @dataclass
@@ -71,10 +73,10 @@ Policy = Callable[[Requests], np.ndarray]
 
 @dataclass
 class Feedback:
-    """What happened on the pages (r, k each). Times in seconds; ``survey`` 0 = not asked.
+    """What happened on the pages, (r, k) each, and the truth behind it.
 
-    ``p_seen``, ``p_click_if_seen`` and ``p_click`` are the truth behind the click;
-    ``expected_seconds`` and ``expected_rating`` the truth behind the watch, given a click there.
+    ``survey`` is 0 where nobody was asked. The expectations from ``expected_seconds`` on are given
+    a click at that place of that page.
     """
 
     clicked: np.ndarray
@@ -89,22 +91,12 @@ class Feedback:
     p_click_if_seen: np.ndarray
     p_click: np.ndarray
     p_dismiss: np.ndarray
-    expected_seconds: np.ndarray | None = None
-    expected_rating: np.ndarray | None = None
-    p_satisfied: np.ndarray | None = None
-    p_complete: np.ndarray | None = None
-    p_like: np.ndarray | None = None
-    p_share: np.ndarray | None = None
-
-
-def named(policy: Policy, name: str) -> Policy:
-    """The same policy under the name that errors shall call it by."""
-
-    def ask(requests: Requests) -> np.ndarray:
-        return policy(requests)
-
-    ask.__name__ = str(name)
-    return ask
+    expected_seconds: np.ndarray
+    expected_rating: np.ndarray
+    p_satisfied: np.ndarray
+    p_complete: np.ndarray
+    p_like: np.ndarray
+    p_share: np.ndarray
 
 
 def failed(who: str, error: BaseException) -> PolicyError:
@@ -135,8 +127,12 @@ def _ask(policy: Policy, name: str, requests: Requests) -> np.ndarray:
     return answer
 
 
-def rank(policy: Policy, requests: Requests) -> np.ndarray:
+def rank(policy: Policy, requests: Requests, name: str = "") -> np.ndarray:
     """Ask a policy for its pages and check them. Every policy of the course is asked here.
+
+    Parameters
+    ----------
+    name : what errors call it by; "" = the name of the function or class
 
     Returns
     -------
@@ -145,54 +141,49 @@ def rank(policy: Policy, requests: Requests) -> np.ndarray:
     Raises
     ------
     PolicyError
-        When the policy raises, changes its requests in place, returns the wrong type or shape
-        (pages shorter than the slate, too), a video that does not exist, is not uploaded yet, was
-        not nominated, or stands on one page twice.
+        When the policy raises, changes its requests in place, or returns the wrong type or shape,
+        a video that is not uploaded yet, was not nominated, or stands on one page twice.
     """
     if not len(requests):  # nobody asked: spare policies the special case
         return np.zeros((0, requests.slate), dtype=np.int32)
-    name = getattr(policy, "__name__", type(policy).__name__)
+    name = name or getattr(policy, "__name__", type(policy).__name__)
     want = f"an integer array of shape ({len(requests)}, {requests.slate}), best video first"
+
+    def wrong(what, allowed=want, fix=""):
+        return PolicyError(f"The policy {name!r} {what}", allowed=allowed, fix=fix)
+
     answer = _ask(policy, name, requests)
     try:
         pages = np.asarray(answer)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length, odd tensors
-        raise PolicyError(
-            f"The policy {name!r} returned no array ({error})", allowed=want
-        ) from error
+        raise wrong(f"returned no array ({error})") from error
     if pages.ndim != 2 or len(pages) != len(requests) or pages.shape[1] < requests.slate:
-        raise PolicyError(
-            f"The policy {name!r} returned an array of shape {pages.shape}", allowed=want
-        )
+        raise wrong(f"returned an array of shape {pages.shape}")
     if not np.issubdtype(pages.dtype, np.integer):
-        raise PolicyError(
-            f"The policy {name!r} returned values of type {pages.dtype}", allowed=want
-        )
+        raise wrong(f"returned values of type {pages.dtype}")
     pages = pages[:, : requests.slate]
     bad = (pages < 0) | (pages >= requests.available)
     if bad.any():
-        raise PolicyError(
-            f"The policy {name!r} returned the unknown video {int(pages[bad][0])}",
-            allowed=f"ids from 0 to {requests.available - 1}, the videos uploaded by then",
-            fix="rank only videos that requests.available or requests.candidates offer",
+        raise wrong(
+            f"returned the unknown video {int(pages[bad][0])}",
+            f"ids from 0 to {requests.available - 1}, the videos uploaded by then",
+            "rank only videos that requests.available or requests.candidates offer",
         )
     ordered = np.sort(pages, axis=1)
-    twice = ordered[:, 1:] == ordered[:, :-1]
-    if twice.any():
-        row = int(np.flatnonzero(twice.any(axis=1))[0])
-        raise PolicyError(
-            f"The policy {name!r} put video {int(ordered[row, 1:][twice[row]][0])} "
-            f"twice on the page of request row {row}",
-            allowed="each video at most once on a page",
+    row, place = np.nonzero(ordered[:, 1:] == ordered[:, :-1])
+    if len(row):
+        raise wrong(
+            f"put video {ordered[row[0], place[0]]} twice on the page of request row {row[0]}",
+            "each video at most once on a page",
         )
     if requests.candidates is not None:
         offered = (pages[:, :, None] == requests.candidates[:, None, :]).any(axis=2)
-        if not offered.all():
-            row = int(np.flatnonzero(~offered.all(axis=1))[0])
-            raise PolicyError(
-                f"The policy {name!r} showed video {int(pages[row][~offered[row]][0])} "
-                f"in request row {row}, which was not nominated",
-                allowed="videos in the same row of requests.candidates",
+        row, place = np.nonzero(~offered)
+        if len(row):
+            raise wrong(
+                f"showed video {pages[row[0], place[0]]} in request row {row[0]}, "
+                "which was not nominated",
+                "videos in the same row of requests.candidates",
             )
     return pages.astype(np.int32)
 
@@ -204,73 +195,76 @@ def respond(
     request: np.ndarray,
     pages: np.ndarray,
     seed: int,
-    *,
-    expectations: bool = True,
 ) -> Feedback:
     """Let people respond to pages.
 
-    Each response depends on a coin that is keyed on (request, video) and not on the position or
-    the policy, so that two policies can be compared on the same people and the same luck.
+    Each response hangs on a coin that is keyed on (request, video), not on position or policy.
 
     Parameters
     ----------
     situation : r rows
     request : (r,) int, the request numbers (they key the coins)
     pages : (r, k) int, videos from the top position down
-    expectations : bool, also compute the exact expectations of what follows a click
     """
-    config = behaviour.config
-    components = behaviour.components(situation, pages, memory)
-    position = np.arange(1, pages.shape[1] + 1)[None, :]
-    p_seen = behaviour.examined(situation.device[:, None], position)
-    large = coins(seed, "large thumbnail", request[:, None], pages) < 0.5
-    context = behaviour.weight_row(situation, pages)
-    appeal = behaviour.score("click", situation, pages, components, context)
+    config, number = behaviour.config, request[:, None]
+    score = behaviour.scorer(situation, pages, memory)
+
+    # Seen, and wanted; or neither wanted nor liked: nobody dismisses what they click.
+    place = np.arange(1, pages.shape[1] + 1)
+    p_seen = behaviour.examined(situation.device[:, None], place)
+    large, appeal = coins(seed, "large thumbnail", number, pages) < 0.5, score("click")
     if config.thumbnail_bias:
         appeal = appeal + config.thumbnail_bias * (large - 0.5)
     p_if_seen = expit(appeal)
     p_click = laws.click_probability(appeal, p_seen, config.bias_truth)
-    clicked = coins(seed, "click", request[:, None], pages) < p_click
-    # Nobody dismisses what they click: P(dismiss) = P(seen) P(not wanted) P(disliked).
-    disliked = expit(behaviour.score("dismiss", situation, pages, components, context))
-    p_dismiss = p_seen * (1.0 - p_if_seen) * disliked
+    clicked = coins(seed, "click", number, pages) < p_click
+    p_dismiss = p_seen * (1.0 - p_if_seen) * expit(score("dismiss"))
     chance = np.minimum(p_dismiss / np.maximum(1.0 - p_click, 1e-9), 1.0)
-    dismissed = ~clicked & (coins(seed, "dismiss", request[:, None], pages) < chance)
-    feedback = Feedback(
+
+    # What follows a click: expected of each card, and drawn where there was one.
+    latent = {task: score(task) for task in AFTER_CLICK}
+    row, column = np.nonzero(clicked)
+    viewer, video = situation.rows(row), pages[row, column]
+    outcome = after_click(
+        behaviour,
+        viewer,
+        video,
+        {task: values[row, column] for task, values in latent.items()},
+        {name: coins(seed, name, request[row], video) for name in CHANCES},
+        [coins(seed, name, request[row], 0) for name in ("time kind", "time")],
+        page=row,
+    )
+
+    def placed(values):
+        out = np.zeros(pages.shape, values.dtype)
+        out[row, column] = values
+        return out
+
+    return Feedback(
         clicked=clicked,
-        watched_seconds=np.zeros(pages.shape, np.float32),
-        completed=np.zeros(pages.shape, bool),
-        liked=np.zeros(pages.shape, bool),
-        dismissed=dismissed,
-        shared=np.zeros(pages.shape, bool),
-        survey=np.zeros(pages.shape, np.int8),
+        dismissed=~clicked & (coins(seed, "dismiss", number, pages) < chance),
         large_thumbnail=large,
         p_seen=np.broadcast_to(p_seen, pages.shape),
         p_click_if_seen=p_if_seen,
         p_click=p_click,
         p_dismiss=p_dismiss,
+        **{name: placed(values) for name, values in outcome.items()},
+        **_expected_watch(behaviour, situation, pages, latent["watch"], p_click),
+        expected_rating=laws.mean_rating(latent["survey"]),
+        p_satisfied=laws.satisfied_probability(latent["survey"]),
+        p_like=expit(latent["like"]) * behaviour.people.logged_in[situation.user][:, None],
+        p_share=expit(latent["share"]),
     )
-    row, column = np.nonzero(clicked)
-    video = pages[row, column]
-    key = request[row]
-    uniforms = {
-        purpose: coins(seed, purpose, key, video)
-        for purpose in ("watch", "like", "share", "survey", "asked")
-    }
-    watcher, budget = situation.rows(row), None
-    if config.time_budget:
-        chances = coins(seed, "time kind", key, 0), coins(seed, "time", key, 0)
-        budget = laws.time_budget(behaviour.time_mean(watcher)[:, 0], *chances)
-    outcome = after_click(behaviour, watcher, video, components[row, column], uniforms, budget, row)
-    for name, values in outcome.items():
-        getattr(feedback, name)[row, column] = values
-    if expectations:
-        _expect(behaviour, situation, pages, components, context, feedback)
-    return feedback
 
 
 def after_click(
-    behaviour, situation, video, components, uniforms, budget=None, page=None
+    behaviour: Behaviour,
+    situation: Situation,
+    video: np.ndarray,
+    latent: dict[str, np.ndarray],
+    uniforms: dict[str, np.ndarray],
+    time: Sequence[np.ndarray],
+    page: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Outcomes of m watches: seconds, completion, like, share, survey answer (0 = not asked).
 
@@ -281,51 +275,42 @@ def after_click(
     ----------
     situation : m rows
     video : (m,) int
-    components : (m, 13)
-    uniforms : dict of (m,) arrays in (0, 1): "watch", "like", "share", "survey", "asked"
-    budget : seconds (m,) that the person has for the whole page; None = no end
+    latent : (m,) for each task of ``AFTER_CLICK``, see `Behaviour.score`
+    uniforms : (m,) in (0, 1) for each of ``CHANCES``
+    time : two uniforms (m,), which decide how much time the person has for the whole page
     page : (m,) int, rows of one page together and from the top down; None = each on its own
     """
-    context = behaviour.weight_row(situation, video[:, None])
-
-    def score(task):
-        return behaviour.score(task, situation, video[:, None], components[:, None], context)[:, 0]
-
-    share = laws.watched_share(score("watch"), ndtri(uniforms["watch"]))
+    share = laws.watched_share(latent["watch"], ndtri(uniforms["watch"]))
     duration = behaviour.catalogue.seconds[video]
     seconds, completed = share * duration, share >= laws.COMPLETE_AT
-    if budget is not None:
-        left = budget if page is None else budget - laws.wanted_above(seconds, page)
+    if behaviour.config.time_budget:
+        left = laws.time_budget(behaviour.time_mean(situation)[:, 0], *time)
+        if page is not None:
+            left = left - laws.wanted_above(seconds, page)
         completed &= left >= laws.COMPLETE_AT * duration
         seconds = np.minimum(seconds, left)
-    stars = laws.rating(score("survey"), ndtri(uniforms["survey"]))
+    stars = laws.rating(latent["survey"], ndtri(uniforms["survey"]))
     logged_in = behaviour.people.logged_in[situation.user]  # others have no like button
     return {
         "watched_seconds": np.maximum(1.0, seconds).astype(np.float32),
         "completed": completed,
-        "liked": (uniforms["like"] < expit(score("like"))) & logged_in,
-        "shared": uniforms["share"] < expit(score("share")),
+        "liked": (uniforms["like"] < expit(latent["like"])) & logged_in,
+        "shared": uniforms["share"] < expit(latent["share"]),
         "survey": np.where(uniforms["asked"] < SURVEY_SHARE, stars, 0).astype(np.int8),
     }
 
 
-def _expect(behaviour, situation, pages, components, context, feedback) -> None:
-    def score(task):
-        return behaviour.score(task, situation, pages, components, context)
-
-    watch, seconds = score("watch"), behaviour.catalogue.seconds[pages]
-    feedback.p_complete = laws.completion_probability(watch)
-    if behaviour.config.time_budget:
-        mean = behaviour.time_mean(situation)
-        out = laws.runs_out(watch, seconds, mean)
-        left = laws.time_left(feedback.p_click, out)
-        feedback.expected_seconds = mean * ((left * out) @ laws.BUDGET_SCALES)
-        done = laws.budget_cdf(laws.COMPLETE_AT * seconds, mean)
-        feedback.p_complete = feedback.p_complete * np.einsum("rki,rki->rk", left, 1.0 - done)
-    else:
-        feedback.expected_seconds = laws.mean_watched_share(watch) * seconds
-    opinion = score("survey")
-    feedback.expected_rating = laws.mean_rating(opinion)
-    feedback.p_satisfied = laws.satisfied_probability(opinion)
-    feedback.p_like = expit(score("like")) * behaviour.people.logged_in[situation.user][:, None]
-    feedback.p_share = expit(score("share"))
+def _expected_watch(behaviour, situation, pages, latent, p_click) -> dict[str, np.ndarray]:
+    """Seconds and P(completion) of each card (r, k), if it is clicked and with the time left."""
+    seconds, p_complete = behaviour.catalogue.seconds[pages], laws.completion_probability(latent)
+    if not behaviour.config.time_budget:
+        share = laws.mean_watched_share(latent)
+        return {"expected_seconds": share * seconds, "p_complete": p_complete}
+    mean = behaviour.time_mean(situation)
+    out = laws.runs_out(latent, seconds, mean)
+    left = laws.time_left(p_click, out)
+    done = 1.0 - laws.budget_cdf(laws.COMPLETE_AT * seconds, mean)
+    return {
+        "expected_seconds": mean * ((left * out) @ laws.BUDGET_SCALES),
+        "p_complete": p_complete * np.einsum("rki,rki->rk", left, done),
+    }

@@ -39,31 +39,21 @@ def popularity(age_days, base, peak_days, freshness=1.0):
 
     .. math:: b\,[(1-f)\;+\;f\,((a/\tau)e^{1-a/\tau} + 0.06\,(1-e^{-a/\tau}))],\quad a>0
 
-    It is 0 before the upload, rises to about ``b`` at age ``peak_days`` and decays to an evergreen
-    floor of 6 %. With ``freshness=0`` it is the constant ``b`` from the upload on.
-
-    Parameters
-    ----------
-    age_days : array, days since upload (negative before the upload)
-    base : array, unit free, above 0
-    peak_days : array, days, above 0
-    freshness : float, share of the time-dependent part, 0 to 1
+    It is 0 before the upload (age a < 0, in days), rises to about ``base`` b at age ``peak_days``
+    :math:`\tau` and decays to an evergreen floor of 6 %. With ``freshness=0`` it is b throughout.
     """
     ratio = np.maximum(age_days, 0.0) / peak_days
     decay = np.exp(-ratio)
     shape = ratio * decay * np.e + 0.06 * (1.0 - decay)
-    f = min(float(freshness), 1.0)
-    return np.where(age_days > 0, base * ((1.0 - f) + f * shape), 0.0)
+    shape = (1.0 - freshness) + freshness * shape
+    return np.where(age_days > 0, base * shape, 0.0)
 
 
 def examination(position, exponent, strength=1.0):
     r"""Probability that a person looks at a position: :math:`\theta_k = k^{-p\,s}`.
 
-    Parameters
-    ----------
-    position : int array, 1 = top
-    exponent : array, the device's ``p``; larger = steeper
-    strength : float, the dial ``position_bias``; 0 = every position is seen
+    Position k counts from 1; the exponent p is the device's, the strength s is the dial
+    ``position_bias``. At s = 0 every position is seen.
     """
     return np.power(np.asarray(position, dtype=np.float64), -np.asarray(exponent) * strength)
 
@@ -74,11 +64,7 @@ def click_probability(appeal, examined, truth="examination"):
     * ``"examination"``: :math:`P = \theta_k\,\sigma(a)` (looked at, then wanted: a product);
     * ``"additive"``: :math:`P = \sigma(a + \log\theta_k)` (position shifts the logit: a sum).
 
-    Parameters
-    ----------
-    appeal : array, logit of the click probability at a position that is surely seen
-    examined : array, :math:`\theta_k` in (0, 1]
-    truth : {"examination", "additive"}
+    The appeal a is the logit of a click where the card is surely seen.
     """
     if truth == "additive":
         return expit(appeal + np.log(examined))
@@ -114,12 +100,7 @@ def time_budget(mean, kind, amount):
 
     A mixture of three exponentials has a heavy tail (sd 1.66 means), and yet a page as a whole
     has a closed form: time that is exponential has no memory, so what is left at a card hangs on
-    the kind alone.
-
-    Parameters
-    ----------
-    mean : array, seconds, above 0
-    kind, amount : uniforms in (0, 1) of the same shape
+    the kind alone. ``kind`` and ``amount`` are uniforms in (0, 1) of the shape of ``mean``.
     """
     index = np.searchsorted(np.cumsum(BUDGET_SHARES)[:-1], kind)
     return mean * BUDGET_SCALES[index] * -np.log(amount)
@@ -147,18 +128,9 @@ def _over_by_kind(time):
 def runs_out(latent, seconds, mean):
     r"""P(a fresh budget of each kind ends within a watch) :math:`x_i = 1 - E[e^{-W/(\mu s_i)}]`.
 
-    ``W`` is the time wanted, watched share times ``seconds``; 9-point Gauss-Hermite. The watch
-    itself then lasts :math:`E[\min(W, B_i)] = \mu s_i\,x_i`.
-
-    Parameters
-    ----------
-    latent : array (...), logit of the watched share without its noise
-    seconds : array (...), length of the video
-    mean : array that broadcasts to the same shape, seconds
-
-    Returns
-    -------
-    float32 array (..., 3)
+    ``W`` is the time wanted, watched share (its logit without noise is ``latent``) times the
+    ``seconds`` of the video; 9-point Gauss-Hermite. The watch itself then lasts
+    :math:`E[\min(W, B_i)] = \mu s_i\,x_i`. Arrays (...); returns float32 (..., 3).
     """
     time, total = np.asarray(seconds / mean, np.float32), [np.float32(0)] * 3
     for node, weight in zip(_NODES.astype(np.float32), _WEIGHTS.astype(np.float32), strict=True):
@@ -170,10 +142,7 @@ def runs_out(latent, seconds, mean):
 def time_left(p_click, out):
     r"""P(kind i, and time is left at card k) (r, k, 3): :math:`w_i\prod_{j<k}(1 - p_j x_{ji})`.
 
-    Parameters
-    ----------
-    p_click : array (r, k), from the top of the page down
-    out : array (r, k, 3), see `runs_out`
+    ``p_click`` (r, k) from the top of the page down, ``out`` (r, k, 3) as of `runs_out`.
     """
     stays = 1.0 - p_click[..., None] * out
     stays = np.concatenate([np.ones_like(stays[:, :1]), stays[:, :-1]], axis=1)
@@ -207,11 +176,7 @@ def fatigue(previous_impressions):
 
 
 def ladder_place(genre_watches):
-    r"""Place on the niche ladder of a genre: :math:`\min(2, \log_2(1+n)/2.5)`.
-
-    Beginners (n = 0 watches) stand at 0, the mainstream; after about 31 watches people stand at 2,
-    the niche.
-    """
+    r"""Place on a genre's ladder: :math:`\min(2, \log_2(1+n)/2.5)`, 0 mainstream, 2 niche."""
     return np.minimum(2.0, np.log2(1.0 + genre_watches) / 2.5)
 
 
@@ -243,17 +208,18 @@ def comes_back(mood, strength=1.0):
     return np.exp(strength * np.clip(mood, -2.0, 1.0))
 
 
+def by_odds(odds, uniforms):
+    """Pick one column per row (n,) by odds (n, m), with uniforms (n,) in (0, 1)."""
+    cumulative = np.cumsum(odds, axis=1)
+    chosen = (uniforms[:, None] * cumulative[:, -1:] > cumulative).sum(axis=1)
+    return np.minimum(chosen, odds.shape[1] - 1)
+
+
 def choose(utilities, uniforms):
-    r"""Pick one option per row with :math:`P(i) = e^{u_i}/\sum_j e^{u_j}` (Gumbel-max).
+    r"""Pick one column per row (n,) with :math:`P(i) = e^{u_i}/\sum_j e^{u_j}` (Gumbel-max).
 
-    Parameters
-    ----------
-    utilities : float array (n, m); ``-inf`` marks an option that is not there
-    uniforms : float array (n, m) in (0, 1)
-
-    Returns
-    -------
-    int array (n,), the chosen column; -1 where a row has no option at all
+    A utility (n, m) of ``-inf`` marks an option that is not there; -1 where a row has none at all.
+    ``uniforms`` (n, m) are in (0, 1).
     """
     noisy = utilities - np.log(-np.log(uniforms))
     chosen = np.argmax(noisy, axis=1)

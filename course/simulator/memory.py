@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pandas as pd
 
 from course.simulator.catalogue import N_GENRES, N_TOPICS, Catalogue
 
@@ -67,15 +68,6 @@ class Memory:
         """Return an independent copy, for a live experiment or a round."""
         return copy.deepcopy(self)
 
-    def read_only(self) -> Memory:
-        """Return a view that always shows the present state and cannot change it."""
-        view = copy.copy(self)
-        for name, values in vars(self).items():
-            if isinstance(values, np.ndarray):
-                setattr(view, name, values.view())
-        lock(view)
-        return view
-
     def bucket(self, video: np.ndarray) -> np.ndarray:
         """Bucket of each video in ``seen`` and ``shown``."""
         return video % self.buckets
@@ -106,12 +98,12 @@ class Memory:
         serial = catalogue.episode[video] > 0
         self.last_episode[user[serial]] = video[serial]
         _push(self.recent_videos, user, video)
-        new = np.flatnonzero(follow & ~self.follows[user, channel])
+        new = follow & ~self.follows[user, channel]
         # Followed twice within one batch is still followed once.
-        pair = user[new].astype(np.int64) * self.follows.shape[1] + channel[new]
-        new = new[np.sort(np.unique(pair, return_index=True)[1])]
-        self.follows[user[new], channel[new]] = True
-        _push(self.followed, user[new], channel[new])
+        pairs = pd.DataFrame({"user": user, "channel": channel})[new].drop_duplicates()
+        user, channel = pairs.to_numpy().T
+        self.follows[user, channel] = True
+        _push(self.followed, user, channel)
 
     def add_searches(self, user, tokens) -> None:
         """Remember search tokens (m, t), given in order of time; -1 = no token."""
@@ -124,13 +116,14 @@ class Memory:
         genre = catalogue.topic[pages] // 3
         np.add.at(self.shown_by_genre, (user[:, None], genre), np.float32(1))
 
-    def add_impressions(self, user, video, clicked) -> None:
-        """Count shown cards; ``user``, ``video``, ``clicked`` are flat arrays of one length."""
+    def add_impressions(self, user, pages, clicked) -> None:
+        """Count the cards of pages (r, k) of accounts (r,), and which were clicked (r, k) bool."""
+        user, video = np.repeat(user, pages.shape[1]), pages.ravel()
         bucket = self.bucket(video)
         fresh = self.shown[user, bucket] < COUNT_LIMIT
         np.add.at(self.shown, (user[fresh], bucket[fresh]), np.uint8(1))
         self.video_impressions += np.bincount(video, minlength=len(self.video_impressions))
-        self.video_clicks += np.bincount(video[clicked], minlength=len(self.video_clicks))
+        self.video_clicks += np.bincount(pages[clicked], minlength=len(self.video_clicks))
 
 
 def lock(part: object, *but: str) -> None:

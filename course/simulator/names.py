@@ -24,9 +24,6 @@ GENRES: dict[str, tuple[str, str, str]] = {
     "current affairs": ("politics", "business", "weather"),
 }
 
-#: The genre names, in the order of `GENRES`.
-GENRE_NAMES: tuple[str, ...] = tuple(GENRES)
-
 #: Thirty topics, ``"genre: sub-topic"``; the index in this tuple is the topic's number.
 TOPICS: tuple[str, ...] = tuple(
     f"{genre}: {sub_topic}" for genre, sub_topics in GENRES.items() for sub_topic in sub_topics

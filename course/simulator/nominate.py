@@ -7,11 +7,9 @@ import copy
 import numpy as np
 
 from course.simulator import laws
-from course.simulator.behaviour import Situation
+from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import N_LANGUAGES, N_TOPICS, Catalogue
-from course.simulator.config import WorldConfig
 from course.simulator.memory import Memory
-from course.simulator.people import People
 
 NOMINATORS = ("recent topics", "followed channels", "trending", "same topic", "same channel")
 
@@ -19,8 +17,8 @@ NOMINATORS = ("recent topics", "followed channels", "trending", "same topic", "s
 class Market:
     """Popularity of all videos at one time, ready for drawing from any (language, topic).
 
-    Drawing uses one cumulative sum over the videos sorted by (language, topic): a group is a
-    stretch of it, a language is a longer stretch, and a draw is one binary search.
+    A cumulative sum over the videos sorted by (language, topic): such a group is a stretch of it,
+    a language is a longer stretch, and a draw is one binary search.
     """
 
     def __init__(self, catalogue: Catalogue, freshness: float):
@@ -48,36 +46,29 @@ class Market:
         own.cumulative = self.cumulative.copy()
         return own
 
-    def draw(self, first_group, last_group, uniforms) -> np.ndarray:
-        """Draw videos in proportion to popularity within stretches of groups.
+    def topic(self, language, topic, uniforms) -> np.ndarray:
+        """Draw videos of a language and topic in proportion to their popularity.
 
-        Parameters
-        ----------
-        first_group, last_group : int arrays (r,), group = language * 30 + topic, last inclusive
-        uniforms : (r, m) in (0, 1)
-
-        Returns
-        -------
-        int32 (r, m); -1 where nothing is uploaded yet
+        Languages and topics (int) and uniforms in (0, 1) broadcast together; the answer is int32,
+        -1 where nothing is uploaded yet.
         """
-        low = self.cumulative[self.bounds[first_group]][:, None]
-        high = self.cumulative[self.bounds[last_group + 1]][:, None]
+        group = np.asarray(language, np.int64) * N_TOPICS + topic
+        return self._draw(group, group + 1, uniforms)
+
+    def language(self, language, uniforms) -> np.ndarray:
+        """Draw from a whole language likewise: what is trending."""
+        first = np.asarray(language, np.int64) * N_TOPICS
+        return self._draw(first, first + N_TOPICS, uniforms)
+
+    def _draw(self, first_group, end_group, uniforms) -> np.ndarray:
+        low = self.cumulative[self.bounds[first_group]]
+        high = self.cumulative[self.bounds[end_group]]
         # side="right" skips videos of rate 0, which are not uploaded yet.
         # Rounding may lift a coin close to 1 to the end of the stretch, which is the next one's.
         height = np.minimum(low + uniforms * (high - low), np.nextafter(high, low))
         place = np.searchsorted(self.cumulative, height, side="right") - 1
         place = np.clip(place, 0, len(self.order) - 1)
         return np.where(high > low, self.order[place], -1).astype(np.int32)
-
-    def topic(self, language, topic, uniforms) -> np.ndarray:
-        """Draw from (language, topic) pairs (r,); see `draw`."""
-        group = language.astype(np.int64) * N_TOPICS + topic
-        return self.draw(group, group, uniforms)
-
-    def language(self, language, uniforms) -> np.ndarray:
-        """Draw from a whole language (r,): what is trending."""
-        first = language.astype(np.int64) * N_TOPICS
-        return self.draw(first, first + N_TOPICS - 1, uniforms)
 
     def newest_of(self, channel, back) -> np.ndarray:
         """The ``back``-newest uploads of channels; -1 where there are none.
@@ -96,9 +87,7 @@ class Market:
 
 
 def nominate(
-    config: WorldConfig,
-    people: People,
-    catalogue: Catalogue,
+    behaviour: Behaviour,
     market: Market,
     memory: Memory,
     situation: Situation,
@@ -116,45 +105,35 @@ def nominate(
     candidates : int32 (r, c), distinct within a row
     nominators : int8 (r, c), index into ``NOMINATORS``
     """
-    r, c = len(situation), config.candidates
-    language = people.language[situation.user]
+    catalogue, r, c = behaviour.catalogue, len(situation), behaviour.config.candidates
     n_topic, n_channel = c // 2, c // 5
+    language = behaviour.people.language[situation.user][:, None]
+    up_next = query[:, None] >= 0
     trending = market.language(language, rng.random((r, 3 * c // 4)))
     recent = memory.recent_videos[situation.user, :12]
     pick = np.take_along_axis(recent, rng.integers(12, size=(r, n_topic)), axis=1)
-    up_next = query >= 0
-    pick = np.where(up_next[:, None], query[:, None], pick)
-    group_language = np.broadcast_to(language[:, None], pick.shape).ravel()
-    by_topic = market.topic(
-        group_language, catalogue.topic[np.maximum(pick, 0)].ravel(), rng.random((pick.size, 1))
-    ).reshape(pick.shape)
+    pick = np.where(up_next, query[:, None], pick)
+    topic = catalogue.topic[np.maximum(pick, 0)]
+    by_topic = market.topic(language, topic, rng.random(pick.shape))
     by_topic[pick < 0] = -1
     channel = np.take_along_axis(
         memory.followed[situation.user], rng.integers(8, size=(r, n_channel)), axis=1
     )
-    query_channel = catalogue.channel[np.maximum(query, 0)]
-    channel = np.where(up_next[:, None], query_channel[:, None], channel)
+    channel = np.where(up_next, catalogue.channel[np.maximum(query, 0)][:, None], channel)
     by_channel = market.newest_of(channel, np.arange(n_channel)[None, :] // 2)
     # A stretch of distinct videos fills rows whose draws repeat each other too often.
     available = catalogue.available(market.time)
     spare = (rng.integers(available, size=(r, 1)) + np.arange(c + 1)) % available
     pool = np.concatenate([by_topic, by_channel, trending, spare], axis=1).astype(np.int32)
-    source = np.concatenate(
-        [
-            np.where(up_next[:, None], 3, 0) + np.zeros((1, n_topic), int),
-            np.where(up_next[:, None], 4, 1) + np.zeros((1, n_channel), int),
-            np.full((r, trending.shape[1] + spare.shape[1]), 2),
-        ],
-        axis=1,
-    )
-    return _first_distinct(pool, source.astype(np.int8), query, c)
+    widths = n_topic, n_channel, trending.shape[1] + spare.shape[1]
+    at_home, beside = (np.repeat(np.int8(kinds), widths) for kinds in ([0, 1, 2], [3, 4, 2]))
+    return _first_distinct(pool, np.where(up_next, beside, at_home), query, c)
 
 
 def _first_distinct(pool, source, query, c):
     """Keep the first ``c`` distinct videos of each row, in order of nomination."""
     width = pool.shape[1]
-    kind = np.int32 if (int(pool.max(initial=0)) + 2) * width < 2**31 else np.int64
-    ordered = np.sort(pool.astype(kind) * width + np.arange(width, dtype=kind), axis=1)
+    ordered = np.sort(pool.astype(np.int64) * width + np.arange(width), axis=1)
     video, place = ordered // width, ordered % width
     good = (video >= 0) & (video != query[:, None])
     good[:, 1:] &= video[:, 1:] != video[:, :-1]

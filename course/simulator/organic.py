@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+import pandas as pd
 
 from course.simulator.behaviour import Behaviour, Situation
 from course.simulator.catalogue import N_GENRES, N_TOPICS
-from course.simulator.laws import SHARES_OF_INTEREST, choose, comes_back
+from course.simulator.laws import SHARES_OF_INTEREST, by_odds, choose, comes_back
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market
@@ -31,36 +30,35 @@ TOPIC_WORDS, GENRE_WORDS, EMPTY_WORDS = 8, 6, 40
 N_TOKENS = N_TOPICS * TOPIC_WORDS + N_GENRES * GENRE_WORDS + EMPTY_WORDS
 
 
-@dataclass
-class Watches:
-    """Watches of one step (m,): who, when, on what, which video, from where; not yet watched."""
-
-    situation: Situation
-    video: np.ndarray
-    source: np.ndarray
+Rows = dict[str, np.ndarray]
+"""Columns of what happened: those of a `Situation`, and what was watched or searched for."""
+TOKENS = ("token_1", "token_2", "token_3")
 
 
-@dataclass
-class Searches:
-    """Queries of one step (q,): who and when, up to three tokens (-1 = none), the truth of why."""
-
-    situation: Situation
-    tokens: np.ndarray
-    errand: np.ndarray
+def in_order(parts: list[Rows]) -> Rows:
+    """Join rows in order of time."""
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(rows["time"], kind="stable")
+    return {name: values[order] for name, values in rows.items()}
 
 
-def sessions(behaviour: Behaviour, step: int, memory: Memory | None = None) -> Situation:
-    """Draw the sessions that start in a quarter of a day: account, time and device.
+def within_step(time: np.ndarray, step: int) -> np.ndarray:
+    """What begins in a quarter of a day stays in it, and so do the person and the context."""
+    return np.minimum(time, (step + 1) / len(DAYPARTS) - 1e-4)
 
-    The number of an account's sessions is Poisson with mean
-    ``sessions_per_day x share of this part of the day``, from the day on which it joined; in a
-    world with an aftertaste times how gladly it comes back, by its memory.
+
+def sessions(behaviour: Behaviour, step: int, memory: Memory) -> Situation:
+    """Draw the sessions that start in a quarter of a day.
+
+    From the day on which an account joined, their number is Poisson with mean
+    ``sessions_per_day x share of this part of the day``; in a world with an aftertaste times how
+    gladly the account comes back.
     """
     people = behaviour.people
     day, daypart = divmod(step, len(DAYPARTS))
     rng = generator(behaviour.seed, "sessions", step)
     mean = people.sessions_per_day * DAYPART_SHARES[daypart] * (people.joined <= day)
-    if memory is not None and behaviour.config.aftertaste:
+    if behaviour.config.aftertaste:
         mean = mean * comes_back(memory.mood, behaviour.config.aftertaste)
     user = np.repeat(np.arange(len(people)), rng.poisson(mean))
     time = (step + rng.random(len(user))) / len(DAYPARTS)
@@ -69,48 +67,38 @@ def sessions(behaviour: Behaviour, step: int, memory: Memory | None = None) -> S
 
 def organic_step(
     behaviour: Behaviour, memory: Memory, market: Market, session: Situation, step: int
-) -> tuple[Watches, Searches]:
-    """What people do on their own in the sessions of one quarter of a day."""
+) -> tuple[Rows, Rows]:
+    """Watches (without outcomes) and searches of people on their own in a quarter of a day."""
     catalogue, config = behaviour.catalogue, behaviour.config
     rng = generator(behaviour.seed, "events", step)
     count = rng.poisson(EVENTS_PER_SESSION, len(session))
     index = np.repeat(np.arange(len(session)), count)
     event = session.rows(index)
     nth = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-    # An event stays in its quarter of the day, so that the person and the context stay too.
-    event.time = np.minimum(event.time + nth * EVENT_GAP_DAYS, (step + 1) / len(DAYPARTS) - 1e-4)
+    event.time = within_step(event.time + nth * EVENT_GAP_DAYS, step)
 
     goal = _goals(behaviour, session, event, index, generator(behaviour.seed, "goals", step))
     source = rng.choice(len(SOURCE_SHARES), len(event), p=SOURCE_SHARES)
-    following = catalogue.next[memory.last_episode[event.user]]
-    following = np.where(memory.last_episode[event.user] >= 0, following, -1)
+    last = memory.last_episode[event.user]
+    following = np.where(last >= 0, catalogue.next[last], -1)
     waits = (following >= 0) & (following < catalogue.available(step / len(DAYPARTS)))
-    if config.series == 0:
-        waits[:] = False
-    source[(source == 4) & ~waits] = 3
+    source[(source == 4) & ~(waits & (config.series > 0))] = 3
     searches, goal, watched = _search(behaviour, event, source, goal, step)
 
     rng = generator(behaviour.seed, "proposals", step)
     proposals = _propose(behaviour, memory, market, event, source, goal, following, rng)
     picked = _pick(behaviour, memory, event, proposals, source, goal, step)
     video = np.take_along_axis(proposals, np.maximum(picked, 0)[:, None], axis=1)[:, 0]
-    event.time = np.where(  # the watch follows its query by half a minute
-        source == 0, np.minimum(event.time + 0.5 / 1440, (step + 1) / 4 - 1e-4), event.time
-    )
+    # The watch follows its query by half a minute.
+    event.time = np.where(source == 0, within_step(event.time + 0.5 / 1440, step), event.time)
     keep = (picked >= 0) & watched
     rng = generator(behaviour.seed, "repeats", step)
-    repeat = memory.seen[event.user, memory.bucket(np.maximum(video, 0))]
-    keep &= ~(repeat | _again(event.user, video)) | (rng.random(len(event)) < config.rewatch)
-    chosen = Watches(event.rows(keep), video[keep], source[keep])
-    return _autoplay(behaviour, memory, chosen, step), searches
-
-
-def _again(user, video) -> np.ndarray:
-    """True (m,) where the same account already has the same video further up."""
-    _, first = np.unique(user.astype(np.int64) << 32 | np.maximum(video, 0), return_index=True)
-    again = np.ones(len(user), bool)
-    again[first] = False
-    return again
+    known = np.maximum(video, 0)
+    repeat = memory.seen[event.user, memory.bucket(known)]
+    repeat |= pd.DataFrame({"user": event.user, "video": known}).duplicated().to_numpy()
+    keep &= ~repeat | (rng.random(len(event)) < config.rewatch)
+    chosen = {**event.rows(keep).columns(), "video": video[keep], "source": source[keep]}
+    return _autoplay(behaviour, memory, chosen, step), in_order([searches])
 
 
 def _goals(behaviour, session, event, index, rng) -> np.ndarray:
@@ -120,16 +108,15 @@ def _goals(behaviour, session, event, index, rng) -> np.ndarray:
         person = behaviour.people.person(situation.user, situation.member)
         topics = behaviour.people.interests[person, situation.day].astype(np.int64)
         odds = SHARES_OF_INTEREST * np.exp(behaviour.context(situation, topics))
-        cumulative = np.cumsum(odds, axis=1)
-        slot = (rng.random((len(topics), 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-        return np.take_along_axis(topics, np.minimum(slot, 3)[:, None], axis=1)[:, 0]
+        slot = by_odds(odds, rng.random(len(topics)))
+        return topics[np.arange(len(topics)), slot]
 
     kept = draw(session)[index]
     return np.where(rng.random(len(event)) < GOAL_STAYS, kept, draw(event))
 
 
 def _search(behaviour, event, source, goal, step):
-    """Turn some events into searches; returns the queries, the goals and which are watched.
+    """Turn some events into searches; returns their rows, all goals and which are watched.
 
     An errand is after any topic and no taste. Otherwise, when a new interest lies ahead, people
     search for it days before it shows in what they watch.
@@ -152,11 +139,12 @@ def _search(behaviour, event, source, goal, step):
     goal[is_search] = intent
     watched = np.ones(len(event), bool)
     watched[is_search] = rng.random(n) >= ABANDONED
-    return Searches(asker, _tokens(intent, rng), errand), goal, watched
+    tokens = dict(zip(TOKENS, _tokens(intent, rng), strict=True))
+    return {**asker.columns(), **tokens, "errand": errand}, goal, watched
 
 
 def _tokens(topic, rng) -> np.ndarray:
-    """Up to three tokens (q, 3) int32: a topic word, perhaps a genre word, perhaps an empty one."""
+    """Three tokens (3, q) int32: a topic word, perhaps a genre word, perhaps an empty one."""
 
     def word(size):
         odds = 1.0 / np.arange(1, size + 1)
@@ -167,17 +155,16 @@ def _tokens(topic, rng) -> np.ndarray:
     third = N_TOPICS * TOPIC_WORDS + N_GENRES * GENRE_WORDS + word(EMPTY_WORDS)
     second = np.where(rng.random(len(topic)) < 0.6, second, -1)
     third = np.where(rng.random(len(topic)) < 0.4, third, -1)
-    return np.stack([first, second, third], axis=1).astype(np.int32)
+    return np.stack([first, second, third]).astype(np.int32)
 
 
 def _propose(behaviour, memory, market, event, source, goal, following, rng) -> np.ndarray:
     """Videos that come into question (m, 8) int32, -1 = none."""
-    language = behaviour.people.language[event.user]
-    n = len(event)
+    language, n = behaviour.people.language[event.user][:, None], len(event)
     uniform = rng.random((n, PROPOSALS))
     sibling = 3 * (goal // 3) + rng.integers(3, size=n)
     stays = (source == 0) | (rng.random(n) < GOAL_STAYS)
-    proposals = market.topic(language, np.where(stays, goal, sibling), uniform)
+    proposals = market.topic(language, np.where(stays, goal, sibling)[:, None], uniform)
     external = source == 2
     proposals[external] = market.language(language[external], uniform[external])
     followed = np.flatnonzero(source == 1)
@@ -197,46 +184,27 @@ def _propose(behaviour, memory, market, event, source, goal, following, rng) -> 
 def _pick(behaviour, memory, event, proposals, source, goal, step) -> np.ndarray:
     """Choose among the proposals by the same appeal as in the feed, plus the goal of the moment."""
     videos = np.maximum(proposals, 0)
-    components = behaviour.components(event, videos, memory)
-    utility = 1.3 * behaviour.score("click", event, videos, components)
-    topic = behaviour.catalogue.topic[videos]
-    aimed = (source != 2)[:, None]
-    utility = utility + aimed * (
-        1.5 * (topic == goal[:, None]) + 1.0 * (topic // 3 == goal[:, None] // 3)
-    )
+    topic, goal = behaviour.catalogue.topic[videos], goal[:, None]
+    near = 1.5 * (topic == goal) + 1.0 * (topic // 3 == goal // 3)
+    utility = 1.3 * behaviour.scorer(event, videos, memory)("click")
+    utility = utility + (source != 2)[:, None] * near
     utility = np.where(proposals >= 0, utility, -np.inf)
     return choose(utility, generator(behaviour.seed, "choice", step).random(utility.shape))
 
 
-def _autoplay(behaviour, memory, watches: Watches, step: int) -> Watches:
+def _autoplay(behaviour, memory, watches: Rows, step: int) -> Rows:
     """After an episode the next one often starts by itself, for at most four in a row."""
     rng = generator(behaviour.seed, "autoplay", step)
-    chance = AUTOPLAY * min(behaviour.config.series, 2.0)
-    catalogue = behaviour.catalogue
+    chance, catalogue = AUTOPLAY * behaviour.config.series, behaviour.catalogue
     available = catalogue.available(step / len(DAYPARTS))
     parts = [watches]
     for _ in range(LONGEST_RUN):
         last = parts[-1]
-        video = catalogue.next[last.video]
+        video = catalogue.next[last["video"]]
         goes_on = rng.random(len(video)) < chance
         goes_on &= (video >= 0) & (video < available)
-        goes_on &= ~memory.seen[last.situation.user, memory.bucket(np.maximum(video, 0))]
-        situation = last.situation.rows(goes_on)
-        latest = (step + 1) / len(DAYPARTS) - 1e-4
-        situation.time = np.minimum(situation.time + EVENT_GAP_DAYS / 3, latest)
-        parts.append(Watches(situation, video[goes_on], np.full(goes_on.sum(), 5)))
-    return concatenate(parts)
-
-
-def concatenate(parts: list[Watches]) -> Watches:
-    """Join watches in order of time."""
-    user, member, time, device = (
-        np.concatenate([getattr(part.situation, name) for part in parts])
-        for name in ("user", "member", "time", "device")
-    )
-    order = np.argsort(time, kind="stable")
-    return Watches(
-        Situation(user, member, time, device).rows(order),
-        np.concatenate([part.video for part in parts])[order],
-        np.concatenate([part.source for part in parts])[order],
-    )
+        goes_on &= ~memory.seen[last["user"], memory.bucket(np.maximum(video, 0))]
+        more = {name: values[goes_on] for name, values in last.items()}
+        more["time"] = within_step(more["time"] + EVENT_GAP_DAYS / 3, step)
+        parts.append(more | {"video": video[goes_on], "source": np.full(goes_on.sum(), 5)})
+    return in_order(parts)

@@ -6,19 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course.simulator.catalogue import (
-    DIMENSION,
-    LANGUAGE_SHARES,
-    N_LANGUAGES,
-    N_TOPICS,
-    Catalogue,
-)
+from course.simulator.catalogue import DIMENSION, LANGUAGE_SHARES, N_TOPICS, Catalogue
 from course.simulator.config import WorldConfig
-from course.simulator.laws import SHARES_OF_INTEREST
+from course.simulator.laws import SHARES_OF_INTEREST, by_odds
 from course.simulator.names import AGE_BANDS, COUNTRIES, DAYPARTS, DEVICES, GENDERS
 from course.simulator.streams import generator
-
-N_INTERESTS = len(SHARES_OF_INTEREST)
 
 # How much a device is used in each part of the day (rows: night, morning, afternoon, evening).
 DEVICE_BY_DAYPART = np.array(
@@ -31,11 +23,10 @@ DAYPART_SHARES = np.array([0.09, 0.21, 0.28, 0.42])
 class People:
     """Accounts (u,) and persons (2 u,): person ``p`` is member ``p // u`` of account ``p % u``.
 
-    Accounts: ``country``, ``language``, ``gender``, ``age_band``: int8; ``logged_in``: bool (the
-    others can neither like nor follow); ``joined``: float, day on which the account first
-    appears; ``sessions_per_day``: float;
-    ``device_weights`` (u, 3): how often each device is at hand; ``second_member`` (u, 3, 4):
-    P(the second person is using the account | device, part of the day).
+    Accounts: ``country``, ``language``, ``gender``, ``age_band``: int8; ``logged_in``: bool (others
+    can neither like nor follow); ``joined``: float, the day of its first appearance;
+    ``sessions_per_day``: float; ``device_weights`` (u, 3): how often each device is at hand;
+    ``second_member`` (u, 3, 4): P(the second person is using it | device, part of the day).
 
     Persons: ``interests`` (2 u, days, 4) int8, the topics liked on each day, in order of weight;
     ``residual`` (2 u, 8) float32, a lasting personal twist of taste.
@@ -52,7 +43,6 @@ class People:
     second_member: np.ndarray
     interests: np.ndarray
     residual: np.ndarray
-    topic_vectors: np.ndarray
 
     def __len__(self) -> int:
         return len(self.country)
@@ -63,28 +53,20 @@ class People:
 
     def draw_devices(self, user: np.ndarray, daypart, rng: np.random.Generator) -> np.ndarray:
         """Draw what accounts (r,) use in parts of the day (r,) or one: device (r,) int."""
-        cumulative = np.cumsum(self.device_weights[user] * DEVICE_BY_DAYPART[daypart], axis=1)
-        device = (rng.random((len(user), 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-        return np.minimum(device, len(DEVICES) - 1)
-
-    def taste(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
-        """Taste vectors (..., 8) float32: weighted mean of the interests plus the residual."""
-        topics = self.interests[person, day]
-        mean = np.tensordot(self.topic_vectors[topics], SHARES_OF_INTEREST, axes=(-2, 0))
-        return mean + self.residual[person]
+        odds = self.device_weights[user] * DEVICE_BY_DAYPART[daypart]
+        return by_odds(odds, rng.random(len(user)))
 
 
 def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People:
     """Draw accounts and the drifting interests of the one or two persons behind each."""
     u = config.users
     rng = generator(seed, "accounts")
-    language = rng.choice(N_LANGUAGES, u, p=LANGUAGE_SHARES)
+    language = rng.choice(len(LANGUAGE_SHARES), u, p=LANGUAGE_SHARES)
     country = 2 * language + (rng.random(u) < 0.4)
     gender = rng.choice(len(GENDERS), u, p=[0.45, 0.45, 0.10])
     age_band = rng.choice(len(AGE_BANDS), u, p=[0.12, 0.24, 0.26, 0.24, 0.14])
-    joined = np.where(
-        rng.random(u) < 0.5, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u)
-    )
+    before = rng.random(u) < 0.5
+    joined = np.where(before, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u))
     log_activity = rng.normal(0, 1, u)
     spread = config.activity_spread
     sessions = config.sessions_per_day * np.exp(spread * log_activity - spread**2 / 2)
@@ -101,9 +83,8 @@ def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People
     days = config.horizon + config.search_lead_days + 1
     preference = _preferences(country, gender, age_band, log_activity, catalogue, seed)
     interests = _interests(preference, days, config.drift, generator(seed, "interests"))
-    residual = generator(seed, "residual taste").normal(
-        0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION)
-    )
+    twist = generator(seed, "residual taste")
+    residual = twist.normal(0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION))
     crowd = generator(seed, "crowd").random(2 * u) >= config.own_taste
     interests[crowd] = interests[0]
     residual[crowd] = 0.0
@@ -119,7 +100,6 @@ def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People
         second_member=second.astype(np.float32),
         interests=interests,
         residual=residual.astype(np.float32),
-        topic_vectors=catalogue.topic_vectors,
     )
 
 
@@ -152,12 +132,13 @@ def _interests(cumulative, days, drift, rng) -> np.ndarray:
         return (rng.random((len(rows), 1)) > cumulative[rows]).sum(axis=1)
 
     everyone = np.arange(persons)
-    today = np.stack([draw(everyone) for _ in range(N_INTERESTS)], axis=1).astype(np.int8)
-    table = np.empty((persons, days, N_INTERESTS), dtype=np.int8)
+    slots = len(SHARES_OF_INTEREST)
+    today = np.stack([draw(everyone) for _ in range(slots)], axis=1).astype(np.int8)
+    table = np.empty((persons, days, slots), dtype=np.int8)
     table[:, 0] = today
     for day in range(1, days):
         moved = np.flatnonzero(rng.random(persons) < drift)
-        slot = rng.choice(N_INTERESTS, len(moved), p=SHARES_OF_INTEREST / SHARES_OF_INTEREST.sum())
+        slot = rng.choice(slots, len(moved), p=SHARES_OF_INTEREST / SHARES_OF_INTEREST.sum())
         today[moved, slot] = draw(moved)
         table[:, day] = today
     return table

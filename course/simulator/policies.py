@@ -1,12 +1,11 @@
-"""The policies that need no model: the past ranking that made the log, chance, popularity."""
+"""The policies that need no model: chance, and the past ranking that made the log."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from course.checks import no_nan
-from course.simulator.catalogue import Catalogue
-from course.simulator.config import WorldConfig
+from course.simulator.behaviour import Behaviour
 from course.simulator.feed import Requests
 from course.simulator.memory import Memory
 from course.simulator.streams import coins
@@ -43,28 +42,8 @@ class RandomPolicy:
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""
         videos = offered(requests)
-        return top(
-            coins(self.seed, "shuffle", requests.request[:, None], videos), videos, requests.slate
-        )
-
-
-class PopularityPolicy:
-    """Shows the candidates with the highest fixed score, such as watches in the log.
-
-    Parameters
-    ----------
-    score : float array (n,), one number for each video id; videos beyond its end score lowest
-    """
-
-    def __init__(self, score: np.ndarray):
-        self.score = np.asarray(score, dtype=float)
-
-    def __call__(self, requests: Requests) -> np.ndarray:
-        """Pages (r, k) int for page requests."""
-        videos = offered(requests)
-        table = np.full(max(requests.available, len(self.score)), -np.inf)
-        table[: len(self.score)] = self.score
-        return top(table[videos], videos, requests.slate)
+        order = coins(self.seed, "shuffle", requests.request[:, None], videos)
+        return top(order, videos, requests.slate)
 
 
 class PastRanking:
@@ -78,8 +57,9 @@ class PastRanking:
     * Noise is uniform, fresh for each request and candidate.
     """
 
-    def __init__(self, config: WorldConfig, catalogue: Catalogue, memory: Memory, seed: int):
-        self.config, self.catalogue, self.memory, self.seed = config, catalogue, memory, seed
+    def __init__(self, behaviour: Behaviour, memory: Memory):
+        self.config, self.catalogue = behaviour.config, behaviour.catalogue
+        self.memory, self.seed = memory, behaviour.seed
 
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""

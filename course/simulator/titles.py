@@ -93,6 +93,9 @@ def words_of(title: str) -> list[str]:
     return re.findall(r"\{\w\}|!!!|[\w'-]+", title.lower())
 
 
+WORDS = [words_of(template) for template in TEMPLATES]
+LONGEST = max(map(len, WORDS)) + 2
+"""Words of the longest title: those of a template, "!!!" and a language."""
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
         [
@@ -100,32 +103,29 @@ VOCABULARY: tuple[str, ...] = tuple(
             *map(str, NUMBERS),
             *map(str.lower, LANGUAGES[1:]),
             SHOUT,
-            *(w for t in TEMPLATES for w in words_of(t) if "{" not in w),
+            *(word for words in WORDS for word in words if "{" not in word),
         ]
     )
 )
 """All tokens: token k is the word ``VOCABULARY[k]``. Subjects come first: 8 for each topic, 4 for
 each genre, 16 for any video; then numbers, languages and the words of the templates."""
-NUMBER_TOKEN = VOCABULARY.index("2")
-LANGUAGE_TOKEN = VOCABULARY.index(LANGUAGES[1].lower()) - 1  # plus the language's index
-SHOUT_TOKEN = VOCABULARY.index(SHOUT)
-SLOTS = {"{s}": -2, "{t}": -3, "{n}": -4}
-
-
-def _patterns() -> np.ndarray:
-    place = {word: k for k, word in enumerate(VOCABULARY)} | SLOTS
-    rows = [[place[word] for word in words_of(template)] for template in TEMPLATES]
-    return np.array([row + [-1] * (max(map(len, rows)) - len(row)) for row in rows], np.int16)
-
-
-PATTERNS = _patterns()
-"""The tokens of each template (templates, longest) int16: -1 is empty, see `SLOTS` for the rest."""
+TOKEN = {word: k for k, word in enumerate(VOCABULARY)}
 
 assert len(TOPIC_WORDS) == 8 * len(TOPICS) and len(GENRE_WORDS) == 4 * len(GENRES)
 
 
-def text(template: int, first: str, second: str, number: int, language: int, shout: bool) -> str:
-    """One title as people read it."""
-    title = TEMPLATES[template].format(S=first[0].upper() + first[1:], s=first, t=second, n=number)
+def text(template: int, first: int, second: int, number: int, language: int, shout: int) -> str:
+    """One title as people read it, from numbers; the subjects are those of ``SUBJECTS``."""
+    s, t = SUBJECTS[first], SUBJECTS[second]
+    title = TEMPLATES[template].format(S=s[0].upper() + s[1:], s=s, t=t, n=number)
     title += SHOUT if shout else ""
     return title if language == 0 else f"{title} ({LANGUAGES[language]})"
+
+
+def tokens(template, first, second, number, language, shout) -> list[int]:
+    """The same title as tokens; -1 fills it up to the longest."""
+    slots = {"{s}": first, "{t}": second, "{n}": TOKEN[str(number)]}
+    found = [slots[word] if word in slots else TOKEN[word] for word in WORDS[template]]
+    found += [TOKEN[SHOUT]] if shout else []
+    found += [TOKEN[LANGUAGES[language].lower()]] if language else []
+    return found + [-1] * (LONGEST - len(found))

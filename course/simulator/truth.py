@@ -75,12 +75,6 @@ class Truth:
         objective = {"like": "likes", "share": "shares", "dismiss": "dismissals"}[task]
         return abs(self._worth(objective, user, video, time, device))
 
-    def expected_watch(self, user, video, time=None, device=0) -> np.ndarray:
-        """Seconds of watching that one surely seen impression is worth: P(click) x E[seconds]."""
-        return self.click_probability(user, video, time, device) * self.watch_seconds(
-            user, video, time, device
-        )
-
     def _worth(self, objective, user, video, time, device):
         def worth(situation, videos):
             return Cards(self._behaviour, self._memory, situation, videos, objective).worth
@@ -89,8 +83,7 @@ class Truth:
 
     def _task(self, task, user, video, time, device):
         def score(situation, videos):
-            components = self._behaviour.components(situation, videos, self._memory)
-            return self._behaviour.score(task, situation, videos, components)
+            return self._behaviour.scorer(situation, videos, self._memory)(task)
 
         return self._flat(score, user, video, time, device)
 

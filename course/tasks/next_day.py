@@ -21,7 +21,7 @@ from course.errors import ConfigError
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
 from course.logs.schema import SCHEMA
-from course.logs.tables import Logs
+from course.logs.tables import as_table
 from course.metrics import weighted_per_user_loss
 from course.simulator.behaviour import Situation
 from course.simulator.experiment import OUTCOMES, draw_requests, live_requests, page_outcomes
@@ -35,6 +35,9 @@ WARM_UP_DAYS = 5.0
 
 HOME_SHARE = 0.55
 """Of the pages of a log about so many are home pages; the others are up-next lists."""
+
+ORACLES = {"watch": "watch_minutes", "click": "clicks"}
+"""Oracles of live tests, and what they want most of."""
 
 TRUE_COLUMNS = ("p_seen", "p_click_if_seen", "p_click", "expected_seconds", "expected_rating",
                 "p_satisfied", "p_complete", "p_like", "p_share", "p_dismiss")  # fmt: skip
@@ -149,23 +152,23 @@ class NextDay:
             "true loss": 100 * expected_loss(scores, self.fresh.truth, k),
         }  # fmt: skip
 
-    def policy(self, scorer: Scorer, logs: Logs | None = None) -> Policy:
-        """Pages of the candidates with the highest scores; ``logs`` as of `ranker_policy`."""
-        return ranker_policy(self.features, scorer, logs)
+    def policy(self, scorer: Scorer) -> Policy:
+        """Pages of the candidates with the highest scores."""
+        return ranker_policy(self.features, scorer)
 
     def live(
         self,
         scorers: Mapping[str, Scorer],
         n: int = 2_000,
         seed: int = 0,
-        oracles: Sequence[str] = ("watch", "click"),
+        oracles: Sequence[str] = tuple(ORACLES),
         **options,
     ) -> pd.DataFrame:
         """Put rankers in front of the same people; the numbers are exact expectations per page.
 
         Parameters
         ----------
-        oracles : objectives of oracles that take part, "oracle (watch)"
+        oracles : names in ``ORACLES`` of those that take part, "oracle (watch)"
         **options : as of `ab_test`
 
         Returns
@@ -176,7 +179,7 @@ class NextDay:
         """
         policies = {"past": self.world.past_ranking(), "random": self.world.random(),
                     "length only": self.policy(length_only)}  # fmt: skip
-        policies |= {f"oracle ({name})": self.world.oracle(name) for name in oracles}
+        policies |= {f"oracle ({name})": self.world.oracle(ORACLES[name]) for name in oracles}
         policies |= {name: self.policy(scorer) for name, scorer in scorers.items()}
         table = ab_test(self.world, policies, n=n, seed=seed, **options).table
         table = table.pivot(index="policy", columns="metric", values="expected").loc[list(policies)]
@@ -217,17 +220,11 @@ def length_only(batch: RankingBatch) -> np.ndarray:
     return batch.number("duration")
 
 
-def ranker_policy(features: RankingFeatures, scorer: Scorer, logs: Logs | None = None) -> Policy:
-    """Pages of the candidates with the highest scores.
-
-    Parameters
-    ----------
-    features : what makes inputs of the requests
-    logs : the log to look back into; None = the one that the features were fitted on
-    """
+def ranker_policy(features: RankingFeatures, scorer: Scorer) -> Policy:
+    """Pages of the candidates with the highest scores; the features make inputs of the requests."""
 
     def best(requests: Requests) -> np.ndarray:
-        scores = np.asarray(scorer(RankingBatch.of(features.of_requests(requests, logs))))
+        scores = np.asarray(scorer(RankingBatch.of(features.of_requests(requests))))
         videos = offered(requests)
         return top(scores.reshape(videos.shape), videos, requests.slate)
 
@@ -265,25 +262,23 @@ class LivePages:
     ----------
     world : World
     features : RankingFeatures
-    n, seed, surface : as for `ab_test`
+    n, seed : as for `ab_test`
 
     Attributes
     ----------
     batch : RankingBatch of the candidates of all pages; shape : (r, c), pages and candidates
     """
 
-    def __init__(
-        self,
-        world: World,
-        features: RankingFeatures,
-        n: int = 2_000,
-        seed: int = 0,
-        surface: str = "home",
-    ):
+    def __init__(self, world: World, features: RankingFeatures, n: int = 2_000, seed: int = 0):
         self.world, self.engine = world, world.engine
-        self.situation, self.asked = live_requests(world.engine, n, seed, surface)
+        self.situation, self.asked = live_requests(world.engine, n, seed)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
+
+    def best(self, scores: np.ndarray) -> np.ndarray:
+        """Pages (r, k) of the candidates with the highest scores (r * c,)."""
+        scores = no_nan("scores", scores).reshape(self.shape)
+        return top(scores, self.asked.candidates, self.asked.slate)
 
     def outcomes(self, scores: np.ndarray) -> dict[str, float]:
         """``OUTCOMES`` to be expected per page if each shows the best by scores (r * c,)."""
@@ -291,9 +286,7 @@ class LivePages:
 
     def per_page(self, scores: np.ndarray, *, observed: bool = False) -> dict[str, np.ndarray]:
         """The same for each page (r,); or what was ``observed`` there, with the luck of a day."""
-        scores = no_nan("scores", scores).reshape(self.shape)
-        pages = top(scores, self.asked.candidates, self.asked.slate)
-        found = page_outcomes(self.respond(pages))
+        found = page_outcomes(self.respond(self.best(scores)))
         return {name: found[name][0 if observed else 1] for name in OUTCOMES}
 
     def truth(self) -> pd.DataFrame:
@@ -352,8 +345,7 @@ def fresh_pages(
 
 def _serve(world, n, seed, surface, policy, offset):
     engine = world.engine
-    situation, query, day = draw_requests(engine, n, seed, surface)
-    engine.market.open(day)
+    situation, query = draw_requests(engine, n, seed, surface)
     # Far below the numbers of live experiments, so that no luck is shared with them.
     number = -(10**15) - (np.arange(n, dtype=np.int64) + offset + 10**7 * seed)
     rng = generator(engine.seed, "next day nominate", seed, offset)
@@ -370,22 +362,15 @@ def _serve(world, n, seed, surface, policy, offset):
         "daypart": np.repeat(situation.daypart, k),
         "surface": np.repeat(asked.surface, k),
         "query_video_id": np.repeat(query, k),
-        "video_id": pages.ravel(),
+        "video_id": pages,
         "position": np.tile(np.arange(1, k + 1), n),
-        "nominator": np.take_along_axis(asked.nominators, place, axis=1).ravel(),
-        "previous_impressions": np.take_along_axis(
-            asked.previous_impressions, place, axis=1
-        ).ravel(),
+        "nominator": np.take_along_axis(asked.nominators, place, axis=1),
+        "previous_impressions": np.take_along_axis(asked.previous_impressions, place, axis=1),
     }
-    frame = {}
-    for field in SCHEMA["impressions"]:
-        values = columns[field.name] if field.name in columns else getattr(f, field.name).ravel()
-        if field.categories:
-            frame[field.name] = pd.Categorical.from_codes(values.astype(int), field.categories)
-        else:
-            frame[field.name] = values.astype(field.dtype)
+    columns |= {x.name: getattr(f, x.name) for x in SCHEMA["impressions"] if x.name not in columns}
+    cards = as_table("impressions", {name: np.ravel(values) for name, values in columns.items()})
     truth = {name: getattr(f, name).ravel() for name in TRUE_COLUMNS}
-    return pd.DataFrame(frame), pd.DataFrame(truth)
+    return cards, pd.DataFrame(truth)
 
 
 class OwnPages(LivePages):
@@ -414,11 +399,6 @@ class OwnPages(LivePages):
         self.asked = nominate(self.open)
         self.batch = RankingBatch.of(features.of_requests(self.asked))
         self.shape = self.asked.candidates.shape
-
-    def best(self, scores: np.ndarray) -> np.ndarray:
-        """Pages (r, k) of the candidates with the highest scores (r * c,)."""
-        scores = no_nan("scores", scores).reshape(self.shape)
-        return top(scores, self.asked.candidates, self.asked.slate)
 
     def worth(self, videos: np.ndarray) -> pd.DataFrame:
         """What is to be expected of each page (r, k): ``OUTCOMES`` and ``length_minutes``."""

@@ -7,6 +7,7 @@ watched yet. A *scorer* is any function of `Moments` that returns a score for ea
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,13 +18,14 @@ from scipy.special import softmax
 
 from course.errors import LogError, PolicyError
 from course.features.history import BAG_LENGTH, history_bags, search_bags
-from course.logs.splits import first_watches, time_split
+from course.logs.splits import first_watches
 from course.logs.tables import Logs, from_record
 from course.metrics import hit_rate, mean_reciprocal_rank, ranks
+from course.simulator.engine import Record
 from course.simulator.experiment import ABResult
 from course.simulator.feed import Policy, Requests
 from course.simulator.policies import offered, top
-from course.world import World, ab_test, run_rounds
+from course.world import World, ab_test
 
 TEST_DAYS = 3.0
 WARM_UP_DAYS = 5.0
@@ -97,21 +99,24 @@ class NextWatch:
 
     def __init__(self, logs: Logs, days: float = TEST_DAYS):
         end = float(np.ceil(logs.watches["time"].max()))
-        split = time_split(logs, end - days, days)
-        self.logs, self.train, self.at = logs, split.train, split.at
-        self.videos = len(split.train.videos)
+        if not 0 < days < end:
+            raise LogError(f"days={days:g}", allowed=f"above 0 and below {end:g}, the whole log")
+        self.at = end - days
+        self.logs, self.train = logs, logs.before(self.at)
+        self.videos = len(self.train.videos)
         self._watches = first_watches(logs.watches)
         self._watches = self._watches[self._watches["video_id"] < self.videos]
         columns = ["user_id", "time", "device", "daypart", "source", "video_id"]
         self.events = self._watches.loc[self._watches["time"] >= self.at, columns]
         self.events = self.events.reset_index(drop=True)
-        if self.events.empty:
-            raise LogError("no first watch of a known video after the cut", fix="test more days")
+        if self.events.empty or self.train.watches.empty:
+            raise LogError("one side of the cut has no first watch of a known video",
+                           fix="take other days")  # fmt: skip
         # When each account first met each video: decides what is left to recommend.
         pairs = tuple(self._watches[name].to_numpy() for name in ("user_id", "video_id"))
         met = self._watches["time"].to_numpy(np.float32)
         self._first = csr_array((met, pairs), shape=(len(logs.users), self.videos))
-        self._uploaded = split.train.videos["uploaded"].to_numpy(np.float32)
+        self._uploaded = self.train.videos["uploaded"].to_numpy(np.float32)
 
     def __repr__(self) -> str:
         return f"NextWatch({len(self.events):,} events from day {self.at:g} on)"
@@ -210,8 +215,9 @@ def tomorrow(world: World) -> NextWatch:
     The day passes on a copy of the world, under the ranking that made the log. Rows about videos
     that are uploaded on that day are left out.
     """
-    past = {"past": lambda record, engine: engine.past_ranking()}
-    record = run_rounds(world, past, rounds=1, days_per_round=1).records["past"][0]
+    engine, record, day = copy.copy(world.engine), Record(), world.config.days
+    engine.memory, engine.market = engine.memory.copy(), engine.market.copy()
+    engine.run(day, day + 1, engine.past_ranking(), record)
     old, later = world.logs(), from_record(world.engine, record)
     known = later["watches"]["video_id"] < len(old.videos)
     watches = pd.concat([old.watches, later["watches"][known]], ignore_index=True)

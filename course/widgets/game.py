@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,25 +43,18 @@ class RecommenderGame(Staged):
 
     Parameters
     ----------
-    deal : callable
-        ``deal(round)`` returns the `Deal` of a round, counted from 0.
-    score : callable
-        ``score(deal, picks)`` gets the picked video ids in the order of picking and returns a
-        figure, or a pair of figure and HTML text. If it has an argument ``history``, it also
-        gets the earlier rounds, a list of ``(deal, picks)``.
-    picks : int
-        How many cards make a page.
+    deal : ``deal(round)`` returns the `Deal` of a round, counted from 0
+    score : ``score(deal, picks, history)`` gets the picked video ids in the order of picking, and
+        the finished rounds, a list of ``(deal, picks)``; returns a figure and HTML text
+    picks : how many cards make a page
 
     Attributes
     ----------
     deal_of : callable
         ``deal``, as given.
     widget : ipywidgets.VBox
-    picked : list of int
-        The video ids picked so far, in order.
-    history : list of (Deal, tuple of int)
-        The finished rounds.
-    round : int
+    picked : list of int, the video ids picked so far, in order
+    history : list of (Deal, tuple of int), the finished rounds
 
     Raises
     ------
@@ -70,19 +63,13 @@ class RecommenderGame(Staged):
     """
 
     def __init__(
-        self,
-        deal: Callable[[int], Deal],
-        score: Callable[..., Any],
-        *,
-        picks: int = 4,
+        self, deal: Callable[[int], Deal], score: Callable[..., Any], *, picks: int = 4
     ) -> None:
         if picks < 1:
             raise WidgetError(f"picks is {picks}", allowed="1 or more")
         self.deal_of, self._score, self.picks = deal, score, int(picks)
-        self._with_history = "history" in inspect.signature(score).parameters
         self.history: list[tuple[Deal, tuple[int, ...]]] = []
         self.round = 0
-        self.done = False
         self._stage = Stage()
         self._viewer = ipywidgets.HTML()
         self._grid = ipywidgets.GridBox(
@@ -100,8 +87,8 @@ class RecommenderGame(Staged):
         self.another_button = ipywidgets.Button(
             description="Another viewer", icon="refresh", layout=wide
         )
-        self.recommend_button.on_click(lambda button: self._quietly(self._finish))
-        self.another_button.on_click(lambda button: self._quietly(self._next))
+        self.recommend_button.on_click(self._finish)
+        self.another_button.on_click(self._next)
         buttons = ipywidgets.HBox(
             [self.recommend_button, self.another_button, self._note],
             layout={"flex_flow": "row wrap", "align_items": "center", "margin": "12px 0 0 0"},
@@ -109,66 +96,13 @@ class RecommenderGame(Staged):
         self.widget = ipywidgets.VBox([self._viewer, self._grid, buttons, *self._stage.parts])
         self._start()
 
-    # What the buttons do; tests and readers may call these instead of clicking.
-
-    def pick(self, *video_ids: int) -> RecommenderGame:
-        """Press the buttons of these cards (once more takes a pick back).
-
-        Raises
-        ------
-        WidgetError
-            If a card is not in this round, or the page is full.
-        """
-        for video_id in video_ids:
-            button = self._buttons.get(video_id)
-            if button is None:
-                allowed = ", ".join(map(str, self._buttons))
-                raise WidgetError(f"no card has the video id {video_id}", allowed=allowed)
-            if button.disabled:
-                raise WidgetError(
-                    f"video {video_id} cannot be picked: {len(self.picked)} of {self.picks} are"
-                    + (", and this round is over" if self.done else ""),
-                    fix="press Another viewer" if self.done else "take a pick back first",
-                )
-            button.value = not button.value
-        return self
-
-    def recommend(self) -> RecommenderGame:
-        """Press Recommend.
-
-        Raises
-        ------
-        WidgetError
-            If the page is not full yet, or this round is over.
-        Exception
-            Whatever the score raises.
-        """
-        self._finish()
-        return self
-
-    def another(self) -> RecommenderGame:
-        """Press Another viewer: start the next round.
-
-        Raises
-        ------
-        Exception
-            Whatever the deal raises.
-        """
-        self._next()
-        return self
-
-    def _quietly(self, action: Callable[[], None]) -> None:
-        # A button has nobody to raise to, so what goes wrong is shown under the picture.
-        try:
-            action()
-        except Exception as error:
-            if self._stage.error is not error:
-                self._stage.report(error)
-
-    def _next(self) -> None:
+    def _next(self, button: ipywidgets.Button) -> None:
         # A viewer may be skipped; only finished rounds enter the history.
         self.round += 1
-        self._start()
+        try:
+            self._start()
+        except Exception as error:  # a button has nobody to raise to
+            self._stage.report(error)
 
     def _start(self) -> None:
         deal = self.deal_of(self.round)
@@ -223,16 +157,12 @@ class RecommenderGame(Staged):
         else:
             self._note.value = f"{len(self.picked)} of {self.picks} picked."
 
-    def _finish(self) -> None:
-        if self.done:
-            raise WidgetError("this round is over", fix="press Another viewer")
-        if len(self.picked) < self.picks:
-            raise WidgetError(
-                f"{len(self.picked)} of {self.picks} cards are picked", fix="pick the rest first"
-            )
+    def _finish(self, button: ipywidgets.Button) -> None:
+        if button.disabled:
+            return
         picks = tuple(self.picked)
-        extra = {"history": list(self.history)} if self._with_history else {}
-        self._stage.draw(lambda: self._score(self.deal, picks, **extra))
-        self.history.append((self.deal, picks))
-        self.done = True
+        with contextlib.suppress(Exception):  # the stage shows it under the picture
+            self._stage.draw(lambda: self._score(self.deal, picks, list(self.history)))
+            self.history.append((self.deal, picks))
+            self.done = True
         self._refresh()

@@ -1,9 +1,9 @@
 """Building the notebooks of the course from the texts of its chapters.
 
-From ``notebooks/source/NN_name.py`` (see `course.chapters`) come ``notebooks/NN_name.ipynb`` with
-the exercises as stubs, and ``notebooks/solutions/NN_name.ipynb`` with the exercises solved, both
-executed, and ``course/lessons/<lesson>.py`` with the cells that are exported. The measured seconds
-go into the chapter's header and into the README's table.
+From ``notebooks/source/NN_name.py`` (see `course.workshop.chapters`) come
+``notebooks/NN_name.ipynb`` with the exercises as stubs, and ``notebooks/solutions/NN_name.ipynb``
+with the exercises solved, both executed, and ``course/lessons/<lesson>.py`` with the cells that are
+exported. The measured seconds go into the chapter's header and into the README's table.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from course.errors import ConfigError
-from course.paths import repository_root, write_whole
+from course.paths import fill_between, repository_root, write_whole
 from course.workshop.chapters import Chapter, read_chapter, render, tidy
-from course.workshop.checks import SOLUTION, faults, leaks, measure
+from course.workshop.checks import SOLUTION, faults, leaks, size
 from course.workshop.lessons import module_text, refuse_namesakes
 
 TABLE_START = "<!-- chapters: written by `python3 -m course notebooks` -->"
@@ -71,54 +71,40 @@ class Book:
         return json.loads(self.seconds_file.read_text(encoding="utf-8"))
 
 
-def execute(notebook: NotebookNode, folder: Path, attempts: int = 2) -> float:
-    """Run a notebook in place and return the seconds it kept a processor busy.
+def execute(notebook: NotebookNode, folder: Path) -> float:
+    """Run a notebook in place, in a folder; return the seconds it kept a processor busy.
 
     The start of its kernel is included. They are what the clock says on a quiet machine; on a busy
     one they are less. Where several threads work, or where a system does not count the work of
     children, the clock counts.
 
-    Parameters
-    ----------
-    notebook
-        Changed in place: outputs and execution counts are filled in.
-    folder
-        Working directory of the kernel.
-    attempts
-        How often to try. Only a cell that did not end in time or a kernel that died is tried
-        again; an exception in a cell is the author's to fix.
-
     Raises
     ------
     ConfigError
-        If a cell raised, wrote to stderr, or did not end in time.
+        If a cell raised, or did not end in time.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    for attempt in range(1, attempts + 1):
-        client = NotebookClient(
-            notebook,
-            timeout=CELL_TIMEOUT,
-            startup_timeout=60,
-            kernel_name="python3",
-            record_timing=False,
-            store_widget_state=False,
-            extra_arguments=["--log-level=40"],  # the kernel's own remarks help no author
-            resources={"metadata": {"path": str(folder)}},
-        )
-        start, worked = time.monotonic(), _children()
-        try:
-            client.execute()
-        except CellExecutionError as error:
-            raise ConfigError(f"a cell failed:\n{_ANSI.sub('', str(error))}") from error
-        except (CellTimeoutError, DeadKernelError) as error:
-            if attempt == attempts:
-                raise ConfigError(f"a cell did not end: {error}") from error
-            continue
-        taken = time.monotonic() - start
-        return min(taken, (_children() - worked) or taken)
-    raise AssertionError("unreachable")
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        startup_timeout=60,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        extra_arguments=["--log-level=40"],  # the kernel's own remarks help no author
+        resources={"metadata": {"path": str(folder)}},
+    )
+    start, worked = time.monotonic(), _children()
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise ConfigError(f"a cell failed:\n{_ANSI.sub('', str(error))}") from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise ConfigError(f"a cell did not end: {error}") from error
+    taken = time.monotonic() - start
+    return min(taken, (_children() - worked) or taken)
 
 
 def _children() -> float:
@@ -132,17 +118,13 @@ def build(path: Path, book: Book, run: bool = True) -> dict[str, NotebookNode]:
 
     Parameters
     ----------
-    path
-        Source of the chapter.
-    book
-        Where to write.
-    run
-        Whether to execute them. Without it, they are written without outputs.
+    path : source of the chapter
+    book : where to write
+    run : whether to execute them; without it, they are written without outputs
 
     Returns
     -------
-    dict
-        ``"student"`` and ``"solution"``, as written.
+    dict with ``"student"`` and ``"solution"``, as written
 
     Raises
     ------
@@ -167,14 +149,8 @@ def build(path: Path, book: Book, run: bool = True) -> dict[str, NotebookNode]:
             notebook = tidy(notebook)
             _refuse(chapter.name, role, faults(notebook))
         built[role] = notebook
-    _refuse(
-        chapter.name,
-        "student",
-        [
-            f"it gives the solution away: {line}"
-            for line in leaks(built["student"], chapter.notebook)
-        ],
-    )
+    leaked = leaks(built["student"], chapter.notebook)
+    _refuse(chapter.name, "student", [f"it gives the solution away: {line}" for line in leaked])
     for role, notebook in built.items():
         write_whole(book.notebook(chapter.name, role), dump(notebook))
     if run:
@@ -199,13 +175,7 @@ def _refuse(name: str, role: str, problems: list[str]) -> None:
 
 
 def check(path: Path, book: Book) -> list[str]:
-    """Compare the notebooks of a chapter with its source, without running them.
-
-    Returns
-    -------
-    list of str
-        What differs; empty when the notebooks are what the source would give.
-    """
+    """Say in what the notebooks of a chapter differ from what its source would give."""
     chapter = read_chapter(path)
     seconds = book.seconds().get(chapter.name)
     found, text = [], module_text(chapter)
@@ -225,9 +195,8 @@ def check(path: Path, book: Book) -> list[str]:
             found.append(f"{label}: its metadata differs")
         if len(stored.cells) != len(wanted.cells):
             found.append(f"{label} has {len(stored.cells)} cells, not {len(wanted.cells)}")
-        for number, (one, other) in enumerate(
-            zip(stored.cells, wanted.cells, strict=False), start=1
-        ):
+        pairs = zip(stored.cells, wanted.cells, strict=False)
+        for number, (one, other) in enumerate(pairs, start=1):
             for part in ("cell_type", "id", "metadata", "source"):
                 if one[part] != other[part]:
                     found.append(f"{label}, cell {number}: its {part} differs")
@@ -259,17 +228,9 @@ def table(book: Book) -> str:
 
 
 def readme_with_table(book: Book) -> str:
-    """Return the text of the README with a fresh table between its two markers."""
+    """Return the text of the README with a fresh table between its two marks."""
     text = book.readme.read_text(encoding="utf-8")
-    if text.count(TABLE_START) != 1 or text.count(TABLE_END) != 1:
-        raise ConfigError(
-            f"{book.readme.name} has no place for the table of chapters",
-            allowed=f"one line {TABLE_START} and one line {TABLE_END}",
-            fix="put both back",
-        )
-    before, rest = text.split(TABLE_START)
-    after = rest.split(TABLE_END)[1]
-    return f"{before}{TABLE_START}\n{table(book)}\n{TABLE_END}{after}"
+    return fill_between(text, TABLE_START, TABLE_END, table(book))
 
 
 def dump(notebook: NotebookNode) -> str:
@@ -308,7 +269,7 @@ def main(names: list[str], only_check: bool = False, run: bool = True) -> int:
             problems += check(path, book)
             continue
         built = build(path, book, run)
-        print(f"{path.stem}: {_describe(built['student'])}", flush=True)
+        print(f"{path.stem}: {size(built['student'])}", flush=True)
     readme = readme_with_table(book)
     if readme != book.readme.read_text(encoding="utf-8"):
         if only_check:
@@ -320,11 +281,3 @@ def main(names: list[str], only_check: bool = False, run: bool = True) -> int:
     if only_check:
         print("To build them again: python3 -m course notebooks" if problems else "all up to date")
     return 1 if problems else 0
-
-
-def _describe(notebook: NotebookNode) -> str:
-    size = measure(notebook)
-    return (
-        f"{size.code_cells} code cells (lines: median {size.median_lines:g}, nine in ten at most "
-        f"{size.most_lines:g}, longest {size.longest}), {size.words} words, {size.figures} figures"
-    )

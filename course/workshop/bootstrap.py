@@ -96,13 +96,10 @@ def ensure(
 
     Parameters
     ----------
-    venv
-        Folder of the virtual environment.
-    requirements
-        File of pins to install.
-    install_course
-        Whether the package `course` itself goes in too (editable), so that it can be imported
-        from any folder.
+    venv : folder of the virtual environment
+    requirements : file of pins to install
+    install_course : whether the package `course` itself goes in too (editable), so that it can be
+        imported from any folder
 
     Raises
     ------
@@ -176,11 +173,8 @@ def quiet_jupyterlab(venv: Path) -> None:
 def child_environment(python: Path | None = None) -> dict[str, str]:
     """Return the environment variables for the programs that the course starts.
 
-    Parameters
-    ----------
-    python
-        Interpreter whose folder comes first on the search path, so that ``!pip`` in a notebook
-        is the right one.
+    The folder of ``python`` comes first on the search path, so that ``!pip`` in a notebook is the
+    right one.
     """
     env = dict(os.environ)
     # The reasons stand in course/__init__.py. A kernel may import torch before course.
@@ -200,20 +194,14 @@ def dependencies_here(names: tuple[str, ...] = NEEDED) -> bool:
 def interpreter_for_tools() -> Path | None:
     """Return the interpreter that should run ``doctor``, ``notebooks`` and the like.
 
-    Returns
-    -------
-    Path or None
-        None when the running one will do: it has the packages, or there is no other.
+    None when the running one will do: it has the packages, or there is no other.
     """
     if dependencies_here():
         return None
     python = venv_python(VENV)
-    return python if python.exists() and not same_python(python) else None
-
-
-def same_python(python: Path) -> bool:
-    """Say whether an interpreter is the running one, by its environment and not by its link."""
-    return Path(sys.prefix).resolve() == python.parent.parent.resolve()
+    # By its environment and not by its link.
+    same = Path(sys.prefix).resolve() == python.parent.parent.resolve()
+    return python if python.exists() and not same else None
 
 
 def call(command: list[str], **options: object) -> int:

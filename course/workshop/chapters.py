@@ -32,6 +32,7 @@ import nbformat
 import yaml
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
+from nbformat.v4 import new_raw_cell
 
 from course import __version__
 from course.errors import ConfigError
@@ -39,8 +40,8 @@ from course.workshop.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 
 SECONDS_TOKEN = "{{seconds}}"
 SETUP_TOKEN = "# {{setup}}"
-HEADER_FIELDS = {"number": str, "title": str, "question": str, "paper": str, "minutes": int}
-OPTIONAL_FIELDS = {"lesson": str}
+HEADER_FIELDS = {"number": str, "title": str, "question": str, "paper": str, "minutes": int,
+                 "lesson": str}  # fmt: skip
 WIDGET_TEXT = "[controls: run this cell to use them]"
 
 SETUP_CELL = """\
@@ -93,8 +94,8 @@ class Chapter:
     question: str
     paper: str
     minutes: int
+    lesson: str
     notebook: NotebookNode
-    lesson: str = ""
 
 
 def read_chapter(path: Path) -> Chapter:
@@ -125,16 +126,13 @@ def _split_header(path: Path) -> tuple[dict, str]:
         header = (yaml.safe_load(block) or {}).get("course") or {}
     except (yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"the header of {path.name} is not YAML: {error}") from error
+    header = {"lesson": "", **header}
     wrong = [name for name, kind in HEADER_FIELDS.items() if not isinstance(header.get(name), kind)]
-    wrong += [name for name in OPTIONAL_FIELDS if not isinstance(header.get(name, ""), str)]
-    wrong += sorted(set(header) - set(HEADER_FIELDS) - set(OPTIONAL_FIELDS))
+    wrong += sorted(set(header) - set(HEADER_FIELDS))
     if wrong:
         raise ConfigError(
             f"the header of {path.name} is wrong in: {', '.join(wrong)}",
-            allowed=", ".join(
-                f"{name} ({kind.__name__})"
-                for name, kind in {**HEADER_FIELDS, **OPTIONAL_FIELDS}.items()
-            ),
+            allowed=", ".join(f"{name} ({kind.__name__})" for name, kind in HEADER_FIELDS.items()),
             fix="mind that a number such as 01 needs quotes",
         )
     return header, "\n".join(lines[marks[1] + 1 :]).strip("\n") + "\n"
@@ -149,7 +147,7 @@ def _verify_cells(name: str, notebook: NotebookNode) -> None:
         )
 
     before = None
-    for number, cell in enumerate(notebook.cells, start=1):
+    for number, cell in enumerate([*notebook.cells, new_raw_cell()], start=1):
         role = _role(cell)
         if has(cell, EXERCISE) and has(cell, SOLUTION):
             raise wrong(number, "it is both exercise and solution", "split it into two cells")
@@ -160,9 +158,6 @@ def _verify_cells(name: str, notebook: NotebookNode) -> None:
         if role == SOLUTION and before != EXERCISE:
             raise wrong(number, "a solution has no exercise before it", "write the stub before it")
         before = role
-    if before == EXERCISE:
-        raise wrong(len(notebook.cells), "an exercise has no solution", "write it below the stub")
-
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not code or code[0].source.strip() != SETUP_TOKEN:
         raise ConfigError(f"{name}: its first code cell must hold the line {SETUP_TOKEN} only")
@@ -179,12 +174,8 @@ def render(chapter: Chapter, role: str, seconds: int | None = None) -> NotebookN
 
     Parameters
     ----------
-    chapter
-        What `read_chapter` gave.
-    role
-        ``"student"`` drops the solutions, ``"solution"`` drops the stubs.
-    seconds
-        What is written for the token ``{{seconds}}``; None writes a question mark.
+    role : ``"student"`` drops the solutions, ``"solution"`` drops the stubs
+    seconds : what is written for the token ``{{seconds}}``; None writes a question mark
     """
     notebook = copy.deepcopy(chapter.notebook)
     numbers: Counter[str] = Counter()
@@ -233,14 +224,11 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
                 # Its state lives in the kernel. Stored without it, it would show an error.
                 output.data = nbformat.from_dict({"text/plain": WIDGET_TEXT})
                 output.metadata = nbformat.from_dict({})
-            if last is not None and _same_stream(last, output):
+            kind = output.output_type, output.get("name")
+            if last and kind == (last.output_type, last.get("name")) and kind[0] == "stream":
                 last.text += output.text
             else:
                 outputs.append(output)
         cell.outputs = outputs
     nbformat.validate(notebook)
     return notebook
-
-
-def _same_stream(one: NotebookNode, other: NotebookNode) -> bool:
-    return one.output_type == other.output_type == "stream" and one.name == other.name

@@ -1,10 +1,9 @@
-"""What a stored notebook must not contain, and how long it is. Pure functions of a notebook."""
+"""What a stored notebook must not contain, and how long it is."""
 
 from __future__ import annotations
 
 import re
 import statistics
-from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
@@ -28,52 +27,18 @@ UNWANTED = {
 _DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 
 
-@dataclass(frozen=True)
-class Measure:
-    """The size of a notebook, in what a reader has to read.
-
-    Attributes
-    ----------
-    code_cells
-        Number of code cells, without the set-up cell that is the same in every chapter.
-    median_lines, most_lines, longest
-        Median, 90th percentile and maximum of the non-blank lines of those cells.
-    words
-        Words in the text cells, without code in them.
-    figures
-        Outputs that show a picture.
-    """
-
-    code_cells: int
-    median_lines: float
-    most_lines: float
-    longest: int
-    words: int
-    figures: int
-
-
-def measure(notebook: NotebookNode) -> Measure:
-    """Return the size of a notebook."""
+def size(notebook: NotebookNode) -> str:
+    """Say how much there is to read, without the set-up cell that is the same in every chapter."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and not has(cell, SETUP)]
-    lines = sorted(sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code)
+    lines = [sum(map(bool, map(str.strip, cell.source.splitlines()))) for cell in code]
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    prose = re.sub(r"```.*?```|<[^>]+>", " ", "\n".join(texts), flags=re.DOTALL)
+    words = sum(any(letter.isalpha() for letter in word) for word in prose.split())
     outputs = [output for cell in code for output in cell.get("outputs", [])]
-    return Measure(
-        code_cells=len(code),
-        median_lines=statistics.median(lines) if lines else 0,
-        # the smallest number of lines that nine in ten cells do not exceed
-        most_lines=lines[-(-9 * len(lines) // 10) - 1] if lines else 0,
-        longest=max(lines, default=0),
-        words=sum(count_words(text) for text in texts),
-        figures=sum(is_figure(output) for output in outputs),
+    return (
+        f"{len(code)} code cells (lines: median {statistics.median(lines):g}, longest "
+        f"{max(lines)}), {words} words, {sum(map(is_figure, outputs))} figures"
     )
-
-
-def count_words(markdown: str) -> int:
-    """Return the number of words in a text, leaving out fenced code and HTML tags."""
-    prose = re.sub(r"```.*?```", " ", markdown, flags=re.DOTALL)
-    prose = re.sub(r"<[^>]+>", " ", prose)
-    return sum(any(letter.isalpha() for letter in word) for word in prose.split())
 
 
 def is_figure(output: NotebookNode) -> bool:
@@ -152,26 +117,16 @@ def leaks(student: NotebookNode, source: NotebookNode) -> list[str]:
 
     Parameters
     ----------
-    student
-        The notebook that is handed out.
-    source
-        The chapter with its stubs and solutions. A line that its other cells show openly is no
-        secret and may stand in the student notebook.
-
-    Returns
-    -------
-    list of str
-        The leaked lines; empty when all is well.
+    student : the notebook that is handed out
+    source : the chapter with its stubs and solutions; a line that its other cells show openly is
+        no secret
     """
-    open_lines = {
-        line for cell in source.cells if not has(cell, SOLUTION) for line in _lines(cell.source)
-    }
-    secret = {
-        line for cell in source.cells if has(cell, SOLUTION) for line in _lines(cell.source)
-    } - open_lines
-    everything = "\n".join(_strings(student))
+    lines: dict[bool, set[str]] = {True: set(), False: set()}
+    for cell in source.cells:
+        lines[has(cell, SOLUTION)] |= _lines(cell.source)
+    secret = lines[True] - lines[False]
     # Spaces are no protection: compare without them.
-    squeezed = "".join(everything.split())
+    squeezed = "".join("".join(_strings(student)).split())
     return sorted(line for line in secret if "".join(line.split()) in squeezed)
 
 

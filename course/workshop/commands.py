@@ -24,8 +24,6 @@ NBVAL = [
     "--color=no",
     *TWO_AT_A_TIME,
 ]
-
-
 NOTEBOOK_LEGS = ("notebooks", "solved")
 
 
@@ -36,14 +34,10 @@ def open_course(
 
     Parameters
     ----------
-    python
-        Interpreter of the environment.
-    browser
-        Whether a browser window is opened.
-    port
-        Port to listen on; None for JupyterLab's own choice.
-    extra
-        Further arguments for JupyterLab.
+    python : interpreter of the environment
+    browser : whether a browser window is opened
+    port : to listen on; None for JupyterLab's own choice
+    extra : further arguments for JupyterLab
     """
     command = [str(python), "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}"]
     page = f"/tree/notebooks/{FIRST}" if (NOTEBOOKS / FIRST).exists() else "/tree/notebooks"
@@ -66,13 +60,10 @@ def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> 
 
     Parameters
     ----------
-    python
-        Interpreter of the environment.
-    legs
-        Some of ``lint``, ``format``, ``unit``, ``browser`` (chapters in a real browser),
-        ``notebooks``, the readers' ones, and ``solved``, the same solved.
-    extra
-        Further arguments for pytest.
+    python : interpreter of the environment
+    legs : some of ``lint``, ``format``, ``unit``, ``browser`` (chapters in a real browser),
+        ``notebooks``, the readers' ones, and ``solved``, the same solved
+    extra : further arguments for pytest
     """
     extra = extra or []
     results = []
@@ -106,8 +97,6 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
     if leg in ("unit", "browser"):
         which = "not browser" if leg == "unit" else "browser"
         return [*run, "pytest", "-m", which, *TWO_AT_A_TIME, *extra], env
-    if leg not in NOTEBOOK_LEGS:
-        raise ValueError(f"there is no leg {leg!r}")
     # Refuses connections in pytest and, because kernels inherit it, in every notebook.
     path = env.get("PYTHONPATH")
     env["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), *([path] if path else [])])
@@ -134,12 +123,7 @@ def find_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
 def copy_notebooks(target: Path, source: Path = NOTEBOOKS) -> list[Path]:
     """Copy the readers' notebooks, and the page of symbols, to a folder of one's own.
 
-    Nothing is overwritten.
-
-    Returns
-    -------
-    list of Path
-        The files that were made. A file that was there already is left as it is.
+    A file that was there already is left as it is. Returns the files that were made.
     """
     made = []
     target.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Is this environment fine? One OK or FAIL line for each thing that tends to break.
 
 Nothing is imported at the top that could be missing: the doctor must work where little else does.
-Each check is a function that takes what it looks at as arguments and returns a `Result`.
+A check returns what it found, or raises `Trouble`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from course import __version__, paths
@@ -46,164 +46,101 @@ print(torch.get_num_threads(), seconds)
 """
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a check found.
+class Trouble(Exception):
+    """What is not fine, and what to do about it."""
 
-    Attributes
-    ----------
-    name
-        What was looked at.
-    ok
-        Whether it is fine.
-    detail
-        What was found.
-    fix
-        What to do when it is not fine.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
-
-    def __str__(self) -> str:
-        if self.ok:
-            return f"OK    {self.name}: {self.detail}"
-        return f"FAIL  {self.name}: {self.detail}\n      -> {self.fix}"
+    def __init__(self, found: str, fix: str = INSTALL) -> None:
+        super().__init__(found)
+        self.fix = fix
 
 
-def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Result:
+def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> str:
     """Is Python one that the course runs on?"""
     text = ".".join(map(str, version))
     try:
         bootstrap.check_python(version)
-    except bootstrap.SetupError:
+    except bootstrap.SetupError as error:
         low, high = (".".join(map(str, x)) for x in (bootstrap.MINIMUM, bootstrap.BELOW))
         fix = f"install Python {low} or newer (below {high}) and start the course with it"
-        return Result("Python", False, text, fix)
-    return Result("Python", True, text)
+        raise Trouble(text, fix) from error
+    return text
 
 
-def requirements(project: Path | None = None) -> list[str]:
+def requirements() -> list[str]:
     """Return what ``pyproject.toml`` asks for, extras included, such as ``"numpy>=2.0"``."""
-    project = project or paths.repository_root() / "pyproject.toml"
+    project = paths.repository_root() / "pyproject.toml"
     table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = table.get("optional-dependencies", {})
     return [*table["dependencies"], *(item for name in sorted(extras) for item in extras[name])]
 
 
-def installed_version(name: str) -> str | None:
-    """Return the version of an installed package; None when it is missing."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def check_package(
-    requirement: str, version: Callable[[str], str | None] = installed_version
-) -> Result:
-    """Is a package there, in a version that the course works with?
-
-    Parameters
-    ----------
-    requirement
-        Name and allowed versions, such as ``"numpy>=2.0"``.
-    version
-        Function from a package's name to its version, or None when it is missing.
-    """
+def check_package(requirement: str) -> str:
+    """Is a package there, in a version that the course works with?"""
     try:
         from packaging.requirements import Requirement
     except ImportError:
         from pip._vendor.packaging.requirements import Requirement
     wanted = Requirement(requirement)
-    found = version(wanted.name)
-    if found is None:
-        return Result(wanted.name, False, f"missing, wanted {wanted.specifier}", INSTALL)
+    try:
+        found = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise Trouble("missing") from error
     if not wanted.specifier.contains(found, prereleases=True):
-        return Result(wanted.name, False, f"{found}, wanted {wanted.specifier}", INSTALL)
-    return Result(wanted.name, True, found)
+        raise Trouble(f"it is {found}")
+    return found
 
 
-def run_pair(first: str, second: str) -> subprocess.CompletedProcess:
-    """Import two libraries in this order in a fresh Python, and let both compute."""
-    return subprocess.run(
-        [sys.executable, "-c", PAIR.format(first=first, second=second)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=bootstrap.child_environment(),
-    )
-
-
-def check_pair(
-    first: str, second: str, run: Callable[[str, str], subprocess.CompletedProcess] = run_pair
-) -> Result:
+def check_pair(first: str, second: str) -> str:
     """Do torch and faiss work in one process, imported in this order, at a fair speed?"""
-    name = f"{first}, then {second}"
     fix = "install both with pip and from the same place: " + INSTALL
     if sys.platform == "darwin":
         fix += "; set KMP_DUPLICATE_LIB_OK=TRUE before starting Jupyter by hand"
+    command = [sys.executable, "-c", PAIR.format(first=first, second=second)]
+    env = bootstrap.child_environment()
     try:
-        done = run(first, second)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
     except subprocess.TimeoutExpired as error:
-        return Result(name, False, f"did not end within {error.timeout:.0f} s", fix)
+        raise Trouble(f"did not end within {error.timeout:.0f} s", fix) from error
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         last = said[-1] if said else "no message"
-        return Result(name, False, f"ended with status {done.returncode}: {last}", fix)
+        raise Trouble(f"ended with status {done.returncode}: {last}", fix)
     threads, seconds = done.stdout.split()
-    detail = f"20 products and 20 searches in {float(seconds):.2f} s with {threads} threads"
+    found = f"20 products and 20 searches in {float(seconds):.2f} s with {threads} threads"
     if float(seconds) > TOO_SLOW:
         slow = "set OMP_WAIT_POLICY=PASSIVE before anything is imported, or close other programs"
-        return Result(name, False, detail, slow)
-    return Result(name, True, detail)
+        raise Trouble(found, slow)
+    return found
 
 
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def check_threads(environment: Mapping[str, str] | None = None, cores: int | None = None) -> Result:
+def check_threads() -> str:
     """Do the settings of threads fit this machine?"""
-    environment = os.environ if environment is None else environment
-    cores = cores or available_cores()
-    asked = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    policy = environment.get("OMP_WAIT_POLICY", "not set")
-    detail = f"{asked or cores} of {cores} cores, idle threads wait: {policy}"
-    if asked and not asked.isdigit():
-        fix = "set OMP_NUM_THREADS to a whole number, or remove it"
-        return Result("threads", False, f"OMP_NUM_THREADS is {asked!r}", fix)
-    if asked and not 1 <= int(asked) <= cores:
+    alone = hasattr(os, "sched_getaffinity")  # else a system does not say what we may use
+    cores = len(os.sched_getaffinity(0)) if alone else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    policy = os.environ.get("OMP_WAIT_POLICY", "not set")
+    if asked and not (asked.isdigit() and 1 <= int(asked) <= cores):
         fix = f"set OMP_NUM_THREADS to a number from 1 to {cores}, or remove it"
-        return Result("threads", False, detail, fix)
+        raise Trouble(f"OMP_NUM_THREADS is {asked!r}", fix)
+    found = f"{asked or cores} of {cores} cores, idle threads wait: {policy}"
     if policy.upper() != "PASSIVE":
         fix = "remove OMP_WAIT_POLICY, or set it to PASSIVE: else torch and faiss slow each other"
-        return Result("threads", False, detail, fix)
-    return Result("threads", True, detail)
+        raise Trouble(found, fix)
+    return found
 
 
-def check_cache() -> Result:
-    """Can cached worlds be written?"""
-    try:
-        return Result("cache folder", True, str(paths.cache_dir()))
-    except CourseError as error:
-        return Result("cache folder", False, error.what, error.fix)
+def check_disk() -> str:
+    """Is there room on the disk of the repository?"""
+    folder = paths.repository_root()
+    free = shutil.disk_usage(folder).free / 1e9
+    found = f"{free:.1f} GB free where {folder} lies"
+    if free < NEEDED_DISK:
+        fix = f"free some space, or set {paths.CACHE_VARIABLE} to a folder on another disk"
+        raise Trouble(found, fix)
+    return found
 
 
-def check_disk(folder: Path, needed: float = NEEDED_DISK, usage=shutil.disk_usage) -> Result:
-    """Is there room on the disk of a folder? `needed` is in GB."""
-    free = usage(folder).free / 1e9
-    detail = f"{free:.1f} GB free where {folder} lies"
-    fix = f"free some space, or set {paths.CACHE_VARIABLE} to a folder on another disk"
-    return Result("disk", free >= needed, detail, fix)
-
-
-def check_kernel(name: str = "python3") -> Result:
+def check_kernel(name: str = "python3") -> str:
     """Does a Jupyter kernel start, and can it import the course?"""
     from jupyter_client.kernelspec import NoSuchKernel
     from jupyter_client.manager import start_new_kernel
@@ -221,10 +158,8 @@ def check_kernel(name: str = "python3") -> Result:
             env=bootstrap.child_environment(),
             extra_arguments=["--log-level=40"],
         )
-    except NoSuchKernel:
-        return Result("Jupyter kernel", False, f"there is no kernel {name!r}", INSTALL)
-    except RuntimeError as error:
-        return Result("Jupyter kernel", False, f"{name!r} does not start: {error}", INSTALL)
+    except (NoSuchKernel, RuntimeError) as error:
+        raise Trouble(f"the kernel {name!r} does not start: {error}") from error
     try:
         code = "import sys, course; print(sys.prefix)"
         reply = client.execute_interactive(code, timeout=60, output_hook=listen)["content"]
@@ -232,73 +167,66 @@ def check_kernel(name: str = "python3") -> Result:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     if reply["status"] != "ok":
-        return Result("Jupyter kernel", False, f"{reply['ename']}: {reply['evalue']}", INSTALL)
+        raise Trouble(f"{reply['ename']}: {reply['evalue']}")
     prefix = "".join(heard).strip()
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
         fix = f"remove the kernel {name!r} (jupyter kernelspec list) that hides this one"
-        return Result("Jupyter kernel", False, f"{name} runs in {prefix}, not {sys.prefix}", fix)
-    return Result("Jupyter kernel", True, f"{name} starts and imports the course")
+        raise Trouble(f"{name} runs in {prefix}, not {sys.prefix}", fix)
+    return f"{name} starts and imports the course"
 
 
-def check_widgets(folders: Iterable[str] | None = None) -> Result:
-    """Are ipywidgets there, and the part of them that JupyterLab loads?"""
-    if folders is None:
-        from jupyter_core.paths import jupyter_path
+def check_widgets() -> str:
+    """Is the part of ipywidgets there that JupyterLab loads?"""
+    from jupyter_core.paths import jupyter_path
 
-        folders = jupyter_path("labextensions")
-    version = installed_version("ipywidgets")
-    if version is None:
-        return Result("widgets", False, "ipywidgets is missing", INSTALL)
-    for folder in folders:
+    for folder in jupyter_path("labextensions"):
         package = Path(folder) / LAB_EXTENSION
         if package.is_file():
-            lab = json.loads(package.read_text(encoding="utf-8")).get("version", "?")
-            return Result("widgets", True, f"ipywidgets {version}, JupyterLab extension {lab}")
-    return Result("widgets", False, "the extension jupyterlab_widgets was not found", INSTALL)
+            version = json.loads(package.read_text(encoding="utf-8")).get("version", "?")
+            return f"JupyterLab extension {version}"
+    raise Trouble("the extension jupyterlab_widgets was not found")
 
 
-def check_repository(root: Callable[[], Path] = paths.repository_root) -> Result:
+def check_repository() -> str:
     """Is the whole repository there, and not the package alone?"""
-    try:
-        folder = root()
-    except CourseError as error:
-        return Result("course", False, error.what, error.fix)
+    folder = paths.repository_root()
     missing = [name for name in ("notebooks", "README.md") if not (folder / name).exists()]
     if missing:
         fix = "get the whole repository: git checkout, or clone it again"
-        return Result("course", False, f"{folder} lacks {', '.join(missing)}", fix)
-    return Result("course", True, f"version {__version__} in {folder}")
+        raise Trouble(f"{folder} lacks {', '.join(missing)}", fix)
+    return f"version {__version__} in {folder}"
 
 
-def guarded(name: str, check: Callable[..., Result], *arguments: object) -> Result:
-    """Run a check; an error that nobody foresaw is a finding, too."""
-    try:
-        return check(*arguments)
-    except Exception as error:
-        return Result(name, False, f"{type(error).__name__}: {error}", INSTALL)
-
-
-def examine() -> Iterable[Result]:
-    """Run all checks, one after another."""
-    yield guarded("Python", check_python)
-    yield guarded("course", check_repository)
+def checks() -> Iterator[tuple[str, Callable[[], str]]]:
+    """All checks by name."""
+    yield "Python", check_python
+    yield "course", check_repository
     for requirement in requirements():
-        yield guarded(requirement, check_package, requirement)
-    yield guarded("torch, then faiss", check_pair, "torch", "faiss")
-    yield guarded("faiss, then torch", check_pair, "faiss", "torch")
-    yield guarded("threads", check_threads)
-    yield guarded("cache folder", check_cache)
-    yield guarded("disk", check_disk, paths.repository_root())
-    yield guarded("Jupyter kernel", check_kernel)
-    yield guarded("widgets", check_widgets)
+        yield requirement, partial(check_package, requirement)
+    for first, second in (("torch", "faiss"), ("faiss", "torch")):
+        yield f"{first}, then {second}", partial(check_pair, first, second)
+    yield "threads", check_threads
+    yield "cache folder", lambda: str(paths.cache_dir())
+    yield "disk", check_disk
+    yield "Jupyter kernel", check_kernel
+    yield "widgets", check_widgets
 
 
-def main(results: Iterable[Result] | None = None) -> int:
+def main() -> int:
     """Print a line for each check as it is done; return 1 when any failed."""
     failed = total = 0
-    for result in examine() if results is None else results:
-        print(result, flush=True)
+    for name, check in checks():
         total += 1
-        failed += not result.ok
+        try:
+            print(f"OK    {name}: {check()}", flush=True)
+            continue
+        except Trouble as trouble:
+            found, fix = str(trouble), trouble.fix
+        except CourseError as error:
+            found, fix = error.what, error.fix
+        except Exception as error:  # what nobody foresaw is a finding, too
+            found, fix = f"{type(error).__name__}: {error}", INSTALL
+        failed += 1
+        print(f"FAIL  {name}: {found}\n      -> {fix}", flush=True)
     print(f"{failed} of {total} checks failed" if failed else f"all {total} checks are fine")
     return 1 if failed else 0

@@ -1,20 +1,21 @@
-"""The ledger as a page, a summary, and the README's part of it, all from the stored results."""
+"""The ledger as a page, in pictures, and as the README's part of it, all from stored results."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from course import plots
 from course.errors import ConfigError
 from course.ledger import registry
 from course.ledger.claim import FAILS, HOLDS, UNDECIDED, UNTESTABLE, VERDICTS, Claim
 from course.ledger.registry import PAGE
-from course.paths import notebooks_dir, repository_root, write_whole
+from course.paths import fill_between, notebooks_dir, repository_root, write_whole
 
 START = "<!-- ledger: written by `python3 -m course reproduce --page` -->"
 END = "<!-- end of ledger -->"
@@ -139,26 +140,11 @@ def section() -> str:
     )
 
 
-def readme_with_ledger(text: str, ledger: Callable[[], str] = section) -> str:
-    """The text of a README with a fresh ledger between the two markers.
-
-    Parameters
-    ----------
-    ledger : function that returns what to write; for tests
-
-    Raises
-    ------
-    ConfigError
-        If a marker is not there exactly once.
-    """
-    if text.count(START) != 1 or text.count(END) != 1:
-        raise ConfigError(
-            "The README has no place for the ledger",
-            allowed=f"one line {START} and one line {END}",
-            fix="put both back",
-        )
-    before, rest = text.split(START)
-    return f"{before}{START}\n{ledger()}\n{END}{rest.split(END)[1]}"
+def texts(root: Path) -> dict[Path, str]:
+    """What stands in the two files that tell of the ledger, the page and the README."""
+    readme = root / "README.md"
+    fresh = fill_between(readme.read_text(encoding="utf-8"), START, END, section())
+    return {root / PAGE: page(), readme: fresh}
 
 
 def write_summary(root: Path | None = None) -> Path:
@@ -168,25 +154,23 @@ def write_summary(root: Path | None = None) -> Path:
     return path
 
 
-def write(root: Path | None = None, pictures: Mapping[str, Callable] | None = None) -> list[Path]:
-    """Write the page, the summary, the pictures and the README's ledger; return the files.
-
-    Parameters
-    ----------
-    root : the repository; None = this one
-    pictures : name of a file in ``data/pictures`` -> function that draws it
-    """
+def write(root: Path | None = None) -> list[Path]:
+    """Write the page, the summary, the README's ledger and the pictures; return the files."""
     root = repository_root() if root is None else root
     # First all that may fail, so that nothing is half written.
-    readme = readme_with_ledger((root / "README.md").read_text(encoding="utf-8"))
-    texts = {root / PAGE: page(), root / "README.md": readme}
-    for name, draw in (_pictures() if pictures is None else pictures).items():
+    files: dict[Path, str | bytes] = {**texts(root)}
+    figures = {
+        "system.png": plots.system_loop(),
+        "worth.png": worth(registry.results("system")),
+        "ledger.png": plots.ledger_overview(),
+    }
+    for name, figure in figures.items():
         drawn = io.BytesIO()
-        draw().savefig(drawn, dpi=110, bbox_inches="tight", metadata={"Software": None})
-        texts[root / "data" / "pictures" / name] = drawn.getvalue()
-    for path, content in texts.items():
+        figure.savefig(drawn, dpi=110, bbox_inches="tight", metadata={"Software": None})
+        files[root / "data" / "pictures" / name] = drawn.getvalue()
+    for path, content in files.items():
         write_whole(path, content)
-    return [*texts, write_summary(root)]
+    return [*files, write_summary(root)]
 
 
 STEPS = ("two counts (00)", "popular (01)", "factorization (02)", "sequence (03)", "minutes (07)",
@@ -196,8 +180,6 @@ STEPS = ("two counts (00)", "popular (01)", "factorization (02)", "sequence (03)
 
 def worth(results: pd.DataFrame):
     """Figure: what each step of the course is worth live, each measure under its own ceiling."""
-    from course import plots
-
     measures = {"minutes": "minutes", "satisfied": "satisfied watches"}
     rows = [
         {"who": who, "panel": label, "value": value}
@@ -207,13 +189,3 @@ def worth(results: pd.DataFrame):
     ]
     label = "share of the way from random pages to the oracle (%)"
     return plots.worlds(pd.DataFrame(rows), panel="panel", label=label)
-
-
-def _pictures() -> dict[str, Callable]:
-    from course import plots
-
-    return {
-        "system.png": plots.system_loop,
-        "worth.png": lambda: worth(registry.results("system")),
-        "ledger.png": plots.ledger_overview,
-    }

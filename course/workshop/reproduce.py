@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from course.errors import CacheError, ConfigError
 from course.ledger import registry, runner, store
 from course.ledger.claim import DEVELOPMENT, WORLDS, Trial
@@ -121,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
         "list": "only list the trials",
         "table": "only print the stored ledger",
         "summary": f"only write {ledger_page.SUMMARY}",
-        "page": "only write data/LEDGER.md, its picture and summary, and the README's ledger",
+        "page": "only write data/LEDGER.md, its pictures and summary, and the README's ledger",
     }.items():
         top.add_argument(f"--{name}", action="store_true", help=what)
     worlds = f"the first N of the {len(WORLDS)} worlds; runs only what is not stored yet"
@@ -156,17 +158,14 @@ def main(argv: Sequence[str]) -> int:
         if not options.table:
             runner.run_trials(
                 trials, seeds, jobs=options.jobs, backend=options.backend, fresh=options.fresh,
-                missing=options.worlds is not None and not options.fresh,
-                keep=options.no_store, folder=folder,
+                missing=options.worlds is not None and not options.fresh, folder=folder,
             )  # fmt: skip
         ids = judged({trial.name for trial in trials}, stored=folder is None)
         if not options.names:
             ids += [c.id for c in registry.claims().values() if not c.trials]
         if options.json:
-            rows = registry.lines(*ids, folder=folder).to_json(
-                orient="records", indent=1, force_ascii=False
-            )
-            print(rows if ids else "[]")
+            found = registry.lines(*ids, folder=folder) if ids else pd.DataFrame()
+            print(found.to_json(orient="records", indent=1, force_ascii=False))
         elif ids:
             print(registry.table(*ids, folder=folder).to_string(index=False))
     return 0

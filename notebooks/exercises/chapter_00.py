@@ -65,7 +65,6 @@ def _best(score, named, k, *, outside=-np.inf, sign=-1, of=slice(None)):
 EXERCISES = (
     Exercise(
         id="00-gap-closed",
-        chapter=0,
         reference=lesson.share_closed,
         cases=_gaps,
         mistakes=(
@@ -93,7 +92,6 @@ EXERCISES = (
     ),
     Exercise(
         id="00-count-pairs",
-        chapter=0,
         reference=lesson.count_pairs,
         cases=_pairs,
         mistakes=(
@@ -119,7 +117,6 @@ EXERCISES = (
     ),
     Exercise(
         id="00-times-more",
-        chapter=0,
         reference=lesson.times_more,
         cases=_evidence,
         mistakes=(
@@ -147,7 +144,6 @@ EXERCISES = (
     ),
     Exercise(
         id="00-best-of",
-        chapter=0,
         reference=lesson.best_of,
         cases=_pools,
         mistakes=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from course.exercises.exercise import Exercise, Mistake, Tolerance, noise_tolerance
+from course.exercises.exercise import Exercise, Mistake, Tolerance
 from course.lessons import clicks as lesson
 
 POSITIONS, VIDEOS, ROWS = 6, 150, 60_000
@@ -91,12 +91,13 @@ def _with_new_coins(rng: np.random.Generator, clicks, shown):
     return lesson.bias_from_log(rng.binomial(shown.astype(int), chance), shown)
 
 
-_BY_CHANCE = noise_tolerance(_with_new_coins)
-
-
 def _near_enough(expected, clicks, shown):
     """Any method may be chosen, as long as it ends within what chance explains."""
-    return 1e-4 + _BY_CHANCE(expected, clicks, shown)
+    # The same draws for every check, so that a borderline answer gets one verdict.
+    rng = np.random.default_rng(20160915)
+    draws = np.array([_with_new_coins(rng, clicks, shown) for _ in range(60)])
+    off = np.abs(draws - np.median(draws, axis=0))
+    return 1e-4 + 1.5 * np.quantile(off, 0.99, axis=0)  # wider: the spread itself is estimated
 
 
 def _raw(clicks, shown):
@@ -136,7 +137,6 @@ def _until_one_is_too_long(wanted, has):
 EXERCISES = (
     Exercise(
         id="01-click",
-        chapter=1,
         reference=lesson.click_probability,
         cases=_card_cases,
         mistakes=(
@@ -168,7 +168,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-past-ranking",
-        chapter=1,
         reference=lesson.past_score,
         cases=_candidate_cases,
         tolerance=Tolerance(1e-3, 1e-3),
@@ -191,7 +190,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-noise",
-        chapter=1,
         reference=lesson.standard_error,
         cases=_rate_cases,
         tolerance=Tolerance(1e-3, 1e-6),
@@ -216,7 +214,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-same-video",
-        chapter=1,
         reference=lesson.bias_from_log,
         cases=_sorted_logs,
         tolerance=_near_enough,
@@ -242,7 +239,6 @@ EXERCISES = (
     ),
     Exercise(
         id="01-time",
-        chapter=1,
         reference=lesson.watched_seconds,
         cases=_time_cases,
         tolerance=Tolerance(1e-3, 1e-2),

@@ -233,7 +233,6 @@ def _without_bias(self, user, video=None):
 EXERCISES = (
     Exercise(
         id="02-best-vectors",
-        chapter=2,
         reference=lesson.best_vectors,
         cases=_vectors_cases,
         tolerance=Tolerance(1e-3, 1e-4),
@@ -273,7 +272,6 @@ EXERCISES = (
     ),
     Exercise(
         id="02-take-turns",
-        chapter=2,
         reference=lesson.take_turns,
         cases=_turns_cases,
         read=_steps,
@@ -298,7 +296,6 @@ EXERCISES = (
     ),
     Exercise(
         id="02-rank",
-        chapter=2,
         reference=lesson.rank_of,
         cases=_rank_cases,
         mistakes=(
@@ -331,7 +328,6 @@ EXERCISES = (
     ),
     Exercise(
         id="02-fit-pairs",
-        chapter=2,
         reference=lesson.fit_pairs,
         cases=_pairs_cases,
         compare=_alike,
@@ -349,7 +345,6 @@ EXERCISES = (
     ),
     Exercise(
         id="02-combiner",
-        chapter=2,
         reference=lesson.MLPCombiner,
         cases=_combiner_cases,
         read=_of_combiner,

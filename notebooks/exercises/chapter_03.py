@@ -133,7 +133,6 @@ def _inside(user, places, centres, cell, nprobe, k):
 EXERCISES = (
     Exercise(
         id="03-forward",
-        chapter=3,
         reference=lesson.NextVideo,
         cases=_network_cases,
         read=_of_network,
@@ -153,7 +152,6 @@ EXERCISES = (
     ),
     Exercise(
         id="03-rate",
-        chapter=3,
         reference=lesson.rate_factor,
         cases=_rate_cases,
         mistakes=(
@@ -192,7 +190,6 @@ EXERCISES = (
     ),
     Exercise(
         id="03-sampled-softmax",
-        chapter=3,
         reference=lesson.sampled_softmax,
         cases=_softmax_cases,
         tolerance=Tolerance(1e-4, 1e-5),
@@ -213,7 +210,6 @@ EXERCISES = (
     ),
     Exercise(
         id="03-search-cells",
-        chapter=3,
         reference=lesson.search_cells,
         cases=_cells_cases,
         mistakes=(

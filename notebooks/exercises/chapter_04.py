@@ -158,7 +158,6 @@ def _one_too_many(self, given):
 EXERCISES = (
     Exercise(
         id="04-age",
-        chapter=4,
         reference=lesson.age_inputs,
         cases=_age_cases,
         mistakes=(
@@ -186,7 +185,6 @@ EXERCISES = (
     ),
     Exercise(
         id="04-side-by-side",
-        chapter=4,
         reference=lesson.AllSignals,
         cases=_network_cases,
         read=_of_network,
@@ -213,7 +211,6 @@ EXERCISES = (
     ),
     Exercise(
         id="04-turn-the-clock",
-        chapter=4,
         reference=lesson.class_probabilities,
         cases=_turn_cases,
         tolerance=Tolerance(1e-3, 1e-6),
@@ -237,7 +234,6 @@ EXERCISES = (
     ),
     Exercise(
         id="04-cross",
-        chapter=4,
         reference=lesson.Crossed,
         cases=_cross_cases,
         read=_of_cross,

@@ -68,7 +68,6 @@ def _first_found(tokens, opens):
 EXERCISES = (
     Exercise(
         id="05-around",
-        chapter=5,
         reference=lesson.around,
         cases=_log_cases,
         mistakes=(
@@ -89,7 +88,6 @@ EXERCISES = (
     ),
     Exercise(
         id="05-equal-weight",
-        chapter=5,
         reference=lesson.equal_weight,
         cases=_user_cases,
         mistakes=(
@@ -114,7 +112,6 @@ EXERCISES = (
     ),
     Exercise(
         id="05-last-query",
-        chapter=5,
         reference=lesson.last_query,
         cases=_word_cases,
         mistakes=(

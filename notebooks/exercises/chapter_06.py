@@ -219,7 +219,6 @@ def _shuffle(inverse=False, whole=False, by_card=False, bags=True, rows=True):
 EXERCISES = (
     Exercise(
         id="06-input-layer",
-        chapter=6,
         reference=lesson.InputLayer,
         cases=_layer_cases,
         read=_of_layer,
@@ -248,7 +247,6 @@ EXERCISES = (
     ),
     Exercise(
         id="06-share-below",
-        chapter=6,
         reference=lesson.share_below,
         cases=_share_cases,
         mistakes=(
@@ -266,7 +264,6 @@ EXERCISES = (
     ),
     Exercise(
         id="06-leak-check",
-        chapter=6,
         reference=lesson.leak_check,
         cases=_leak_cases,
         tolerance=Tolerance(1e-4, 1e-6),
@@ -290,7 +287,6 @@ EXERCISES = (
     ),
     Exercise(
         id="06-shuffled",
-        chapter=6,
         reference=lesson.shuffled,
         cases=_shuffle_cases,
         read=_fields,

@@ -159,7 +159,6 @@ def _shorter(seconds, group, itself=0.5, equal=0.5, within=True):
 EXERCISES = (
     Exercise(
         id="07-lost-time",
-        chapter=7,
         reference=lesson.lost_time,
         cases=_page_cases,
         mistakes=(
@@ -182,7 +181,6 @@ EXERCISES = (
     ),
     Exercise(
         id="07-weighted-loss",
-        chapter=7,
         reference=lesson.weighted_logistic,
         cases=_loss_cases,
         mistakes=(
@@ -202,7 +200,6 @@ EXERCISES = (
     ),
     Exercise(
         id="07-ranker",
-        chapter=7,
         reference=lesson.Ranker,
         cases=_ranker_cases,
         read=_of_ranker,
@@ -227,7 +224,6 @@ EXERCISES = (
     ),
     Exercise(
         id="07-shorter",
-        chapter=7,
         reference=lesson.share_of_shorter,
         cases=_group_cases,
         mistakes=(

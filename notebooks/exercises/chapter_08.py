@@ -121,7 +121,6 @@ def _combine_cases(rng: np.random.Generator):
 EXERCISES = (
     Exercise(
         id="08-masked-loss",
-        chapter=8,
         reference=lesson.task_losses,
         cases=_loss_cases,
         tolerance=Tolerance(1e-4, 1e-5),
@@ -138,7 +137,6 @@ EXERCISES = (
     ),
     Exercise(
         id="08-forward",
-        chapter=8,
         reference=lesson.SharedBottom,
         cases=_network_cases,
         read=_of_network,
@@ -158,7 +156,6 @@ EXERCISES = (
     ),
     Exercise(
         id="08-cosines",
-        chapter=8,
         reference=lesson.cosines,
         cases=_cosine_cases,
         tolerance=Tolerance(1e-3, 1e-4),
@@ -175,7 +172,6 @@ EXERCISES = (
     ),
     Exercise(
         id="08-combine",
-        chapter=8,
         reference=lesson.combine,
         cases=_combine_cases,
         mistakes=(

@@ -159,7 +159,6 @@ def _kept(again=True, empty=True, turned=False):
 EXERCISES = (
     Exercise(
         id="09-mix",
-        chapter=9,
         reference=lesson.mix,
         cases=_mix_cases,
         tolerance=Tolerance(1e-4, 1e-5),
@@ -180,7 +179,6 @@ EXERCISES = (
     ),
     Exercise(
         id="09-mmoe",
-        chapter=9,
         reference=lesson.MMoE,
         cases=_network_cases,
         read=_of_network,
@@ -211,7 +209,6 @@ EXERCISES = (
     ),
     Exercise(
         id="09-train",
-        chapter=9,
         reference=lesson.train_on,
         cases=_loop_cases,
         read=_of_loop,
@@ -228,7 +225,6 @@ EXERCISES = (
     ),
     Exercise(
         id="09-keep-experts",
-        chapter=9,
         reference=lesson.keep_experts,
         cases=_keep_cases,
         mistakes=(

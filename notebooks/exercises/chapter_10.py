@@ -141,7 +141,6 @@ def _none(t, p):
 EXERCISES = (
     Exercise(
         id="10-shallow-logit",
-        chapter=10,
         reference=lesson.ShallowTower,
         cases=_tower_cases,
         read=_of_tower,
@@ -182,7 +181,6 @@ EXERCISES = (
     ),
     Exercise(
         id="10-turned-back",
-        chapter=10,
         reference=lesson.turned_back,
         cases=_turn_cases,
         read=_of_turn,
@@ -208,7 +206,6 @@ EXERCISES = (
     ),
     Exercise(
         id="10-product",
-        chapter=10,
         reference=lesson.product_loss,
         cases=_product_cases,
         tolerance=Tolerance(1e-4, 1e-4),
@@ -236,7 +233,6 @@ EXERCISES = (
     ),
     Exercise(
         id="10-inverse-propensity",
-        chapter=10,
         reference=lesson.as_if_seen,
         cases=_seen_cases,
         tolerance=Tolerance(1e-4, 1e-4),
@@ -263,7 +259,6 @@ EXERCISES = (
     ),
     Exercise(
         id="10-e-step",
-        chapter=10,
         reference=lesson.after_the_fact,
         cases=_fact_cases,
         tolerance=Tolerance(1e-4, 1e-5),
@@ -301,7 +296,6 @@ EXERCISES = (
     ),
     Exercise(
         id="10-even-weights",
-        chapter=10,
         reference=lesson.even_weights,
         cases=_weight_cases,
         tolerance=Tolerance(1e-4, 1e-5),

@@ -91,7 +91,6 @@ def _blend(swapped=False, lengths=False, constant=False, whole=False):
 EXERCISES = (
     Exercise(
         id="11-convolve",
-        chapter=11,
         reference=lesson.convolve,
         cases=_convolve_cases,
         tolerance=Tolerance(1e-4, 1e-4),
@@ -105,7 +104,6 @@ EXERCISES = (
     ),
     Exercise(
         id="11-reader",
-        chapter=11,
         reference=lesson.Reader,
         cases=_reader_cases,
         read=_of_reader,
@@ -125,7 +123,6 @@ EXERCISES = (
     ),
     Exercise(
         id="11-blend",
-        chapter=11,
         reference=lesson.blend,
         cases=_blend_cases,
         mistakes=(

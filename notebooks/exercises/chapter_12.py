@@ -216,7 +216,6 @@ def _turns(keep=True, newest=True, learn_first=True, last=True):
 EXERCISES = (
     Exercise(
         id="12-pool",
-        chapter=12,
         reference=lesson.pool,
         cases=_pool_cases,
         read=_of_pool,
@@ -246,7 +245,6 @@ EXERCISES = (
     ),
     Exercise(
         id="12-figure-1",
-        chapter=12,
         reference=lesson.Figure1,
         cases=_network_cases,
         read=_of_network,
@@ -276,7 +274,6 @@ EXERCISES = (
     ),
     Exercise(
         id="12-policy",
-        chapter=12,
         reference=lesson.System,
         cases=_policy_cases,
         read=_of_policy,
@@ -294,7 +291,6 @@ EXERCISES = (
     ),
     Exercise(
         id="12-turns",
-        chapter=12,
         reference=lesson.turns,
         cases=_turns_cases,
         mistakes=(

@@ -74,7 +74,6 @@ def _choose(price, again=False):
 EXERCISES = (
     Exercise(
         id="13-inverse-propensity",
-        chapter=13,
         reference=lesson.inverse_propensity,
         cases=_ips_cases,
         mistakes=(
@@ -110,7 +109,6 @@ EXERCISES = (
     ),
     Exercise(
         id="13-doubly-robust",
-        chapter=13,
         reference=lesson.doubly_robust,
         cases=_robust_cases,
         mistakes=(
@@ -146,10 +144,9 @@ EXERCISES = (
     ),
     Exercise(
         id="13-people",
-        chapter=13,
         reference=lesson.people_needed,
         cases=_people_cases,
-        tolerance=1e-4,
+        tolerance=Tolerance(1e-4),
         mistakes=(
             Mistake(
                 lambda sd, difference: 2 * (1.96 * sd / difference) ** 2,
@@ -171,7 +168,6 @@ EXERCISES = (
     ),
     Exercise(
         id="13-pair-wise",
-        chapter=13,
         reference=lesson.pair_wise,
         cases=_pair_cases,
         tolerance=Tolerance(1e-4, 1e-4),
@@ -212,7 +208,6 @@ EXERCISES = (
     ),
     Exercise(
         id="13-choose-page",
-        chapter=13,
         reference=lesson.choose_page,
         cases=_page_cases,
         mistakes=(

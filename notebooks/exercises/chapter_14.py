@@ -155,7 +155,6 @@ def _codes(subtract=True, dot=False, far=False):
 EXERCISES = (
     Exercise(
         id="14-retrain",
-        chapter=14,
         reference=lesson.retrain,
         cases=_loop_cases,
         mistakes=(
@@ -166,14 +165,12 @@ EXERCISES = (
     ),
     Exercise(
         id="14-explore",
-        chapter=14,
         reference=lesson.explore,
         cases=_explore_cases,
         compare=_explored,
     ),
     Exercise(
         id="14-residual",
-        chapter=14,
         reference=lesson.worst_group,
         cases=_residual_cases,
         tolerance=Tolerance(1e-3, 1e-3),
@@ -187,7 +184,6 @@ EXERCISES = (
     ),
     Exercise(
         id="14-reach",
-        chapter=14,
         reference=lesson.reach,
         cases=_reach_cases,
         mistakes=(
@@ -201,7 +197,6 @@ EXERCISES = (
     ),
     Exercise(
         id="14-mood",
-        chapter=14,
         reference=lesson.worth_of_mood,
         cases=_mood_cases,
         tolerance=Tolerance(1e-4, 1e-5),
@@ -230,7 +225,6 @@ EXERCISES = (
     ),
     Exercise(
         id="14-codes",
-        chapter=14,
         reference=lesson.residual_codes,
         cases=_code_cases,
         mistakes=(

@@ -518,11 +518,11 @@ def serving(seed, k=200, single=200):
         found[name] = recall(ids, exact)
         seen = (ids[:, :, None] == asked.recent_videos[:, None]).any(axis=2) | (ids < 0)
         worth = value(world.engine.behaviour, world.engine.memory, situation,
-                      np.maximum(ids, 0), "click")  # fmt: skip
+                      np.maximum(ids, 0), "clicks")  # fmt: skip
         for which, order in ((name, scores), (f"{name}, ranked", worth)):
             pages[which] = top(np.where(seen, -np.inf, order), ids, asked.slate)
     policies = {name: (lambda requests, page=page: page) for name, page in pages.items()}
-    policies |= {"random": world.random(), "oracle": world.oracle("click")}
+    policies |= {"random": world.random(), "oracle": world.oracle("clicks")}
     live = ab_test(world, policies, n=1_000, candidates="catalogue").table
     live = live[live["metric"] == "clicks"].set_index("policy")["expected"]
     for name in SEARCHES:
@@ -538,7 +538,7 @@ def serving(seed, k=200, single=200):
 # Three worlds so far for some; more are added by `reproduce --worlds N`.
 FIRST = (1, 2, 3)
 TRIALS = (
-    Trial("softmax_laws", softmax_laws, minutes=3.5, seeds=FIRST),
+    Trial("softmax_laws", softmax_laws, minutes=3.5),
     Trial("ingredients", ingredients, minutes=1.2),
     Trial("generator", generator, minutes=0.6, seeds=FIRST),
     Trial("step_cost", cost, minutes=0.7, seeds=FIRST),

@@ -27,7 +27,7 @@ built: identities of our own code
   | `one expert off by` | -0.0001 to 0.0001
 * multiplications, eight experts on the input over the same on a shared layer
   | `on the input over on a shared layer` | above 1
-- multiplications on the plane, the mixture's over the shared layer's
+- multiplications on the plane, the mixture's over the shared bottom's
   | `mmoe, 600/multiplications` / `shared layer, 600/multiplications` | below 1
 
 R-1: Directions with cosine p give labels whose correlation is far below p (Ma et al. 2018)
@@ -183,10 +183,9 @@ trial: polarisation
 - share of polarised runs, sane | `sane/600 steps` | above 0.02
 - share of polarised runs, very stressed, with drop-out minus without
   | `very stressed, drop-out/600 steps` - `very stressed/600 steps` | below 0
-- held-out loss, very stressed, polarised minus other runs
-  | `very stressed/loss of polarised` / `very stressed/polarised runs`
-  - (`very stressed/loss` * `very stressed/runs` - `very stressed/loss of polarised`)
-    / (`very stressed/runs` - `very stressed/polarised runs`) | above 0
+- held-out loss, stressed: polarised runs above the mean of their town, times their share
+  | (`stressed/loss of polarised` - `stressed/polarised runs` * `stressed/loss`) / `stressed/runs`
+  | above 0
 - held-out loss, stressed, with drop-out minus without
   | `stressed, drop-out/loss` - `stressed/loss`
 - held-out loss, sane, with drop-out minus without | `sane, drop-out/loss` - `sane/loss`
@@ -196,11 +195,11 @@ note: Polarised: a gate uses fewer than 1.5 effective experts of 8. The threshol
 S-7: Gates pay where needs turn with what they read; one for each task, where tasks are at odds
 paper: Ma et al. 2018 and P2 give low correlation of the tasks as the reason for MMoE
 trial: plane
-* error left, shared layer minus MMoE, at odds and turning
+* error left, shared bottom minus MMoE, at odds and turning
   | `conflict, context, 600, shared layer/error` - `conflict, context, 600, mmoe/error` | above 0
 * error left, one gate minus MMoE, at odds and turning
   | `conflict, context, 600, one gate/error` - `conflict, context, 600, mmoe/error` | above 0
-* error left, shared layer minus MMoE, at odds and not turning
+* error left, shared bottom minus MMoE, at odds and not turning
   | `conflict only, 600, shared layer/error` - `conflict only, 600, mmoe/error` | below 0.01
 - error left, one gate minus MMoE, at odds and turning, after 600 steps
   | `600 steps, one gate/error` - `600 steps, mmoe/error` | above 0
@@ -210,21 +209,23 @@ trial: plane
   | `conflict, context, 600, film/error` - `conflict, context, 600, mmoe/error` | above 0
 - error left, P2's layout minus MMoE, at odds and turning
   | `conflict, context, 600, p2/error` - `conflict, context, 600, mmoe/error`
-- error left, P2's layout with gates on the place minus P2's layout
-  | `conflict, context, 600, p2, gates on the place/error`
-    - `conflict, context, 600, p2/error` | below 0
+- error left, P2's layout over the same with gates on the place (natural logarithm)
+  | log(`conflict, context, 600, p2/error`
+    / `conflict, context, 600, p2, gates on the place/error`) | above 0
 - error left, MMoE with gates on all inputs minus on the place
   | `conflict, context, 600, mmoe, all inputs/error` - `conflict, context, 600, mmoe/error`
-- gain of MMoE over the shared layer, at 2,400 multiplications minus at 600
+- gain of MMoE over the shared bottom, at 2,400 multiplications minus at 600
   | (`conflict, context, 2400, shared layer/error` - `conflict, context, 2400, mmoe/error`)
   - (`conflict, context, 600, shared layer/error` - `conflict, context, 600, mmoe/error`)
   | below 0
-- gain of MMoE over the shared layer, after 2,400 steps minus after 1,200
+- gain of MMoE over the shared bottom, after 2,400 steps minus after 1,200
   | (`2400 steps, shared layer/error` - `2400 steps, mmoe/error`)
   - (`conflict, context, 600, shared layer/error` - `conflict, context, 600, mmoe/error`)
 - error left, two of eight experts minus all eight | `top 2 of 8/error` - `top 8 of 8/error`
 note: Made so that a gate for each task is the right tool. It shows what a mixture is good at, and
-  is no evidence that the world is such a plane.
+  is no evidence that the world is such a plane. What P2's layout leaves differs between planes by
+  factors, so that line is on a logarithm, as everybody was tuned. The recipe of the gates on all
+  inputs, the best on three planes, fails on others.
 """
 
 BUDGETS = (600, 1_200, 2_400)
@@ -233,7 +234,7 @@ KINDS = {
     "conflict only": {"turning": False},
 }  # fmt: skip
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
-MIXTURES = {"4": 4, "6": 6, "8": 8, "12": 12}
+MIXTURES = {str(n): n for n in (2, 3, 4, 6, 8, 10, 12, 16)}
 
 
 class OneGate(me.MMoE):
@@ -330,11 +331,18 @@ def cost_of(name, shape, budget):
     return width, cost(width)
 
 
+OVER_LAYER = ("3 x 4", "4 x 3", "4 x 4", "4 x 8", "6 x 2", "6 x 3", "6 x 4", "6 x 6", "8 x 2",
+              "8 x 3", "8 x 4", "12 x 3")  # fmt: skip
 SHAPES = {
     "shared layer": ("one",), "film": ("one",), "one gate": tuple(MIXTURES),
     "mmoe": tuple(MIXTURES), "mmoe, all inputs": tuple(MIXTURES),
-    "p2": ("4 x 4", "4 x 8", "6 x 4"), "p2, gates on the place": ("4 x 4", "4 x 8", "6 x 4"),
+    "p2": OVER_LAYER, "p2, gates on the place": OVER_LAYER,
 }  # fmt: skip
+"""How many experts, or experts x units over a shared layer as wide as the budget allows.
+
+Of the nine best shapes one is the one with the most experts (MMoE at 2,400 multiplications, where
+eight to sixteen do alike), and one has the narrowest ones (P2's layout, 6 x 2); seven lie inside.
+"""
 
 
 def made(name, shape, budget, seed):
@@ -389,8 +397,8 @@ def tune_plane():
     tuning.tune(
         {key: _on_plane(*of) for key, of in ON_PLANE.items()},
         {"shape": {k: SHAPES[n] for k, (n, _) in ON_PLANE.items() if len(SHAPES[n]) > 1},
-         "rate": (0.003, 0.01, 0.03, 0.1, 0.3)},
-        start={"rate": 0.03}, store="tuning_plane", about={"steps": STEPS},
+         "rate": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)},
+        start={"rate": 0.1}, store="tuning_plane", about={"steps": STEPS},
     )  # fmt: skip
 
 
@@ -449,14 +457,21 @@ CORNERS = {
 default (a task's weights vary over contexts with a standard deviation of 1 on the log scale)."""
 
 CONTEST = {
-    "shared bottom": ("82", "73, 48"), "film": ("74", "67, 46"), "mmoe": ("8 x 12", "5 x 19"),
-    "one gate": ("13 x 8", "5 x 20"),
-    "gates on the context": ("8 x 16 over 55", "8 x 9 over 70"),
-    "p2": ("8 x 16 over 49", "8 x 8 over 62"),
-    "gates on the input": ("8 x 9 over 33", "4 x 24 over 45"),
+    "shared bottom": ("82", "73, 48", "68, 60"), "film": ("74", "67, 46", "60, 60"),
+    "mmoe": ("3 x 31", "5 x 19", "8 x 12", "12 x 8"), "one gate": ("3 x 32", "5 x 20", "13 x 8"),
+    "gates on the context": ("8 x 16 over 55", "8 x 9 over 70", "8 x 24 over 44",
+                             "4 x 32 over 54", "12 x 8 over 63"),
+    "p2": ("8 x 16 over 49", "8 x 8 over 62", "8 x 24 over 40", "4 x 32 over 50",
+           "12 x 8 over 51"),
+    "gates on the input": ("8 x 9 over 33", "8 x 16 over 25", "4 x 24 over 45", "4 x 9 over 63"),
 }  # fmt: skip
 """Shapes within 1 percent of 19,900 multiplications: widths of layers; experts x units, straight on
-the input or over a shared layer."""
+the input or over a shared layer.
+
+A shape has no order, so the tuning warns of no edge. In two of the five mixtures the best is the
+one with the most experts (MMoE and gates on the context; at this cost only 23 x 4 has more for
+MMoE); in the others it lies inside. Both networks without experts are best with a single layer.
+"""
 
 HALF = {"shared bottom, half": ("43",), "film, half": ("38",), "mmoe, half": ("8 x 6",)}
 READS = {"p2": "shared", "gates on the input": "input"}

@@ -443,7 +443,8 @@ def small_rankers(seed):
     taught = tuning.load(f"{STORE_SMALL}_taught").best["student, taught"]
     student = _ranker(seed, SMALL, odds, **taught)
     s, _, pages, _ = _minutes(seed)
-    for name, policy in (("past", s.world.past_ranking()), ("oracle", s.world.oracle("watch"))):
+    ends = {"past": s.world.past_ranking(), "oracle": s.world.oracle("watch_minutes")}
+    for name, policy in ends.items():
         chosen = policy(pages.asked)
         score = np.zeros(pages.shape)
         for place in range(chosen.shape[1]):

@@ -775,7 +775,7 @@ pd.DataFrame(rows).round(2)
 # %% [markdown]
 # A fifth of the cells holds nearly everything. The library *faiss* does the same, only much faster, and `course.retrieval.Index` hands the work to it.
 #
-# **Do viewers notice what is missed?** That matters for large catalogues, so the stored results come from three worlds with 200,000 videos, some 110,000 of them watched and learned (by a linear model with 32 factors). For 1,000 live requests they take the 200 best videos from each kind of search and ask the truth for the clicks on two pages: the first ten as they come, and the ten that a perfect ranker would choose from the 200.
+# **Do viewers notice what is missed?** That matters for large catalogues, so the stored results come from worlds with 200,000 videos, some 110,000 of them watched and learned (by a linear model with 32 factors). For 1,000 live requests they take the 200 best videos from each kind of search and ask the truth for the clicks on two pages: the first ten as they come, and the ten that a perfect ranker would choose from the 200.
 
 # %%
 serving = ledger.results("serving")

@@ -513,11 +513,11 @@ plots.worlds(against(dict.fromkeys(WAYS, "next watch"), by), panel="measure",
 #
 # The lightest fifth is better off with the cap than with as many examples drawn at random; on the mean over accounts the two are too close to tell. Both lie far below all examples alike there, and what they share is that most examples are gone.
 #
-# The weights should have repaired that. They do not: what the lightest fifth gains is too little to be told from nothing, the heaviest loses much, and so does the mean over accounts.
+# The weights should have repaired that. They do not: the lightest fifth gains nothing that one could see, the heaviest loses much, the mean over accounts loses, and so do the clicks.
 #
 # We had expected more. One guess at the reason is that an account with few examples has them drawn again and again, and what is drawn often is learned by heart; another is that the busy ones know things about videos that are of use to all. P1 had more examples than anybody can use, and there fairness may cost little.
 #
-# Live, one more thing is against the weights. Pages are asked for in proportion to activity, so a live test counts the busy as often as they come.
+# In the clicks, one more thing is against the weights. Pages are asked for in proportion to activity, so a live test counts the busy as often as they come.
 #
 # ## 6. What to withhold
 #
@@ -672,7 +672,7 @@ for setting in ("no errands", "nearly all errands"):
         print(f"{setting}: {words}, last query against the bag, {plots.in_words(100 * (query / bag - 1))} %")
 
 # %% [markdown]
-# *What to see:* with the last query in order the network is far better after a search, and many more of its cards are on the topic of that query (printed). On watches from the home page and in clicks it is worse on the mean; while the intervals reach zero, that is undecided.
+# *What to see:* with the last query in order the network is far better after a search, and many more of its cards are on the topic of that query (printed). On watches from the home page, and in clicks, it is worse.
 #
 # The log is full of people who search and then watch what they searched for, and a home page is no page of search results. Is it that the query is old by then? That does not seem to be all: within half a day of a search, too, the clicks are lower on the mean (a line of the ledger).
 #
@@ -714,13 +714,13 @@ plots.worlds(against(pairs, by), panel="measure", label="% above all", zero=True
 # %% [markdown]
 # *What to see:* each pair is a choice and the sample of its size. Read the distance between the two, not the distance from zero, if you want to know what the choice itself does.
 #
-# **Own pages only.** On the mean the clicks rise, likely because its labels are clicks on pages, and clicks on pages are counted.
+# **Own pages only.** The clicks rise, likely because its labels are clicks on pages, and clicks on pages are counted.
 #
-# The price is in the last column. It shows fewer videos of the last week than the network of all watches does. But a sample of its size shows few of them, too; so the better part of what P1 warns of is here a matter of *how many* examples there are. Whether the rest is a matter of where they come from is undecided.
+# The price is in the last column. It shows fewer videos of the last week than the network of all watches does. But a sample of its size shows few of them, too; so the better part of what P1 warns of is here a matter of *how many* examples there are. The rest, for the sample still shows more of them, is a matter of where they come from.
 #
-# **Completed watches.** Offline they lose even against as many random ones. Live they bring far more satisfied watches than the sample, and more than all watches together, though these are several times as many; in clicks they lose on the mean. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
+# **Completed watches.** Offline they lose even against as many random ones. Live they bring far more satisfied watches than the sample, and more than all watches together, though these are several times as many. They pay for it in minutes. "Watched to the end" says something about a video that "watched" does not, and a test that counts all watches cannot see it.
 #
-# **Explicit labels.** A like says about as much as a completed watch, live and offline, and in this world it is about as frequent. So P1's argument, that there are orders of magnitude fewer likes, cannot be tested with them. The stars are rare enough, and they lose offline and in clicks; without a sample of their size, we cannot say whether by being few.
+# **Explicit labels.** A like says about as much as a completed watch, live and offline, and in this world it is about as frequent. So P1's argument, that there are orders of magnitude fewer likes, cannot be tested with them. The stars are rare enough. Offline they do as badly as a sample of their size, so there they lose by being few. Live they bring far more satisfied watches than that sample, about as many as all watches do, and for this a few thousand answers were enough.
 #
 # ## 8. Offline against live
 #
@@ -822,7 +822,7 @@ scored
 # 1. A held-out watch, seen from both sides and among rivals that were never watched, is an easy test. Its number leans on the future in the context and on rivals that nobody can strike out; on the next watch the network that looked better is worse.
 # 2. Here this loss does not come from the order of episodes, nor from the way to the niche. It goes when fashions go. Our reading is that bags from both sides teach a network to look at the middle of a bag, while the viewer stands at its end.
 # 3. A cap is fair and throws data away; its chances as weights are as fair and keep all of it. Here, where examples are scarce, both cost more than they bring, even by account.
-# 4. What predicts the log can spoil the page: the last query in order says much more about what comes after a search, and on the mean its pages got fewer clicks.
+# 4. What predicts the log can spoil the page: the last query in order says much more about what comes after a search, and its pages got fewer clicks.
 # 5. What counts as a label decides what the pages are good for. Completed watches and likes look bad offline and bring more satisfied watches; own pages bring clicks and show less that is new. An offline test prefers the question that is like its own.
 #
 # **Limits.** Few worlds so far, so small effects are undecided. No network here knows the age of an example, or has a hidden layer. Examples come from twenty days of a small town, while P1 has more than it can use; what fairness costs there may be little. No real log has words that do nothing but open queries.

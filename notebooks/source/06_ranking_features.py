@@ -451,8 +451,9 @@ class PlainRanker(nn.Module):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.first = FirstLinear(inputs, (*hidden, 1)[0])
-            self.tower, last = cg.tower((*hidden, 1)[0], hidden[1:])
+            width = hidden[0] if hidden else 1
+            self.first = FirstLinear(inputs, width)
+            self.tower, last = cg.tower(width, hidden[1:])
             self.last = nn.Linear(last, 1) if hidden else None
 
     def forward(self, batch):
@@ -684,7 +685,7 @@ found = {"yesterday's counter": leak_check(click_rate, log, noon),
 print({name: f"{share:.1%} of the cards changed" for name, share in found.items()})
 
 # %% [markdown]
-# Such a check belongs into the tests of every feature; `course.logs.leaks` guards those of this course.
+# Such a check belongs into the tests of every feature; `tests/test_ranking_features.py` has one for those of this course.
 #
 # ## 7. Churn: shown, and not watched
 #
@@ -734,7 +735,7 @@ def churn(viewer, n):
             ax.plot(n, y, "o", color=plots.colour(label))
         words.append(f"{label} {share[n]:.0%}, place {place[n]}")
     left.set(title=f"{viewer}: minutes expected", xlabel="times shown before", ylabel="% of those at 0", ylim=(0, 130))
-    right.set(title="place among the candidates", xlabel="times shown before", ylim=(20, 0))
+    right.set(title="place among the candidates", xlabel="times shown before", ylim=(20.5, 0.5))
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     fig.alt = f"The top card of the {viewer}, shown {n} times before: " + "; ".join(words)
     return fig

@@ -34,7 +34,6 @@ from course.lessons import candidate_generation as cg
 from course.lessons.ranking_features import FirstLinear
 
 # %%
-import seaborn as sns
 from matplotlib.colors import LogNorm
 
 from course import ab_test, answer, contest, ledger, plots, simulate, tuning
@@ -73,17 +72,10 @@ words = (
 fig, ax = plots.figure(
     height=4.2, alt=f"Each video's clicks and the share of it that is watched. {words}."
 )
-sns.scatterplot(
-    videos.sort_values("minutes per 100 showings"),
-    x="clicks per 100 showings",
-    hue_norm=LogNorm(),
-    y="share of it that is watched",
-    hue="minutes per 100 showings",
-    palette="viridis",
-    ax=ax,
-)
-ax.set(title=words)
-sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5))
+x, y, minutes = (videos.sort_values("minutes per 100 showings")[c] for c in videos)
+dots = ax.scatter(x, y, c=minutes, cmap="viridis", norm=LogNorm(), edgecolors="white", linewidths=0.5)
+ax.set(title=words, xlabel=x.name, ylabel=y.name)
+fig.colorbar(dots, label=minutes.name)
 fig
 
 # %% [markdown]
@@ -610,7 +602,8 @@ def two_oracles(clickbait, time_budget):
     if (clickbait, time_budget) not in met:
         village = simulate("village", seed=3, cache=False, days=8, future_days=1,
                            clickbait=clickbait, time_budget=time_budget)  # fmt: skip
-        both = {"clicks": village.oracle("click"), "watch time": village.oracle("watch")}
+        both = {"clicks": village.oracle("clicks"),
+                "watch time": village.oracle("watch_minutes")}  # fmt: skip
         found = ab_test(village, both, n=400).table
         met[clickbait, time_budget] = found.pivot(
             index="policy", columns="metric", values="expected"
@@ -673,7 +666,7 @@ rows = [
 ]
 fig = plots.worlds(pd.DataFrame(rows), panel="panel", label="minutes, % more", zero=True)
 for ax in fig.axes:
-    ax.set_xlim(-75, 125)
+    ax.set_xlim(-120, 200)
 fig
 
 # %%

@@ -994,7 +994,25 @@ ledger.show("10")
 # %% [markdown]
 # ## Challenge
 #
-# > **A bias that a classmate must find** (open, an hour or an evening). In `simulate("town", seed=…, thumbnail_bias=1.0)` large thumbnails are clicked more, whatever the video. Compare the tower's predicted click rate with the observed one, for cards with and without one (`large_thumbnail` in `task.rows`), at equal positions. Give the tower a second number for what is left over, and measure with `task.live_clicks` what that brings. Then hide a bias of your own in a log, and hand it to a classmate.
+# > **A bias that a classmate must find** (open, an hour or an evening). In the village below large thumbnails are clicked more, whatever the video. Compare the tower's predicted click rate with the observed one, for cards with and without one (`large_thumbnail` in `hidden.rows`), at equal positions. Give the tower a second number for what is left over. Two scores say what that brings: the live clicks, and the loss of fresh clicks where the cards stand; the start is a tower that knows of no size. Then hide a bias of your own in a log, and hand it to a classmate.
+
+# %%
+hidden = Places(simulate("village", seed=6, days=16, thumbnail_bias=1.0), 1_000, first_day=10, live=1_000)
+unseen = hidden.fresh.cards
+
+
+def score(model, cell):
+    """Live clicks from random pages (0) to the truth (1); loss of fresh cards at these places (n,)."""
+    ends = np.random.default_rng(0).random(len(hidden.wanted)), hidden.wanted
+    low, high, own = (hidden.live_clicks(s)["clicks"] for s in (*ends, hidden.serve(model)))
+    said = torch.from_numpy(scores_of(model, hidden.scales(hidden.test), cell))
+    loss = entropy(said, torch.tensor(unseen["clicked"].to_numpy(np.float32))).mean()
+    return f"{(own - low) / (high - low):.3f} of the way to the truth, loss {loss:.4f}"
+
+
+start = ShallowTower(hidden.ranker())
+train_clicks(start, hidden.cards, hidden.cell, hidden.clicked)
+score(start, cells_of(unseen))
 
 # %% [markdown]
 # ## Summary

@@ -824,7 +824,25 @@ ledger.show("13")
 # %% [markdown]
 # ## Challenge
 #
-# > **Half the people** (open, an hour). Much of the difference between people is known before a test begins, since who clicked a lot last week will click a lot tonight. Take each account's clicks in the last week of the log (`task.logs.impressions`) as a second number, fit tonight's clicks on it by a straight line, and compare what is *left over* in the two groups. By how much does that lower `people_needed`? Check with A/A tests that you have not cheated. Then find a number that does better than the last week's clicks.
+# > **Half the people** (open, an hour). Much of the difference between people is known before a test begins, since who clicked a lot last week will click a lot tonight. Take each account's clicks in the last week of the log (`task.logs.impressions`) as a second number, fit tonight's clicks on it by a straight line, and compare what is *left over* in the two groups. By how much does that lower `people_needed`? Then find a number that does better than the last week's clicks. The score says which share of the people is saved, and checks that you have not cheated: an A/A test should cry wolf once in twenty times, and the difference between two real policies (1) should still be seen. As a start, each account is compared with the mean of its country.
+
+# %%
+def score(left_over, tests=500):
+    """How good a test is made of what a function leaves over of tonight's clicks (accounts,)."""
+    random, same, alarms, seen = np.random.default_rng(0), left_over(rates), [], []
+    for _ in range(tests):
+        half = random.random(len(rates)) < 0.5  # they get the tower; in the A/A test nobody does
+        x, y, left = same[half], same[~half], left_over(np.where(half, b, rates))
+        error = np.sqrt(x.var() / len(x) + y.var() / len(y))
+        alarms.append(abs(x.mean() - y.mean()) > 1.96 * error)
+        seen.append(left[half].mean() - left[~half].mean() - (x.mean() - y.mean()))
+    return {"people saved": 1 - same.var() / rates.var(), "false alarms": np.mean(alarms),
+            "difference seen": np.mean(seen) / (b - rates).mean()}  # fmt: skip
+
+
+country = task.logs.users["country"].to_numpy()[np.unique(user)]
+start = score(lambda clicks: clicks - pd.Series(clicks).groupby(country).transform("mean").to_numpy())
+pd.Series(start, name="mean of the country").round(3).to_frame()
 
 # %% [markdown]
 # ## Summary

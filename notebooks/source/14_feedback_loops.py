@@ -40,10 +40,10 @@ from course.lessons.mixtures_of_experts import RankingMixture, keep_experts
 from course.lessons.ranking_features import InputLayer, Scales
 from course.lessons.watch_time import Ranker
 from course.logs.tables import Logs, from_record
+from course.metrics import gini
 from course.simulator import laws
 from course.simulator.engine import Record
 from course.simulator.policies import top
-from course.simulator.rounds import gini
 from course.simulator.truth import Truth
 from course.tasks.places import cells_of
 from course.world import simulate
@@ -78,10 +78,13 @@ days = log.impressions[log.impressions["time"] >= 18]
 shown = np.bincount(days["video_id"], minlength=len(log.videos))
 elsewhere = log.watches[(log.watches["time"] >= 18) & ~log.watches["source"].isin(["home", "up_next"])]
 watched = np.bincount(elsewhere["video_id"], minlength=len(log.videos))
-fig, ax = plots.figure(height=3.2, alt="share of all showings and watches by share of videos")
+fig, ax = plots.figure(height=3.2)
+said = []
 for name, counts in {"showings on pages": shown, "watches from elsewhere": watched}.items():
     share = np.sort(counts)[::-1].cumsum() / counts.sum()
     ax.plot(100 * np.arange(1, len(share) + 1) / len(share), 100 * share, label=name)
+    said.append(f"{name}: the first tenth has {share[len(share) // 10 - 1]:.0%}")
+fig.alt = "Share of the total by share of the videos. " + "; ".join(said)
 ax.plot([0, 100], [0, 100], "--", color="grey", label="all alike")
 ax.set(xlabel="per cent of the videos, the most frequent first", ylabel="per cent of the total")
 ax.legend()
@@ -105,7 +108,16 @@ guess
 # %% [markdown]
 # ## 2. Serve, log, learn, serve again
 #
-# In life the log and the people cannot be had twice. Here a `Service` takes the world at the end of its log, with a memory of its own, and lets days pass under whatever policy it is given.
+# In life the log and the people cannot be had twice. Here a `Service` takes the world at the end of its log, with a memory of its own, and lets days pass under whatever policy it is given. Of the days to come its log may know which videos they bring, and no more (`until`).
+
+# %% tags=["export"]
+def until(engine, end):
+    """A copy of an engine that knows which videos come until a day, and nothing else of it."""
+    later = copy.copy(engine)
+    future = max(0, later.config.horizon - end)
+    later.config = dataclasses.replace(later.config, days=end, future_days=future)
+    return later
+
 
 # %% tags=["export"]
 class Service:
@@ -127,16 +139,14 @@ class Service:
 
     def logs(self, ahead=3):
         """The world's log and what was added to it; of the next days only which videos come."""
-        later, end = copy.copy(self.engine), self.today + ahead
-        future = max(0, later.config.horizon - end)
-        later.config = dataclasses.replace(later.config, days=end, future_days=future)
-        own, first = from_record(later, self.record), self.world.logs()
+        own = from_record(until(self.engine, self.today + ahead), self.record)
+        first = self.world.logs()
         tables = {name: pd.concat([getattr(first, name), own[name]], ignore_index=True)
                   for name in ("watches", "searches", "impressions")}  # fmt: skip
         return Logs(users=first.users, videos=own["videos"], **tables)
 
 # %% [markdown]
-# > **Exercise 1 · The loop** (building, 10 minutes). Write the loop that every recommender in production is in. `learn(service)` looks at what the service has logged *so far* and returns a policy. `service.serve(policy, days)` lets days pass under it and returns what happened. Return a list of these, one for each round.
+# > **Exercise 1 · The loop** (building, 10 minutes). Write the loop. `learn(service)` looks at what the service has logged *so far* and returns a policy. `service.serve(policy, days)` lets days pass under it and returns what happened. Return a list of these, one for each round.
 # >
 # > <details><summary>Hint</summary>A policy must be learned before each round: the log has grown since.</details>
 
@@ -235,6 +245,13 @@ def all_watches(logs, now):
     lately = logs.watches["video_id"][logs.watches["time"] >= now - 6]
     return np.bincount(lately, minlength=len(logs.videos)).astype(float)
 
+
+def old_pages(past, now):
+    """The log of a Service that the past ranking serves until now."""
+    if past.today < now:
+        past.serve(past.engine.past_ranking(past.engine.memory), now - past.today)
+    return past.logs()
+
 # %% tags=["export"]
 def learner(kind=pb.Clicks, share=0.0, stage=None, past=None, **recipe):
     """What `retrain` asks before each round: train on the last six days of pages, serve those.
@@ -245,9 +262,7 @@ def learner(kind=pb.Clicks, share=0.0, stage=None, past=None, **recipe):
 
     def learn(service):
         log, now = service.logs(), service.today
-        if past is not None and past.today < now:
-            past.serve(past.engine.past_ranking(past.engine.memory), now - past.today)
-        source = log if past is None else past.logs()
+        source = log if past is None else old_pages(past, now)
         trained = Trained(source, last_days(source, now), kind, **recipe)
         trained.logs, rng = log, np.random.default_rng(now)
         counts = None if stage is None else stage(log, now)
@@ -315,18 +330,22 @@ def by_round(arms, metric, of_oracle=False):
 
 
 # %%
+ARMS = ["naive", "naive, on past pages", "shallow tower", "tower, exploring", "own clicks",
+        "own clicks, exploring", "all watches", "by chance", "oracle"]  # fmt: skip
+COLOURS = dict(zip(ARMS, [*sns.color_palette("colorblind", len(ARMS) - 1), "black"]))
+
+
 def three_panels(arms):
     """Clicks, concentration and new uploads over the rounds."""
     parts = {"clicks, % of oracle": by_round(arms, "clicks", True),
              "Gini of showings": by_round([*arms, "oracle"], "gini"),
              "share of new uploads": by_round([*arms, "oracle"], "new")}  # fmt: skip
-    fig, axes = plots.figure(3, height=3.6, alt="; ".join(
-        f"{title}, {who}: {part['value'][part['round'] == 1].mean():.2f} to {part['value'][part['round'] == 6].mean():.2f}"
+    fig, axes = plots.figure(3, height=3.6, alt="means over the worlds, round 1 to round 6. " + "; ".join(
+        f"{title}, {who}: {part['value'][part['round'] == 1].mean():.3g} to {part['value'][part['round'] == 6].mean():.3g}"
         for title, data in parts.items() for who, part in data.groupby("who", sort=False)))  # fmt: skip
-    palette = dict(zip([*arms, "oracle"], [*sns.color_palette("colorblind", len(arms)), "black"]))
     for ax, (title, data) in zip(axes, parts.items()):
-        sns.lineplot(data, x="round", y="value", hue="who", style="who", palette=palette, ax=ax,
-                     errorbar=None, markers=True, dashes=False, legend=title.startswith("Gini"))  # fmt: skip
+        sns.lineplot(data, x="round", y="value", hue="who", style="who", palette=COLOURS, ax=ax,
+                     errorbar=None, markers=dict(zip(ARMS, "oXsPD^vp*")), dashes=False, legend=title.startswith("Gini"))  # fmt: skip
         ax.set(title=title, ylabel="", xticks=[*ROUNDS])
     handles, labels = axes[1].get_legend_handles_labels()
     axes[1].get_legend().remove()
@@ -368,7 +387,7 @@ print(f"the tower's lead in the first round, as a share of the naive ranker's ri
 # %% [markdown]
 # *What to see:* on its own pages the ranker ends far above the same ranker on the past ranking's pages, whose own rise is undecided. So here a system does get better by learning from itself.
 #
-# What makes the rise? In part perhaps the position. In the first round the tower differs from the naive ranker in the correction for it alone, so its lead there is what the past ranking's position bias costs. As a share of the rise our few worlds can only just tell it from nothing (in clicks, says the ledger, they cannot). What the larger part is we have not taken apart.
+# What makes the rise? In part perhaps the position: in the first round the tower differs from the naive ranker only in the correction for it, so its lead there is what the past ranking's position bias costs. As a share of the rise our few worlds can only just tell it from nothing (in clicks, says the ledger, they cannot). The rest we have not taken apart.
 #
 # Exploration (the earlier figure) spreads the showings a little and costs clicks, and does not earn them back in six rounds.
 #
@@ -400,9 +419,9 @@ pd.DataFrame(rows).T.rename_axis("rounds 5 and 6")
 # %% [markdown]
 # *What to see:* a smaller choice costs many clicks, even one that is made by chance. Own clicks get some of them back, and new uploads pay for it.
 #
-# This is a bias that is there from the first round on. Whether it grows as well is undecided.
+# This bias is there from the first round on; whether it grows is undecided.
 #
-# Counting all watches gives new uploads a good part of that back, as P1 says, and the showings become still more uneven. What it does to the clicks is undecided, and so is what exploration does to clicks and new uploads.
+# Counting all watches gives new uploads a good part of that back, as P1 says, and the showings become still more uneven. What it does to the clicks is undecided, and so is what exploration does here.
 #
 # ## 5. The loop in a bottle
 #
@@ -424,6 +443,25 @@ def tally(rng, page, p, theta, shape):
     return [np.bincount(at.ravel(), c.ravel(), worlds * videos).reshape(shape) for c in counts]
 
 
+# %% [markdown]
+# Rates are drawn a little towards their mean (`believed`), and after each round the oldest videos go (`renew`):
+
+# %% tags=["export"]
+def believed(clicks, looks, offered, closed):
+    """Scores (pages of all worlds, 30) by clicks over looks, drawn a little towards the mean."""
+    row = np.arange(len(clicks))[:, None, None]
+    mean = clicks.sum(axis=1, keepdims=True) / looks.sum(axis=1, keepdims=True)
+    score = ((clicks + 10 * mean) / (looks + 10))[row, offered].reshape(-1, 30)
+    return narrowed(score, clicks[row, offered].reshape(-1, 30)) if closed else score
+
+
+def renew(rng, number, wish, age, clicks, looks):
+    """The ten oldest videos of each world go, and ten come of which nothing is known."""
+    leaving = (np.arange(10) + 10 * number) % wish.shape[1]
+    wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (len(wish), 10)), 0
+    clicks[:, leaving] = looks[:, leaving] = 0
+
+
 # %% tags=["export"]
 def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=20, seed=0,
            videos=200, pages=100):  # fmt: skip
@@ -431,32 +469,28 @@ def bottle(ranker="naive", bias=1.0, share=0.0, closed=False, worlds=60, rounds=
     rng, row = np.random.default_rng(seed), np.arange(worlds)[:, None, None]
     theta, shape = laws.examination(np.arange(1, 11), 0.9, bias), (worlds, videos)
     wish, age = rng.normal(-1.7, 1, shape), np.arange(videos)[::-1] // 10
-    clicks, looks, learns = np.zeros(shape), np.zeros(shape), ranker in ("naive", "corrected")
-    out = {"clicks": [], "gini": [], "new": []}
+    clicks, looks, found = np.zeros(shape), np.zeros(shape), []
+    learns = ranker in ("naive", "corrected")
     for number in range(rounds):
         want, offered = laws.sigmoid(wish - 0.1 * age), offers(rng, worlds, pages, videos)
         score = rng.random(offered.shape).reshape(-1, 30)
-        if number and ranker != "random":
-            mean = clicks.sum(axis=1, keepdims=True) / looks.sum(axis=1, keepdims=True)
-            known = (clicks + 10 * mean) / (looks + 10) if learns else want
-            score = known[row, offered].reshape(-1, 30)
-            if closed and learns:
-                score = narrowed(score, clicks[row, offered].reshape(-1, 30))
+        if number and learns:
+            score = believed(clicks, looks, offered, closed)
+        elif number and ranker == "oracle":
+            score = want[row, offered].reshape(-1, 30)
         page = top(score, offered.reshape(-1, 30), 10)
         if number and learns:
             page = explore(page, offered.reshape(-1, 30), share, rng)
         page = page.reshape(worlds, pages, 10)
         p = theta * want[row, page]
         clicked, shown, seen = tally(rng, page, p, theta, shape)
-        out["clicks"].append(p.sum(axis=(1, 2)) / pages)
-        out["gini"].append([gini(counts) for counts in shown])
-        out["new"].append(shown[:, age < 5].sum(axis=1) / (10 * pages))
+        found.append((p.sum(axis=(1, 2)) / pages, [gini(counts) for counts in shown],
+                      shown[:, age < 5].sum(axis=1) / (10 * pages)))  # fmt: skip
         looked = seen if ranker == "corrected" else shown
         clicks, looks, age = 0.8 * clicks + clicked, 0.8 * looks + looked, age + 1
-        leaving = (np.arange(10) + 10 * number) % videos  # the oldest go, new ones come
-        wish[:, leaving], age[leaving] = rng.normal(-1.7, 1, (worlds, 10)), 0
-        clicks[:, leaving] = looks[:, leaving] = 0
-    return {name: np.array(values).T for name, values in out.items()}
+        renew(rng, number, wish, age, clicks, looks)
+    names = "clicks", "gini", "new"
+    return {name: np.array([each[i] for each in found]).T for i, name in enumerate(names)}
 
 
 # %%
@@ -466,13 +500,14 @@ def bottles(bias=1.0, share=0.0, closed=False, worlds=20):
     own = {"share": share, "closed": closed}
     found = {who: bottle(who, **dials, **(own if who in ("naive", "corrected") else {}))
              for who in ("naive", "corrected", "oracle", "random")}  # fmt: skip
-    fig, axes = plots.figure(2, height=3.0, alt="; ".join(
+    words = f"{'closed' if closed else 'open'}, {share:.0%} explored"
+    fig, axes = plots.figure(2, height=3.0, alt=f"{words}; " + "; ".join(
         f"{who}: clicks {f['clicks'][:, 1].mean():.2f} to {f['clicks'][:, -3:].mean():.2f}, new {f['new'][:, -3:].mean():.2f}"
         for who, f in found.items()))  # fmt: skip
     for ax, metric, title in zip(axes, ("clicks", "new"), ("clicks per page", "share of new cards")):
         for (who, f), style in zip(found.items(), ("o-", "s-", "--", ":")):
             ax.plot(f[metric].mean(axis=0), style, ms=3, label=who)
-        ax.set(title=f"{title}: {'closed' if closed else 'open'}, {share:.0%} explored", xlabel="round")
+        ax.set(title=f"{title}: {words}", xlabel="round")
         ax.set(ylim=(0, None), xticks=range(0, 20, 5))
     axes[1].legend(fontsize=8, ncol=2)
     return fig
@@ -511,9 +546,9 @@ pd.DataFrame({case: {"clicks, %": change(*of), "new cards, %": change(*of, "new"
               for case, of in cases.items()}).T  # fmt: skip
 
 # %% [markdown]
-# The slide of the closed loop is certain, and with the loop open nothing slides. It is there without any position bias as well, so that is not its cause: a first stage that believes in its own past is enough.
+# The slide of the closed loop is certain, and with the loop open nothing slides. It is there without any position bias as well: a first stage that believes in its own past is enough.
 #
-# Exploration costs clicks in these twenty rounds, early and late. What it buys is a little more room for what is new, and that comes late. Whether it is worth the price is not a question about clicks.
+# Exploration costs clicks, early and late. What it buys is a little more room for what is new, late. Whether that is worth the price is not a question about clicks.
 #
 # ## 6. A bias that nobody told you of
 #
@@ -564,8 +599,8 @@ task = Places(strange, 5_000, first_day=14, live=500)
 fresh = task.fresh.cards
 clicked = fresh["clicked"].to_numpy()
 columns = {name: fresh[name].cat.codes for name in ("surface", "nominator", "daypart", "device")}
-columns |= {name: fresh[name] for name in ("large_thumbnail", "position")}
-columns |= {"shown before": fresh["previous_impressions"] > 0,
+columns |= {"large thumbnail": fresh["large_thumbnail"], "position": fresh["position"],
+            "shown before": fresh["previous_impressions"] > 0,
             "odd account": fresh["user_id"] % 2, "odd video": fresh["video_id"] % 2}  # fmt: skip
 
 
@@ -607,7 +642,7 @@ for way in ("by chance", "by popularity"):
     print(f"sizes {way:13}: {plots.in_words(100 * (one / other - 1))} %")
 
 # %% [markdown]
-# So the bias is out of the model, and that people notice is not to be seen. Where the size is a coin toss, no order should suffer from it. The second log was thinned until large thumbnails stood mostly with popular videos. There a model can take the size for merit, and knowing it should pay. Whether it does is undecided.
+# So the bias is out of the model, and that people notice is not to be seen. Where the size is a coin toss, no order should suffer from it. The second log was thinned until large thumbnails stood mostly with popular videos, so that a model can take the size for merit. Whether knowing it pays there is undecided.
 #
 # ## 7. Who pays for sharing?
 #
@@ -659,7 +694,9 @@ mo.train_tasks(mixture, scales(seven.train), seven.labels, passes=2)
 with torch.no_grad():
     gates = mixture.parts(scales(seven.test))[1].mean(dim=0)
 names = [*(f"of {task}" for task in TASKS), *(f"common {i}" for i in (1, 2, 3))]
-fig, ax = plots.figure(height=3.4, alt="mean gates of PLE, tasks by experts")
+fig, ax = plots.figure(height=3.4, alt="Mean gates of PLE. " + "; ".join(
+    f"{task}: own {row[i]:.2f}, common {', '.join(f'{v:.2f}' for v in row[-3:])}"
+    for i, (task, row) in enumerate(zip(TASKS, gates.tolist()))))  # fmt: skip
 sns.heatmap(pd.DataFrame(gates.numpy(), TASKS, names), vmin=0, cmap="Blues", annot=True, fmt=".2f",
             annot_kws={"size": 8}, cbar=False, ax=ax)  # fmt: skip
 plots.show(fig)
@@ -667,7 +704,7 @@ plots.show(fig)
 # %% [markdown]
 # *What to see:* each row has its own expert and the three common ones.
 #
-# And does the seesaw go? The stored trial measures each task against a network for it alone, by the captured share of chapter 08. MMoE and PLE have about equal multiplications and were tuned alike.
+# Does the seesaw go? The stored trial measures each task against a network for it alone, by the captured share of chapter 08. MMoE and PLE have about equal multiplications and were tuned alike.
 
 # %%
 both = ledger.results("ple")
@@ -677,7 +714,7 @@ rows = [
     for task in TASKS
     for value in both[f"{who}/{task}"] - both[f"alone/{task}"]
 ]
-plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus alone", zero=True)
+plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, minus alone", zero=True, sharex=True)
 
 # %% [markdown]
 # *What to see:* shares and stars gain in both. With MMoE the great loser is the like, and with PLE it is not one.
@@ -694,13 +731,13 @@ pd.Series({
 })  # fmt: skip
 
 # %% [markdown]
-# Counted in pairs, the seesaw has not visibly gone: with PLE the click loses a little. But the likes no longer pay. (That line was looked at because it stands out in the figure, so it is a question for other worlds.)
+# Counted in pairs, the seesaw has not visibly gone: with PLE the click loses a little. But the likes no longer pay. (We looked at that line because it stands out in the figure: a question for other worlds.)
 #
 # Whether PLE captures more than MMoE in the mean is undecided. It does capture more than the seven networks alone, which need seven times the multiplications.
 #
 # ## 8. A cheaper ranker
 #
-# Hundreds of cards must be ranked in milliseconds, and P2 names model compression as a direction. Two ways are old and simple.
+# P2 names model compression as a direction. Two ways are old and simple.
 #
 # **Teach.** A click says yes or no, and most of that is luck. A *teacher*, the mean of four large rankers, says *how likely*, and a small student learns this: each card counts as clicked with the teacher's odds as its weight, and as not clicked with the weight 1. As in chapter 07 the best answer is $e^z$ = the odds.
 #
@@ -729,7 +766,8 @@ def with_few_bits(model, bits):
 
 # %%
 layer = mixture.first.linear.weight.detach()
-fig, axes = plots.figure(3, height=2.8, sharey=True, alt="weights of the mixture's first layer, rounded to 8, 4 and 2 bits")
+fig, axes = plots.figure(3, height=2.8, sharey=True, alt="Weights of the mixture's first layer against what is stored: "
+                         "with 8 bits a line, with 4 bits small steps, with 2 bits three values a row")  # fmt: skip
 for ax, bits in zip(axes, (8, 4, 2)):
     ax.plot(layer[:20].ravel(), rounded(layer, bits)[:20].ravel(), ".", ms=2)
     ax.set(title=f"{bits} bits", xlabel="weight")
@@ -753,16 +791,16 @@ plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teac
 # %% [markdown]
 # *What to see:* eight bits cost nothing that we can see, at a quarter of the bytes. With two bits a row has three values only, and in two of the worlds the ranker is worse than the past ranking.
 #
-# The students need less than a twentieth of four teachers' multiplications. We cannot tell them from the teachers, nor the taught one from the one that learned from clicks, nor four teachers from one. There may be little to hand down in so small a world. (The taught one's best rate lies at the edge of its grid.)
+# The students need less than a twentieth of four teachers' multiplications. We cannot tell them from the teachers, nor the taught one from the one that learned from clicks, nor four teachers from one. (The taught one's best rate lies at the edge of its grid.)
 #
 # ## 9. What pages do to a person
 #
-# All worlds so far had a mercy: whatever one shows a person today, the same person comes back tomorrow. With the dial `aftertaste` pages leave traces.
+# All worlds so far had a mercy: whatever one shows a person today, the same person comes back tomorrow. With the dial `aftertaste` pages leave traces, which fade by a tenth each day.
 #
 # * **The chance to come back.** A click on what is worth more than four stars lifts the *mood* of the account, on less it lowers it. The visits are multiplied by $e$ to the dial times the mood.
 # * **Influence and boredom.** Some of a genre makes one like it, too much of it bores.
 #
-# All fade by a tenth each day. So clicks today and clicks over weeks can pull apart. By how much? We play four weeks, twice, with full knowledge of the truth: once for the clicks of each page, once by a **planner** that also knows the law of moods. It adds to a card's click what the mood that it leaves is worth:
+# So clicks today and clicks over weeks can pull apart. By how much? We play four weeks, twice, with full knowledge of the truth: once for the clicks of each page, once by a **planner** that also knows the law of moods. It adds to a card's click what the mood that it leaves is worth:
 #
 # $$P(\text{click})\,\big(1+\text{what a unit of mood is worth}\times\text{the mood that the click leaves}\big).$$
 #
@@ -803,7 +841,10 @@ def planner(service, last, clicks=0.7):
 
     return policy
 
+# %% [markdown]
+# And this is what we count, week by week:
 
+# %% tags=["export"]
 def weeks_of(service, policy, weeks=4):
     """Home and up-next pages that were opened, and clicks, in each week (weeks rows)."""
     rows = []
@@ -821,7 +862,7 @@ found = {"the clicks of each page": weeks_of(clicks_now, oracle(clicks_now, "cli
 pd.concat(found, axis=1)
 
 # %% [markdown]
-# In the fourth week the planner's people open several times as many pages. Both arms knew exactly what would be clicked. One also asked what people would be glad of afterwards.
+# In the fourth week the planner's people open several times as many pages, though both arms knew exactly what would be clicked.
 
 # %%
 four = ledger.results("weeks")
@@ -910,51 +951,56 @@ pd.DataFrame({"videos": first.size(), "most frequent topic": first.agg(lambda t:
 # Now a network that spells the next watch: from the words of the last watches it predicts the first letter, from these and the first letter the second, and so on. The probability of a word is the product.
 
 # %% tags=["export"]
+def beginnings(codes, k):
+    """At each level: a video for each beginning of a word, and which beginning each video has."""
+    keys = (codes[:, :n] @ k ** np.arange(n) for n in range(codes.shape[1]))
+    return [np.unique(key, return_index=True, return_inverse=True)[1:] for key in keys]
+
+
+def word_vectors(letters, codes):
+    """Sums (..., dim) of the letters' vectors of codes (..., up to levels)."""
+    parts = [table(codes[..., i]) for i, table in enumerate(letters[: codes.shape[-1]])]
+    return sum(parts, torch.zeros(*codes.shape[:-1], letters[0].embedding_dim))
+
+
+def mean_word(letters, codes, bags):
+    """Means (B, dim) of the words in bags (B, H) of videos; the last number is no video."""
+    known = (bags < len(codes) - 1)[..., None]
+    return (word_vectors(letters, codes[bags]) * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
+
+
+# %% [markdown]
+# A word's vector is the sum of its letters', and a past is the mean of its words. Each level has a head of its own:
+
+# %% tags=["export"]
 class NextCode(nn.Module):
     """Spells the next video: P(first code), P(second | first), ..., from a bag of past videos."""
 
     def __init__(self, codes, k=16, dim=32, seed=0):
         super().__init__()
         self.codes = torch.from_numpy(np.vstack([codes, np.zeros_like(codes[:1])]))
-        levels = codes.shape[1]
-        starts = (codes[:, :n] @ k ** np.arange(n) for n in range(levels))
-        self.starts = [np.unique(s, return_index=True, return_inverse=True)[1:] for s in starts]
+        self.starts, levels = beginnings(codes, k), range(codes.shape[1])
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.letters = nn.ModuleList(nn.Embedding(k, dim) for _ in range(levels))
+            self.letters = nn.ModuleList(nn.Embedding(k, dim) for _ in levels)
             self.heads = nn.ModuleList(
-                nn.Sequential(nn.Linear(2 * dim, 32), nn.ReLU(), nn.Linear(32, k))
-                for _ in range(levels)
+                nn.Sequential(nn.Linear(2 * dim, 32), nn.ReLU(), nn.Linear(32, k)) for _ in levels
             )
-
-    def word(self, codes):
-        """Sums (..., dim) of the letters' vectors of codes (..., up to levels)."""
-        parts = [table(codes[..., i]) for i, table in enumerate(self.letters[: codes.shape[-1]])]
-        return sum(parts, torch.zeros(*codes.shape[:-1], self.letters[0].embedding_dim))
-
-    def read(self, bags):
-        """Means (B, dim) of the words in bags (B, H) of videos; the last number is no video."""
-        known = (bags < len(self.codes) - 1)[..., None]
-        return (self.word(self.codes[bags]) * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
 
     def spell(self, x, codes):
         """Log P (B, m, k) of the next letter after beginnings codes (m, level) at x (B, dim)."""
-        both = torch.cat(
-            [x[:, None].expand(-1, len(codes), -1), self.word(codes).expand(len(x), -1, -1)], dim=2
-        )
+        word = word_vectors(self.letters, codes).expand(len(x), -1, -1)
+        both = torch.cat([x[:, None].expand(-1, len(codes), -1), word], dim=2)
         return self.heads[codes.shape[1]](both).log_softmax(dim=2)
 
     def forward(self, bags):
         """Log P (B, videos) of the word of each video."""
-        x, total = self.read(bags), 0
+        x, total = mean_word(self.letters, self.codes, bags), 0
         for level, (first, at) in enumerate(self.starts):
             said = self.spell(x, self.codes[first, :level])
             total = total + said[:, at, self.codes[:-1, level]]
         return total
 
-
-# %% [markdown]
-# Where several videos share a word, the more watched one comes first.
 
 # %%
 examples = game.examples()
@@ -969,6 +1015,11 @@ def spelling_loss(rows):
 
 
 losses = cg.fit(spelling_loss, [{"params": speller.parameters(), "lr": 0.01}], len(bags), passes=2)
+
+# %% [markdown]
+# Where several videos share a word, the more watched one comes first.
+
+# %%
 popular = np.log1p(np.bincount(game.train.watches["video_id"], minlength=game.videos))
 _, word = np.unique(codes[: game.videos], axis=0, return_inverse=True)
 within = popular - np.log(pd.Series(np.exp(popular)).groupby(word).transform("sum").to_numpy())
@@ -986,27 +1037,27 @@ rivals = {"spelled": spelled, "popular": lambda moments: np.tile(popular, (len(m
 pd.DataFrame({name: game.offline(score, some) for name, score in rivals.items()}).T.round(3)
 
 # %% [markdown]
-# It works: letters made of titles find next watches that popularity does not. That is all this shows. It is one world and an untuned network, and chapter 03's vectors are not in the race. Where semantic ids are used, another gain is claimed: a table of a billion ids becomes one of a few thousand letters, and what is new can be spelled at once.
+# It works: letters made of titles find next watches that popularity does not. That is all, in one world, with an untuned network, and without chapter 03's vectors in the race. Where semantic ids are used, another gain is claimed: a table of a billion ids becomes one of a few thousand letters.
 #
 # ## 11. What is open
 #
-# **Offline is not online** (P1, P2). Chapters 05 and 13 had measures on a log that preferred the worse system. In section 9 even a live test of single pages prefers the arm that loses its people.
+# **Offline is not online** (P1, P2). Chapters 05 and 13 had measures on a log that preferred the worse system, and section 9 a live test that does.
 #
-# **Unknown biases** (P2). Section 6 finds one that stands in a column of the log. One that no column holds stays unseen.
+# **Unknown biases** (P2). One that no column of the log holds stays unseen.
 #
-# **What a person is** (neither paper). Our law of moods is ours. By which law pages change people nobody knows, so nobody can write the planner.
+# **What a person is** (neither paper). By which law pages change people nobody knows, so nobody can write the planner.
 #
 # ## 12. The project: four weeks
 #
-# Write a system for the moody village that brings more clicks in four weeks than the one below. It gets a `Service`, may read `service.logs()` as often as it likes, and must not read the truth. Random pages score 0, the planner 1.
+# Write a system for the moody village that brings more clicks in four weeks than the one below. It gets a `Service`, may read `service.logs()`, and must not read the truth. Random pages score 0, the planner 1.
 
 
 # %% tags=["export"]
 def four_weeks(make, floor, planned):
     """The share of the way from random pages to the planner, for each village (a Series).
 
-    make: function of a service and a day of the week's start that returns a policy; it is asked
-    anew each week. floor, planned: clicks in four weeks by seed of the village.
+    make: function of a service that returns a policy; it is asked anew each week.
+    floor, planned: clicks in four weeks by seed of the village.
     """
     shares = {}
     for seed in floor.index:
@@ -1041,9 +1092,9 @@ score = four_weeks(by_counts(2.0), floor, planned)
 print(f"by counts: {score.mean():.2f} of the way from random to the planner")
 
 # %% [markdown]
-# > **Project** (open, an evening or more). Beat it on `four.loc[[1, 2, 3, 4, 5]]`. Some ideas: a ranker of chapter 07 with the stars of chapter 08; exercise 5 without the truth, since visits can be counted; variety; exploration in the first week only. Then let a classmate hide something in your world (a dial of `simulate`), and find it with the residual test.
+# > **Project** (open, an evening or more). Beat it on `four.loc[[1, 2, 3, 4, 5]]`. Some ideas: a ranker of chapter 07 with the stars of chapter 08; exercise 5 without the truth, since visits can be counted; variety; exploration in the first week only.
 #
-# Our three accounts, by the ranker of section 2 after three rounds of its own pages, and by the oracle of clicks:
+# Our three accounts, by the ranker of section 2 after three rounds of its own pages:
 
 
 # %%
@@ -1053,6 +1104,9 @@ def evening(policy):
 
 
 evening(naive(service))
+
+# %% [markdown]
+# The oracle of clicks, for the same people:
 
 # %%
 evening(world.oracle("clicks"))
@@ -1077,7 +1131,7 @@ ledger.show("14")
 # 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower; whether anybody is better served is another question.
 # 5. Where pages change people, the page with the most clicks costs clicks over weeks. To aim at satisfied watches could not be told there from knowing the law.
 #
-# **Limits.** Rounds are few and worlds are small. Our nominators see what happens elsewhere; a service that is all of its people's world may well run away. The law of moods was made up, and its planner is no ceiling, being greedy about influence and boredom.
+# **Limits.** Rounds are few and worlds are small. Our nominators see what happens elsewhere; a service that is all of its people's world may well run away. The planner is no ceiling, being greedy about influence and boredom.
 #
 # **Where to go next.** Jiang et al., *Degenerate Feedback Loops in Recommender Systems*, AIES 2019. Chen et al., *Top-K Off-Policy Correction for a REINFORCE Recommender System*, WSDM 2019 (the same YouTube).
 #
