@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import re
@@ -10,9 +12,11 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
-from course import __version__
+from course import __version__, plots
 from course.errors import ConfigError
 from course.workshop import book as building
 from course.workshop import chapters
@@ -270,6 +274,23 @@ def test_every_picture_carries_its_words(tmp_path):
     ]
 
 
+def test_a_stored_picture_keeps_its_look_in_fewer_bytes():
+    fig, ax = plots.figure(alt="a line")
+    ax.plot([1, 3, 2])
+    whole = plots.style.png(fig)
+    small = chapters.few_colours(base64.b64encode(whole).decode())
+    one, other = (
+        np.asarray(Image.open(io.BytesIO(b)).convert("RGB"), int)
+        for b in (whole, base64.b64decode(small))
+    )
+    assert np.abs(one - other).mean() < 0.5
+    assert len(small) < 0.7 * len(whole) * 4 / 3
+    assert chapters.few_colours(small) == small
+    ax.imshow(np.random.default_rng(0).random((40, 40, 3)))
+    many = base64.b64encode(plots.style.png(fig)).decode()
+    assert chapters.few_colours(many) == many
+
+
 def test_a_leak_stops_the_build(book, source):
     # a stub in one exercise that is the solution of another, printed by a shared helper
     rewrite(source, 'print("first")', 'print("answer = sorted(" + "numbers, reverse=True)")')
@@ -306,6 +327,7 @@ def test_a_widget_is_stored_as_words(source):
         ("Wall time: 3 s", "a time of this run"),
         ("10/10 [00:01<00:00, 9.8it/s]", "a time of this run"),
         ("see http://localhost:8888/", "an address of a local server"),
+        ("world 90001: 'you', called with requests, failed: E", "a submission that failed"),
         ("clicks/views and user/video, 1/2, at 0x10, https://example.org/home/x", None),
         # Data of a picture may by chance hold what would be a path elsewhere.
         (f'<img src="data:image/png;base64,AAA/{"tmp"}/B0x123456789==">', None),

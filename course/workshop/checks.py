@@ -23,6 +23,7 @@ UNWANTED = {
     "an address of a local server": re.compile(r"https?://(?:localhost|127\.0\.0\.1)"),
     "terminal colours": re.compile("\x1b\\["),
     "a time of this run": re.compile(r"Wall time|CPU times|(?<![A-Za-z])(?:it/s|s/it)\b"),
+    "a submission that failed": re.compile(r"\bworld \d+: '"),
 }
 _DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 

@@ -214,7 +214,7 @@ def popular(logs, days=2.0):
 
 
 # %% [markdown]
-# Why only the last days? More days mean more watches, and more evidence should be better. Let the people decide. The figure shows the clicks, and how old the videos are that get onto the page:
+# Why only the last days? More days mean more watches, and more evidence should be better. Let the people decide. The figure shows the clicks, and how much of the page is new:
 
 # %%
 watched = count_pairs(logs.watches["user_id"], logs.watches["video_id"],
@@ -235,9 +235,9 @@ by_days["share"] = shares(by_days)["clicks"]
 # %%
 def how_far_back(days):
     """Clicks and age of the page, with one setting marked."""
-    words = f"{days} days: {by_days.loc[days, 'share']:.0f} % of the gap, {by_days.loc[days, 'age_days']:.0f} days old"
+    words = f"{days} days: {by_days.loc[days, 'share']:.0f} % of the gap, {100 * by_days.loc[days, 'fresh_share']:.0f} % under a week old"
     fig, axes = plots.figure(2, height=2.9, alt=f"Popularity of the last {words}")
-    titles = {"share": "clicks, % of the gap closed", "age_days": "mean age of a video shown, days"}
+    titles = {"share": "clicks, % of the gap closed", "fresh_share": "share of the page under a week old"}
     for ax, (column, title) in zip(axes, titles.items()):
         ax.plot(by_days.index, by_days[column], "o-", color=plots.colour("popularity"))
         ax.plot(days, by_days.loc[days, column], "o", ms=14, mfc="none", mew=2.5, color="C1")
@@ -257,7 +257,7 @@ for days in (2, 45):
     plots.show(how_far_back(days))
 
 # %% [markdown]
-# *What to see:* the longer the memory, the older the page. Up to a few days the clicks stay about level, then they fall. Our guess is that fashions pass; chapter 02 looks at worlds in which they do not.
+# *What to see:* the longer the memory, the fewer new videos get onto the page. Up to a few days the clicks stay about level, then they fall. Our guess is that fashions pass; chapter 02 looks at worlds in which they do not.
 #
 # ## 4. Count what belongs to me
 #

@@ -505,7 +505,7 @@ pd.DataFrame({name: task.offline(scores) for name, scores in ends.items()}).T.ro
 # **The contest.** Now the scales meet each other, everybody on equal data and tuned alike, in worlds that were not used for tuning. Learning rate and passes were chosen in the worlds 7, 11 and 13, by the true loss:
 
 # %%
-stores = ("tuning_ranking_inputs", "tuning_ranking_powers")
+stores = ("tuning_ranking_inputs", "tuning_ranking_powers", "tuning_ranking_tables")
 pd.concat([tuning.load(store).recipes() for store in stores]).round(3)
 
 # %% [markdown]

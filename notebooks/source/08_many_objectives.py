@@ -100,9 +100,9 @@ guess
 # where $L(s_{im},o_{im})$ is the loss of one card, $s_{im}$ what the network says for task $m$, and $n_m$ counts the known labels.
 #
 # > **Exercise 1 · Learn from what is known** (building, 15 minutes). Return the loss of each task, one number for each column. `outputs` and `labels` are tables with a row for each card; in `labels` a NaN (*not a number*) stands where nothing is known. `YES_NO` says which columns are logits of yes or no. A task without any known label in these rows has the loss 0.
-# >
-# > <details><summary>Hint 1</summary>0 times NaN is NaN, in the loss and in its gradient. So put some number in the place of each NaN first (torch.where), and leave those places out at the end.</details>
-# > <details><summary>Hint 2</summary>binary_cross_entropy_with_logits and reduction="none" give one loss for each cell.</details>
+#
+# <details><summary>Hint 1</summary>0 times NaN is NaN, in the loss and in its gradient. So put some number in the place of each NaN first (<code>torch.where</code>), and leave those places out at the end.</details>
+# <details><summary>Hint 2</summary><code>binary_cross_entropy_with_logits</code> and <code>reduction="none"</code> give one loss for each cell.</details>
 
 # %% tags=["export"]
 YES_NO = torch.tensor([task not in REGRESSIONS for task in TASKS])
@@ -309,9 +309,9 @@ plots.worlds(gains, label="captured, together minus alone", zero=True)
 # **What do the tasks want?** Each task has a gradient on the shared layer, the direction in which it would like to move the weights. If two gradients point the same way, a step for the one is a step for the other; if they point in opposite directions, they fight. The *cosine* between them says which.
 #
 # > **Exercise 3 · Who pulls where** (building, 20 minutes). Given the losses of the tasks (a tensor with one number each) and one table of weights that all of them depend on, return the table of cosines between the tasks' gradients.
-# >
-# > <details><summary>Hint 1</summary>torch.autograd.grad(loss, weight, retain_graph=True) gives a tuple with the gradient of one loss.</details>
-# > <details><summary>Hint 2</summary>Flatten each gradient, divide it by its length, and multiply the table of all of them with its own transpose.</details>
+#
+# <details><summary>Hint 1</summary><code>torch.autograd.grad(loss, weight, retain_graph=True)</code> gives a tuple with the gradient of one loss.</details>
+# <details><summary>Hint 2</summary>Flatten each gradient, divide it by its length, and multiply the table of all of them with its own transpose.</details>
 
 # %% tags=["exercise"]
 def cosines(losses, weight):

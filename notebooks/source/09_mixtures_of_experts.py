@@ -163,8 +163,8 @@ plots.diagram(boxes, arrows, size=(8.8, 4.8), fills={"g1": "#fde7d3", "g2": "#fd
 # On our plane there are only ten inputs. So we leave the shared layer out, as Ma et al. do: the experts read everything. The gates read the place.
 #
 # > **Exercise 1 · Mix** (warm-up, 5 minutes). `said` (experts, n, width) is what the experts say, `gates` (n, tasks, experts) are the shares. Return for each task the sum of what the experts say, by its own shares: (tasks, n, width).
-# >
-# > <details><summary>Hint</summary>torch.einsum does it in one line: write a letter for each axis, and leave out of the result what is summed over.</details>
+#
+# <details><summary>Hint</summary><code>torch.einsum</code> does it in one line: write a letter for each axis, and leave out of the result what is summed over.</details>
 
 # %% tags=["exercise"]
 def mix(said, gates):
@@ -201,9 +201,9 @@ class Experts(nn.Module):
 
 # %% [markdown]
 # > **Exercise 2 · MMoE** (building, 20 minutes). Write `gates` and `forward`. The gate's linear layer gives tasks times experts numbers for each row, task by task; each task's shares are a softmax over its experts.
-# >
-# > <details><summary>Hint 1</summary>unflatten(1, (tasks, experts)) makes a table of each row.</details>
-# > <details><summary>Hint 2</summary>forward is three steps: what the experts say, the mix, the towers.</details>
+#
+# <details><summary>Hint 1</summary><code>unflatten(1, (tasks, experts))</code> makes a table of each row.</details>
+# <details><summary>Hint 2</summary><code>forward</code> is three steps: what the experts say, the mix, the towers.</details>
 
 # %% tags=["exercise"]
 class MMoE(nn.Module):
@@ -260,9 +260,9 @@ MMoE = answer("09-mmoe", MMoE)
 # The loop is that of chapter 03, warm-up and all, only that this world gives fresh examples at every step, so nothing can be learned by heart.
 #
 # > **Exercise 3 · The loop** (building, 15 minutes). Train `model` with Adam, its rate led by torch's `OneCycleLR` (up to `rate` and down again over all `steps`), and return it. If `look` is given, call it first at each step, with the number of the step and the model (it will let us peep); then draw a fresh `batch` of places, cards and worths by `plane.draw`. Cards have their place as two more numbers, in front; the gates read the place alone. The loss is the squared error, averaged over the batch and summed over both tasks. Take a step by it, and one of the schedule.
-# >
-# > <details><summary>Hint 1</summary>torch.cat([place, card], dim=1) is what the model reads as x.</details>
-# > <details><summary>Hint 2</summary>The schedule is OneCycleLR(optimizer, rate, steps). At each step: zero_grad, backward, step, in this order, and last a step of the schedule.</details>
+#
+# <details><summary>Hint 1</summary><code>torch.cat([place, card], dim=1)</code> is what the model reads as x.</details>
+# <details><summary>Hint 2</summary>The schedule is <code>OneCycleLR(optimizer, rate, steps)</code>. At each step: <code>zero_grad</code>, <code>backward</code>, <code>step</code>, in this order, and last a step of the schedule.</details>
 
 # %% tags=["exercise"]
 def train_on(plane, model, rate=0.03, steps=600, batch=256, look=None):
@@ -348,8 +348,8 @@ plots.show(painted(torch.stack(film, dim=1), [f"step {now}" for now in moments],
 # **Surgery.** A picture of shares is a suggestion, not a proof. An expert might be asked and say nothing of use. So we operate: switch one expert off, let the others take over its share, and see what each task loses.
 #
 # > **Exercise 4 · Switch an expert off** (building, 10 minutes). `keep` is a table of True and False, of the shape of the gates or one that broadcasts to it. (It will serve for *drop-out on gates* in section 7, too.) Set the shares of the experts that are not kept to 0, and bring what is left of each gate back to the sum 1. A gate of which nothing is left stays as it was.
-# >
-# > <details><summary>Hint</summary>torch.where chooses between two tables, by a third one of True and False.</details>
+#
+# <details><summary>Hint</summary><code>torch.where</code> chooses between two tables, by a third one of True and False.</details>
 
 # %% tags=["exercise"]
 def keep_experts(gates, keep):

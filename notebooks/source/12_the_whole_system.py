@@ -211,10 +211,10 @@ shelves(world, {name: best[:6, i] for i, name in enumerate(sources)})
 # For each candidate we keep who named it, and with what score. P1 calls that crucial for the ranker (section 4.1), and we want to know whose find it was.
 #
 # > **Exercise 1 · The pool** (building, 20 minutes). `scores` is a table (n, V, sources). Return `videos` (n, size), distinct in each row, in the order in which they are met: all first choices before all second ones, and among choices of one line those of smaller ids first. And return the score (n, size, sources) that each source gave, NaN where a source did not name the video. A source has named what stands on the lines that were gone through, the last line included.
-# >
-# > <details><summary>Hint 1</summary>On which line does a video stand? A stable argsort of -scores along the videos lists them, best first; the argsort of that list is the line of each video, from 0.</details>
-# > <details><summary>Hint 2</summary>A video is met on its best line, the least of its places. Sort by that (stable) and keep size videos.</details>
-# > <details><summary>Hint 3</summary>np.take_along_axis(place, videos[:, :, None], axis=1) gives the lines of the chosen ones. Compare with the best line of the last one.</details>
+#
+# <details><summary>Hint 1</summary>On which line does a video stand? A stable argsort of <code>-scores</code> along the videos lists them, best first; the argsort of that list is the line of each video, from 0.</details>
+# <details><summary>Hint 2</summary>A video is met on its best line, the least of its places. Sort by that (stable) and keep <code>size</code> videos.</details>
+# <details><summary>Hint 3</summary><code>np.take_along_axis(place, videos[:, :, None], axis=1)</code> gives the lines of the chosen ones. Compare with the best line of the last one.</details>
 
 
 # %% tags=["exercise"]
@@ -334,9 +334,9 @@ print(f"{len(rows):,} cards, {cards.inputs().width} numbers for each")
 # Which experts? Chapter 09 found that gates pay, if at all, when they read the context. So ours read it, where P2's read the shared layer. The experts stand on the shared layer, as in P2.
 #
 # > **Exercise 2 · Figure 1** (building, 25 minutes). Write `forward`. The shared layer `self.first` with its ReLU gives h. `self.gate` on `context_of(batch)` gives the gates' logits, (n, tasks * experts); bring them into the shape (n, *self.shape) and let the shares of a task sum to 1. Mix what `self.experts` says of h, and give it to `self.towers`. Then add `self.place[cell]`, (n, 3), to the first three columns, the tasks of engagement. A card that has not been placed yet (`cell` is None) gets the cell 0 of its device, *missing*: `unplaced(batch)`.
-# >
-# > <details><summary>Hint 1</summary>unflatten(1, self.shape) and softmax(dim=2) make the gates; mix(said, gates) is chapter 09's.</details>
-# > <details><summary>Hint 2</summary>functional.pad(table, (0, m)) puts m columns of zeros behind a table.</details>
+#
+# <details><summary>Hint 1</summary><code>unflatten(1, self.shape)</code> and <code>softmax(dim=2)</code> make the gates; <code>mix(said, gates)</code> is chapter 09's.</details>
+# <details><summary>Hint 2</summary><code>functional.pad(table, (0, m))</code> puts m columns of zeros behind a table.</details>
 
 
 # %% tags=["export"]
@@ -474,9 +474,9 @@ class FirstStage:
 
 # %% [markdown]
 # > **Exercise 3 · The policy** (building, 15 minutes). Write the two methods. `score` gets raw cards: bring them to the scales of `self.cards`, predict the seven tasks by `mo.predict_tasks` (which gives no cell, so the position is missing), make factors of the predictions by `mo.factors_of(predictions, seconds)`, and combine them by `mo.combine(factors, self.weights)`. `__call__` asks `self.first` for candidates where the requests bring none, makes a batch of them, and returns the best `requests.slate` videos of each row.
-# >
-# > <details><summary>Hint 1</summary>batch.number("duration") are the seconds of the cards.</details>
-# > <details><summary>Hint 2</summary>RankingBatch.of(self.cards.features.of_requests(requests)) makes the batch, row by row; top(scores, videos, k) takes tables (n, c).</details>
+#
+# <details><summary>Hint 1</summary><code>batch.number("duration")</code> are the seconds of the cards.</details>
+# <details><summary>Hint 2</summary><code>RankingBatch.of(self.cards.features.of_requests(requests))</code> makes the batch, row by row; <code>top(scores, videos, k)</code> takes tables (n, c).</details>
 
 
 # %% tags=["exercise"]
@@ -703,9 +703,9 @@ day[["user_id", "video_id", "position", "clicked", "watched_seconds", "survey"]]
 
 # %% [markdown]
 # > **Exercise 4 · The loop** (building, 15 minutes). `learn(rows)` gives a policy that has learned from rows of a log, `serve(policy, day)` gives the rows of one more day, on which this policy has made the pages. Days are counted from 0. Return the list of all policies, the first one learned from `rows` alone, and one more after each day, which has learned from everything up to then.
-# >
-# > <details><summary>Hint 1</summary>pd.concat([rows, more], ignore_index=True) puts one table below the other.</details>
-# > <details><summary>Hint 2</summary>The day is served by the newest policy.</details>
+#
+# <details><summary>Hint 1</summary><code>pd.concat([rows, more], ignore_index=True)</code> puts one table below the other.</details>
+# <details><summary>Hint 2</summary>The day is served by the newest policy.</details>
 
 
 # %% tags=["exercise"]

@@ -16,7 +16,7 @@
 # * **Papers.** P2, sections 4.3, 5.4 and 6; P1, section 3.4. Others stand at the end.
 # * **You should know.** Chapters 07 to 11.
 # * **Symbols.** Each has one meaning through the whole course: [notebooks/NOTATION.md](NOTATION.md).
-# * **Your time** about two hours; **the machine's** about {{seconds}} seconds.
+# * **Your time** about 120 minutes; **the machine's** about {{seconds}} seconds.
 
 # %%
 # {{setup}}
@@ -147,8 +147,8 @@ class Service:
 
 # %% [markdown]
 # > **Exercise 1 · The loop** (building, 10 minutes). Write the loop. `learn(service)` looks at what the service has logged *so far* and returns a policy. `service.serve(policy, days)` lets days pass under it and returns what happened. Return a list of these, one for each round.
-# >
-# > <details><summary>Hint</summary>A policy must be learned before each round: the log has grown since.</details>
+#
+# <details><summary>Hint</summary>A policy must be learned before each round: the log has grown since.</details>
 
 # %% tags=["exercise"]
 def retrain(service, learn, rounds=6, days=3):
@@ -202,9 +202,9 @@ def last_days(logs, now, days=6):
 # What a system does not believe in it never shows, and so never learns about. The cheapest remedy is **exploration**: a few places go to candidates drawn by chance.
 #
 # > **Exercise 2 · Explore** (building, 12 minutes). Each place of each page is given away with probability `share`, to a candidate of the same request that is *not on the page*, each with the same chance, and no card may stand on a page twice. `pages` is (r, k), `candidates` (r, c) with c at least 2k, `rng` a NumPy generator.
-# >
-# > <details><summary>Hint 1</summary>Find for each page k candidates that are not on it, in random order. Then decide place by place.</details>
-# > <details><summary>Hint 2</summary>np.argsort(on + rng.random(on.shape), axis=1) puts what is not on the page first, in random order.</details>
+#
+# <details><summary>Hint 1</summary>Find for each page k candidates that are not on it, in random order. Then decide place by place.</details>
+# <details><summary>Hint 2</summary><code>np.argsort(on + rng.random(on.shape), axis=1)</code> puts what is not on the page first, in random order.</details>
 
 # %% tags=["exercise"]
 def explore(pages, candidates, share, rng):
@@ -559,8 +559,8 @@ pd.DataFrame({case: {"clicks, %": change(*of), "new cards, %": change(*of, "new"
 # $$\text{surprise}=\frac{\sum (o_i-p_i)}{\sqrt{\sum p_i\,(1-p_i)}}.$$
 #
 # > **Exercise 3 · The worst group** (building, 12 minutes). Given `clicked` (n,), chances `p` (n,) and a `column` (n,) with a few different values, return the surprise of the value that surprises most, in size; it may be negative. First multiply all `p` by one number, so that they add up to the clicks: that everything is too high is no news.
-# >
-# > <details><summary>Hint</summary>Variances of independent cards add up. A DataFrame's groupby(column).sum() adds within groups.</details>
+#
+# <details><summary>Hint</summary>Variances of independent cards add up. A DataFrame's <code>groupby(column).sum()</code> adds within groups.</details>
 
 # %% tags=["exercise"]
 def worst_group(clicked, p, column):
@@ -653,8 +653,8 @@ for way in ("by chance", "by popularity"):
 # so in my own experts nobody else can pull. In our code it is chapter 09's mixture with some shares set to 0.
 #
 # > **Exercise 4 · What a gate reaches** (warm-up, 8 minutes). Experts stand in a row: `own` of the first task, `own` of the second, ..., and at the end the `common` ones. Return a table (tasks, experts) of booleans (torch): may this task use that expert?
-# >
-# > <details><summary>Hint</summary>torch.eye(tasks).repeat_interleave(own, dim=1) is most of it.</details>
+#
+# <details><summary>Hint</summary><code>torch.eye(tasks).repeat_interleave(own, dim=1)</code> is most of it.</details>
 
 # %% tags=["exercise"]
 def reach(tasks, own, common):
@@ -805,8 +805,8 @@ plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teac
 # $$P(\text{click})\,\big(1+\text{what a unit of mood is worth}\times\text{the mood that the click leaves}\big).$$
 #
 # > **Exercise 5 · What is a mood worth?** (building, 12 minutes). Today's mood rises by a small unit. It fades to a share `fades` of itself with each day. On the day $t$ from now (0, 1, ..., `left` − 1) the number of visits is higher by a share of itself: by `dial` times the mood that is left. With `visits` a day and `clicks` a visit, how many clicks does the unit bring in all? `visits` and `left` may be arrays, and `left` need not be whole.
-# >
-# > <details><summary>Hint</summary>1 + f + f² + ... with n terms is (1 − fⁿ)/(1 − f).</details>
+#
+# <details><summary>Hint</summary>1 + f + f² + ... with n terms is (1 − fⁿ)/(1 − f).</details>
 
 # %% tags=["exercise"]
 def worth_of_mood(dial, visits, clicks, left, fades=0.9):
@@ -886,8 +886,8 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, share of the plan
 # To spell, one needs letters. A **semantic id** is a short word made from what a video is about, so that alike videos begin alike. It comes from **residual codes**: find the nearest of a few centres, subtract it, look for the nearest centre to what is left, and so on. Three levels of 16 centres give 4,096 words of three letters.
 #
 # > **Exercise 6 · Spell a video** (building, 12 minutes). `x` is (n, d), `centres` a list with a table (k, d) for each level. Return the codes (n, levels): at each level, the number of the centre that is nearest to what the levels before have left.
-# >
-# > <details><summary>Hint</summary>((x[:, None] - table) ** 2).sum(axis=2) has a distance for each row and centre.</details>
+#
+# <details><summary>Hint</summary><code>((x[:, None] - table) ** 2).sum(axis=2)</code> has a distance for each row and centre.</details>
 
 # %% tags=["exercise"]
 def residual_codes(x, centres):
