@@ -29,7 +29,7 @@ from course.paths import cache_dir
 from course.workshop import markup
 from course.workshop.book import Book
 from course.workshop.chapters import WIDGET_TEXT
-from course.workshop.checks import SETUP, SOLUTION, has
+from course.workshop.checks import SETUP, SOLUTION, has, output_texts
 
 DEFAULT = Path("build") / "site"
 STATIC = Path(__file__).parent / "static"
@@ -105,8 +105,9 @@ def frames_of(path: Path, quick: bool = False) -> Path | None:
     if last is None:
         return None
     widgets = sum(map(_is_widget, code))
-    # The outputs count, too: they change where the package draws or computes something else.
-    parts = [f"{cell.source}{cell.outputs}" for cell in code]
+    # What came out counts, too: it changes where the package computes something else.
+    texts = [text for cell in code for out in cell.outputs for text in output_texts(out)]
+    parts = [cell.source for cell in code] + texts
     parts += [(Path(__file__).parent / "frames.py").read_text(encoding="utf-8")]
     key = hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
     folder = cache_dir() / "frames" / f"{path.stem}-{key}"
