@@ -313,7 +313,8 @@ def inputs(seed):
     s, best = Setting(seed), recipes()
     for who, way in WAYS.items():
         scores, model, losses = way(s, seed=seed, **best[who])
-        yield {"who": who, **_at_the_end(losses), **s.task.offline(scores)}
+        if TABLES.get(who) != who:
+            yield {"who": who, **_at_the_end(losses), **s.task.offline(scores)}
         if who == "centred with powers":
             yield {"who": "shape", **_shape(s, model)}
         if who in TABLES:
