@@ -317,7 +317,7 @@ plots.worlds(pd.DataFrame(rows_by).melt(var_name="who"), zero=True,
              label="MRR of the held-out network, % above the next watch")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* on the mean the held-out network loses most on the next episodes (*series*), as P1's reason would have it. But it also loses, and not much less, on what people find by browsing, where no next episode waits.
+# *What to see:* on the mean the held-out network loses most on the next episodes (*series*), as P1's reason would have it. But it also loses more than a third on what people find by browsing, where no next episode waits.
 #
 # A stronger test takes the cause away. The world has two dials: one pulls people to the next episode, the other up the *ladder* from the mainstream to the niche. We turn both to 0, then each alone as far as it goes. (The networks are trained anew in each of these worlds, by the recipes of the usual one.)
 #
@@ -370,7 +370,7 @@ for setting in ("shuffled", "ladder only", "series only"):
 # %% [markdown]
 # *What to see:* on the left each dial does what it should. On the right the loss is about as large without order as with it, and only the shuffled log has none.
 #
-# So neither of P1's two examples makes this loss here. With the ladder alone it is even a little smaller than without any order; whether the episodes add to it is undecided.
+# So neither of P1's two examples makes this loss here: nearly all of it is there without any order. Whether the ladder or the episodes change it at all is undecided.
 #
 # And yet the loss is gone where *time* has no direction. Something that has to do with time is the cause.
 #
@@ -676,9 +676,9 @@ for setting in ("no errands", "nearly all errands"):
 #
 # The log is full of people who search and then watch what they searched for, and a home page is no page of search results. Is it that the query is old by then? That does not seem to be all: within half a day of a search, too, the clicks are lower on the mean (a line of the ledger).
 #
-# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. On the mean it does; the ledger says whether that is decided.
+# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. It does.
 #
-# With no errands at all the harm is still there, clear of zero. So errands are at most a part of the reason.
+# With no errands at all the harm is still there, clear of zero. So errands are a part of the reason, and not all of it.
 #
 # ## 7. Which watches are labels?
 #
