@@ -80,6 +80,8 @@ def visit(reader, name, width=1280, dark=False):
     reader.page.set_viewport_size({"width": width, "height": 900})
     reader.page.goto(f"{reader.address}/{name}")
     mode = "dark" if dark else "light"
+    # Colours that fade from one theme to the other have no contrast of their own.
+    reader.page.add_style_tag(content="* { transition: none !important }")
     reader.page.evaluate(
         "mode => { document.documentElement.dataset.mode = mode;"
         " document.documentElement.dataset.theme = mode; }", mode,
