@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from course.simulator.catalogue import build_catalogue
+from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.memory import COUNT_LIMIT, FOLLOWED, GENRE_DECAY, MAX_BUCKETS, RECENT, Memory
 
@@ -14,7 +14,7 @@ USERS = 9
 
 @pytest.fixture(scope="module")
 def catalogue():
-    return build_catalogue(WorldConfig.of("village", users=10, videos=120, days=10), 3)
+    return Catalogue(WorldConfig.of("village", users=10, videos=120, days=10), 3)
 
 
 class Twin:
@@ -114,7 +114,7 @@ def test_counters_stop_instead_of_starting_again_at_zero(catalogue):
 
 @pytest.mark.parametrize("videos", [500, 3_500, 9_000])
 def test_buckets(videos):
-    catalogue = build_catalogue(WorldConfig.of("village", videos=videos, future_days=0), 1)
+    catalogue = Catalogue(WorldConfig.of("village", videos=videos, future_days=0), 1)
     memory = Memory(4, catalogue)
     bucket = memory.bucket(np.arange(len(catalogue)))
     assert memory.seen.shape == memory.shown.shape == (4, min(videos, MAX_BUCKETS))

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import kstest
 
 from course.simulator.behaviour import TASTE_MEAN, TASTE_SD, Behaviour, Situation
-from course.simulator.catalogue import build_catalogue
+from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.names import FORMATS
-from course.simulator.people import build_people
+from course.simulator.people import People
 
 SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 
@@ -20,8 +20,8 @@ SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 @functools.cache
 def built(seed: int = 5, **dials):
     config = WorldConfig.of("village", **{**SIZE, **dials})
-    catalogue = build_catalogue(config, seed)
-    return config, build_people(config, catalogue, seed), catalogue
+    catalogue = Catalogue(config, seed)
+    return config, People(config, catalogue, seed), catalogue
 
 
 def near(share: float, want: float, n: int) -> None:

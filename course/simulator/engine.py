@@ -11,7 +11,7 @@ import numpy as np
 
 from course.simulator import laws
 from course.simulator.behaviour import Behaviour, Situation
-from course.simulator.catalogue import build_catalogue
+from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.feed import (
     AFTER_CLICK,
@@ -35,7 +35,7 @@ from course.simulator.organic import (
     sessions,
     within_step,
 )
-from course.simulator.people import build_people
+from course.simulator.people import People
 from course.simulator.policies import PastRanking
 from course.simulator.streams import generator
 
@@ -80,8 +80,8 @@ class Engine:
 
     def __init__(self, config: WorldConfig, seed: int):
         self.config, self.seed = config, seed
-        self.catalogue = build_catalogue(config, seed)
-        self.people = build_people(config, self.catalogue, seed)
+        self.catalogue = Catalogue(config, seed)
+        self.people = People(config, self.catalogue, seed)
         self.behaviour = Behaviour(config, self.people, self.catalogue, seed)
         self.market = Market(self.catalogue, config.freshness)
         self.memory = Memory(config.users, self.catalogue, config.aftertaste > 0)
