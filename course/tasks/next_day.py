@@ -20,10 +20,10 @@ from course.checks import check_whole, no_nan, one_each
 from course.errors import ConfigError
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
-from course.logs.schema import SCHEMA
-from course.logs.tables import as_table
+from course.logs.tables import from_record
 from course.metrics import weighted_per_user_loss
 from course.simulator.behaviour import Situation
+from course.simulator.engine import Record, write_pages
 from course.simulator.experiment import OUTCOMES, draw_requests, live_requests, page_outcomes
 from course.simulator.feed import Policy, Requests, rank, respond
 from course.simulator.policies import offered, top
@@ -352,23 +352,9 @@ def _serve(world, n, seed, surface, policy, offset):
     asked = engine.requests(situation, query, engine.memory, number, rng)
     pages = rank(policy or engine.past_ranking(), asked)
     f = respond(engine.behaviour, engine.memory, situation, number, pages, engine.seed)
-    k = pages.shape[1]
-    place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
-    columns = {
-        "request_id": np.repeat(number, k),
-        "user_id": np.repeat(situation.user, k),
-        "time": np.repeat(situation.time, k),
-        "device": np.repeat(situation.device, k),
-        "daypart": np.repeat(situation.daypart, k),
-        "surface": np.repeat(asked.surface, k),
-        "query_video_id": np.repeat(query, k),
-        "video_id": pages,
-        "position": np.tile(np.arange(1, k + 1), n),
-        "nominator": np.take_along_axis(asked.nominators, place, axis=1),
-        "previous_impressions": np.take_along_axis(asked.previous_impressions, place, axis=1),
-    }
-    columns |= {x.name: getattr(f, x.name) for x in SCHEMA["impressions"] if x.name not in columns}
-    cards = as_table("impressions", {name: np.ravel(values) for name, values in columns.items()})
+    record = Record()
+    write_pages(situation, asked, pages, f, record)
+    cards = from_record(engine, record)["impressions"]
     truth = {name: getattr(f, name).ravel() for name in TRUE_COLUMNS}
     return cards, pd.DataFrame(truth)
 
