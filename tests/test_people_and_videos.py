@@ -12,7 +12,7 @@ from course.simulator.behaviour import TASTE_MEAN, TASTE_SD, Behaviour, Situatio
 from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.names import FORMATS
-from course.simulator.people import People
+from course.simulator.people import SEARCH_LEAD_DAYS, People
 
 SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 
@@ -57,10 +57,6 @@ class TestPeople:
         top = np.sort(activity)[-len(activity) // 10 :].sum() / activity.sum()
         assert top > 0.3  # the busiest tenth does more than three times its share
 
-    def test_no_spread_makes_all_alike(self):
-        config, people, _ = built(activity_spread=0.0)
-        assert (people.sessions_per_day == config.sessions_per_day).all()
-
     def test_everybody_owns_a_device(self):
         _, people, _ = built()
         owned = people.device_weights > 0
@@ -70,7 +66,7 @@ class TestPeople:
     def test_second_members_only_on_shared_accounts(self):
         config, people, catalogue = built()
         shared = people.second_member.any(axis=(1, 2))
-        near(shared.mean(), config.shared_accounts, len(people))
+        near(shared.mean(), 0.25, len(people))
         behaviour = Behaviour(config, people, catalogue, 5)
         rng = np.random.default_rng(0)
         user = rng.integers(len(people), size=20_000)
@@ -80,13 +76,11 @@ class TestPeople:
         chance = people.second_member[user, device, s.daypart]
         assert abs(s.member.mean() - chance.mean()) < 0.01
         assert s.member[chance > 0.9].mean() > 0.9 and s.member[chance < 0.1].mean() < 0.1
-        assert not built(shared_accounts=0.0)[1].second_member.any()
-        assert built(shared_accounts=1.0)[1].second_member.any(axis=(1, 2)).all()
 
     def test_one_person_within_one_part_of_a_day(self):
-        config, people, catalogue = built(shared_accounts=1.0)
+        config, people, catalogue = built()
         behaviour = Behaviour(config, people, catalogue, 5)
-        user = np.repeat(np.arange(500), 6)
+        user = np.repeat(np.flatnonzero(people.second_member.any(axis=(1, 2)))[:500], 6)
         time = np.tile(9.5 + np.linspace(0, 0.249, 6), 500)
         member = behaviour.situation(user, time, np.zeros(3000, int)).member.reshape(500, 6)
         assert (member == member[:, :1]).all() and 0 < member.mean() < 1
@@ -137,8 +131,8 @@ class TestDrift:
         np.testing.assert_allclose(by_slot / by_slot.sum(), [0.45, 0.27, 0.17, 0.11], atol=0.01)
 
     def test_days_reach_as_far_as_searches_look_ahead(self):
-        config, people, _ = built(search_lead_days=7)
-        assert people.interests.shape[1] > config.horizon - 1 + 7
+        config, people, _ = built()
+        assert people.interests.shape[1] > config.horizon - 1 + SEARCH_LEAD_DAYS
 
 
 def test_own_taste_off_makes_all_like_the_same():

@@ -183,8 +183,6 @@ def test_a_switch_leaves_people_videos_and_sessions_alone(dial, plain):
 # dial: (another value, the only tables of people that may change)
 PEOPLE_DIALS = {
     "drift": (0.0, {"interests"}),
-    "shared_accounts": (0.6, {"second_member"}),
-    "activity_spread": (0.0, {"sessions_per_day"}),
     "sessions_per_day": (0.4, {"sessions_per_day"}),
     "own_taste": (0.5, {"interests", "residual"}),
 }
@@ -196,12 +194,6 @@ def test_a_switch_of_people_changes_only_its_own_table(dial, plain):
     other = Engine(WorldConfig.of("village", **{**MINI, dial: value}), 7)
     assert set(same_arrays(other.people, plain.people)) == touched
     assert same_arrays(other.catalogue, plain.catalogue) == []
-
-
-def test_a_longer_search_lead_leaves_interests_of_the_same_days_alone(plain):
-    other = Engine(WorldConfig.of("village", **{**MINI, "search_lead_days": 6}), 7)
-    days = plain.people.interests.shape[1]
-    assert (other.people.interests[:, :days] == plain.people.interests).all()
 
 
 def test_the_feed_changes_nothing_in_what_people_set_out_to_do():
@@ -219,7 +211,7 @@ def test_an_added_call_changes_nothing(monkeypatch):
         coins(behaviour.seed, "a new purpose", np.arange(9), np.arange(9))
         return step(behaviour, number, *memory)
 
-    monkeypatch.setattr("course.simulator.engine.sessions", curious)
+    monkeypatch.setattr("course.simulator.organic.sessions", curious)
     assert table_bytes(simulate("village", seed=7, cache=False, **MINI)) == table_bytes(mini())
 
 

@@ -54,11 +54,7 @@ class Record:
 class Engine:
     """A world in motion: its fixed parts, its memory, and a method that lets time pass.
 
-    Parameters
-    ----------
-    config : WorldConfig
-    seed : int, at least 0; the same seed and configuration give the same world, as far as
-        `course.world.simulate` says
+    The same configuration and seed (int, at least 0) give the same world: `course.world.simulate`.
     """
 
     def __init__(self, config: WorldConfig, seed: int):
@@ -77,12 +73,9 @@ class Engine:
         return PastRanking(self.behaviour, memory or self.memory)
 
     def run(self, first_day: int, last_day: int, policy: Policy | None, record: Record) -> None:
-        """Let the days ``first_day`` to ``last_day - 1`` pass.
+        """Let the days ``first_day`` to ``last_day - 1`` pass and write down what happens.
 
-        Parameters
-        ----------
-        policy : ranks the pages; None = a world in which nothing is recommended
-        record : receives the rows
+        ``policy`` ranks the pages; None = a world in which nothing is recommended.
         """
         for step in range(first_day * STEPS_PER_DAY, last_day * STEPS_PER_DAY):
             if step % STEPS_PER_DAY == 0:

@@ -71,7 +71,7 @@ CHANNEL_SECOND_WORDS: tuple[str, ...] = (
 
 
 def channel_name(channel_id: int) -> str:
-    """Return the made-up name of a channel, 0 or larger: two words, the same for the same number.
+    """The made-up name of a channel, 0 or larger: two words, the same for the same number.
 
     The first 1,600 names differ; after that a counter is added ("Amber Atlas 2").
     """

@@ -123,18 +123,10 @@ def value(
     videos: np.ndarray,
     objective: str = "watch_minutes",
 ) -> np.ndarray:
-    """True worth of each video as the first card of a page, seen for sure, all time still left.
+    """True worth of videos (r, k) as the first card of a page, seen for sure, all time still left.
 
-    Parameters
-    ----------
-    situation : r rows
-    videos : int array (r, k)
-    objective : one of ``OUTCOMES``
-
-    Returns
-    -------
-    float array (r, k)
-        Expected number on this card (minus the number for "dismissals"); of minutes in seconds.
+    For people (r,) and one of ``OUTCOMES``: the expected number on this card, float (r, k); minus
+    the number for "dismissals"; seconds for "watch_minutes".
     """
     return _by_rows(Cards.value, behaviour, memory, situation, videos, objective)
 

@@ -15,6 +15,9 @@ DEVICE_BY_DAYPART = np.array(
     [[0.6, 0.2, 0.2], [0.7, 0.25, 0.05], [0.5, 0.4, 0.1], [0.4, 0.15, 0.45]]
 )
 DAYPART_SHARES = np.array([0.09, 0.21, 0.28, 0.42])
+SHARED_ACCOUNTS = 0.25
+SEARCH_LEAD_DAYS = 3
+"""Days by which searches run ahead of taste."""
 
 
 class People:
@@ -41,8 +44,7 @@ class People:
         before = rng.random(u) < 0.5
         self.joined = np.where(before, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u))
         log_activity = rng.normal(0, 1, u)
-        spread = config.activity_spread
-        sessions = config.sessions_per_day * np.exp(spread * log_activity - spread**2 / 2)
+        sessions = config.sessions_per_day * np.exp(log_activity - 1 / 2)
         self.sessions_per_day = np.clip(sessions, 0.0, 8.0)
         self.logged_in = rng.random(u) < 0.85
         owned = rng.random((u, len(DEVICES))) < [0.95, 0.6, 0.6]
@@ -51,12 +53,12 @@ class People:
         self.device_weights = (owned * liking).astype(np.float32)
 
         rng = generator(seed, "households")
-        shared = rng.random(u) < config.shared_accounts
+        shared = rng.random(u) < SHARED_ACCOUNTS
         # A U-shaped law: on most (device, daypart) pairs one of the two is nearly always there.
         second = rng.beta(0.4, 0.6, (u, len(DEVICES), len(DAYPARTS))) * shared[:, None, None]
         self.second_member = second.astype(np.float32)
 
-        days = config.horizon + config.search_lead_days + 1
+        days = config.horizon + SEARCH_LEAD_DAYS + 1
         preference = self._preferences(log_activity, catalogue, seed)
         self.interests = _interests(preference, days, config.drift, generator(seed, "interests"))
         twist = generator(seed, "residual taste")
