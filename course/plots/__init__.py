@@ -21,26 +21,7 @@ from course.plots.style import (
     styled,
 )
 
-__all__ = [
-    "adopt",
-    "in_words",
-    "COLOURS",
-    "Figure",
-    "band",
-    "colour",
-    "diagram",
-    "figure",
-    "floor_and_ceiling",
-    "funnel",
-    "gap_closed",
-    "interval",
-    "ledger_overview",
-    "lines",
-    "look",
-    "png",
-    "show",
-    "standing",
-    "styled",
-    "system_loop",
-    "worlds",
-]
+__all__ = ["COLOURS", "Figure", "adopt", "band", "colour", "diagram", "figure",
+           "floor_and_ceiling", "funnel", "gap_closed", "in_words", "interval",
+           "ledger_overview", "lines", "look", "png", "show", "standing", "styled",
+           "system_loop", "worlds"]  # fmt: skip

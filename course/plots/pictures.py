@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
@@ -12,16 +13,7 @@ from course.plots.style import INK, MUTED, Figure, figure, styled
 
 @styled
 def funnel(stages: Sequence[tuple[str, float]], *, title: str = "") -> Figure:
-    """Draw the funnel of a request: each stage with its number of videos (P1, Fig. 2).
-
-    Parameters
-    ----------
-    stages : sequence of (name, count)
-        From the corpus down to what is watched. The width of a stage follows the logarithm of
-        its count.
-    """
-    import math
-
+    """Draw the funnel of a request: each stage (name, number of videos) in order (P1, Fig. 2)."""
     counts = ", ".join(f"{name} {count:,.4g}" for name, count in stages)
     fig, ax = figure(height=3.4, alt=f"Funnel of one request: {counts}")
     title = title or "One page request (heights: logarithm of the number, at least 1)"

@@ -82,13 +82,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Figure(MatplotlibFigure):
     """A matplotlib figure that shows itself in a notebook, with words for those who cannot see it.
 
-    Parameters
-    ----------
-    *args, **kwargs
-        As for `matplotlib.figure.Figure`.
-    alt : str, optional
-        What the figure shows, in words. It is stored next to the picture. Without it the titles
-        of the panels are used.
+    ``alt`` are the words, stored next to the picture. Without it the titles of the panels are used.
     """
 
     def __init__(self, *args: Any, alt: str = "", **kwargs: Any) -> None:
@@ -96,7 +90,7 @@ class Figure(MatplotlibFigure):
         self.alt = alt
 
     def describe(self) -> str:
-        """Return the words stored beside the picture: ``alt``, or the titles of the panels."""
+        """The words stored beside the picture: ``alt``, or the titles of the panels."""
         if self.alt:
             return self.alt
         titles = [ax.get_title(loc) for ax in self.axes for loc in ("left", "center", "right")]
@@ -122,8 +116,7 @@ def drawing() -> Iterator[None]:
     The look is matplotlib's own defaults and `STYLE`, so no line of a reader's matplotlibrc is
     left in a picture. For a chapter that draws with seaborn or pandas.
     """
-    settings = _settings()
-    if all(dict.get(mpl.rcParams, name) == value for name, value in settings.items()):
+    if all(dict.get(mpl.rcParams, name) == value for name, value in _settings().items()):
         yield  # already inside; setting three hundred values takes some milliseconds
         return
     with mpl.rc_context():
@@ -172,22 +165,16 @@ def figure(
 
     Parameters
     ----------
-    ncols, nrows : int
-        Number of panels across and down.
-    width, height : float
-        Size in inches. Without ``height``: 3.6 inches a row, 4.2 for a single panel.
-    title : str
-        Title over all panels.
-    alt : str
-        What the figure shows, in words (see `Figure`).
-    **subplots
-        Passed to `matplotlib.figure.Figure.subplots`, for instance ``sharey=True``.
+    ncols, nrows : number of panels across and down
+    width, height : inches; without ``height`` 3.6 a row, 4.2 for a single panel
+    title : over all panels
+    alt : what the figure shows, in words (see `Figure`)
+    **subplots : passed to `matplotlib.figure.Figure.subplots`, for instance ``sharey=True``
 
     Returns
     -------
     fig : Figure
-    axes : Axes, or array of Axes
-        One Axes for a single panel, else an array of shape (ncols,), (nrows,) or (nrows, ncols).
+    axes : Axes for a single panel, else an array of them, (ncols,), (nrows,) or (nrows, ncols)
     """
     if height is None:
         height = 4.2 if nrows == ncols == 1 else 3.6 * nrows
@@ -201,10 +188,7 @@ def figure(
 def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
     """Make a figure that another library drew (seaborn's grids) show itself as ours do.
 
-    Parameters
-    ----------
-    fig : drawn by pyplot; it is taken off pyplot's hands, so that it is not shown twice
-    alt : what it shows, in words
+    It is taken off pyplot's hands, so that it is not shown twice; ``alt`` is what it shows.
     """
     from matplotlib import pyplot
 
@@ -215,19 +199,7 @@ def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
 
 
 def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
-    """Return the figure as PNG bytes.
-
-    Parameters
-    ----------
-    fig : matplotlib.figure.Figure
-    dpi : float
-        Pixels per inch.
-
-    Returns
-    -------
-    bytes
-        The same figure always gives the same bytes (no date and no version is written in).
-    """
+    """The figure as PNG bytes, the same for the same figure: neither date nor version is in it."""
     buffer = io.BytesIO()
     for text in fig.findobj(Text):  # written outside `drawing`, under a reader's settings
         text.set_usetex(False)
@@ -238,10 +210,7 @@ def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
 
 
 def show(fig: MatplotlibFigure) -> None:
-    """Show a figure from anywhere in a cell (in a loop, or before the last line).
-
-    A figure that is the last expression of a cell shows itself; this is for all other places.
-    """
+    """Show a figure from anywhere in a cell; as its last expression a figure shows itself."""
     from IPython.display import display
 
     text = fig.describe() if isinstance(fig, Figure) else "Figure"
@@ -250,7 +219,7 @@ def show(fig: MatplotlibFigure) -> None:
 
 
 def _bundle(fig: MatplotlibFigure, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return picture and words as a notebook stores them; a screen reader speaks ``alt``."""
+    """Picture and words as a notebook stores them; a screen reader speaks ``alt``."""
     width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
     about = {"width": width, "height": height, "alt": words}
     return {"image/png": png(fig), "text/plain": words}, {"image/png": about}
@@ -264,17 +233,12 @@ def floor_and_ceiling(
     *,
     labels: tuple[str, str] = ("random", "oracle"),
 ) -> None:
-    """Draw the two dashed lines between which every method lives.
+    """Draw the two dashed lines between which every method lives, with words at both.
 
     Parameters
     ----------
-    ax : Axes
-    floor, ceiling : float or None
-        Values in the unit of the axis; None leaves that line out.
-    orient : {"h", "v"}
-        ``"h"``: the values stand on the y axis, lines run across. ``"v"``: on the x axis.
-    labels : tuple of str
-        Words at the floor and at the ceiling.
+    floor, ceiling : values in the unit of the axis; None leaves that line out
+    orient : {"h", "v"}, "h": the values stand on the y axis, lines run across; "v": on the x axis
     """
     if orient not in ("h", "v"):
         raise CourseError(f"orient is {orient!r}", allowed='"h" or "v"')
@@ -318,23 +282,13 @@ def band(
 
     Parameters
     ----------
-    ax : Axes
-    x : array, shape (points,)
-    ys : array, shape (seeds, points)
-    label : str
-        The method's name; it sets colour and marker (see `look`) and stands in the legend.
-    **line
-        Passed to ``ax.plot``, wins over the method's look.
+    x, ys : arrays (points,) and (seeds, points)
+    label : the method's name; it sets colour and marker (see `look`) and stands in the legend
+    **line : passed to ``ax.plot``, wins over the method's look
 
     Returns
     -------
-    mean, half : arrays, shape (points,)
-        See `course.metrics.interval`.
-
-    Raises
-    ------
-    CourseError
-        If the shapes do not fit.
+    mean, half : arrays (points,), see `course.metrics.interval`
     """
     x, ys = np.asarray(x), np.asarray(ys, dtype=float)
     if ys.ndim != 2 or ys.shape[1] != len(x):
