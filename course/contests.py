@@ -179,10 +179,7 @@ def contest(
         each 200 requests. One call that never returns (an endless loop) is not stopped by it.
     systems : the course's own contestants; ``CHAPTERS`` are all there are
 
-    Raises
-    ------
-    ConfigError
-        For bad arguments. What is wrong with a submission stands in its row.
+    Raises a ConfigError for bad arguments; what is wrong with a submission stands in its row.
     """
     entries = dict(policy) if isinstance(policy, Mapping) else {"you": policy}
     _check(entries, worlds, metric, seconds, systems)

@@ -95,13 +95,10 @@ def find(name: str) -> Claim:
 
 
 def results(trial: str, folder: Path | None = None, *, tidy: bool = False) -> pd.DataFrame:
-    """Stored results of a trial.
+    """Stored results of a trial: index seed, a column for each number, such as ``deep 0/mrr``.
 
-    Parameters
-    ----------
-    folder : of the results; None = the repository's
-    tidy : False = index seed, a column for each number, such as ``deep 0/mrr``; True = a row for
-        each number, with the columns seed, who ("deep 0"), metric ("mrr") and value
+    If ``tidy``, a row for each number, with the columns seed, who ("deep 0"), metric ("mrr") and
+    value. ``folder`` has the results; None = the repository's.
     """
     table = store.load(trial, folder)
     if not tidy:
@@ -189,12 +186,7 @@ def summary(*which: str) -> pd.DataFrame:
 
 
 def show(*which: str):
-    """A notebook's view of the ledger: headline lines only, the others counted in words.
-
-    Returns
-    -------
-    IPython.display.HTML, with a link to the page that has every line
-    """
+    """A notebook's view (HTML): headline lines, the others counted, and a link to all of them."""
     from IPython.display import HTML
 
     found = lines(*which)
