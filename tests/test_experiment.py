@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 
@@ -13,7 +12,6 @@ from scipy.stats import binom
 from worlds import mini, pages, situations, tiny
 
 from course.errors import ConfigError, PolicyError
-from course.simulator import experiment
 from course.simulator.experiment import (
     OUTCOMES,
     PAGE,
@@ -22,7 +20,7 @@ from course.simulator.experiment import (
     live_requests,
     page_outcomes,
 )
-from course.simulator.feed import rank, respond
+from course.simulator.feed import respond
 from course.simulator.oracle import Cards
 from course.simulator.oracle import value as true_value
 from course.simulator.policies import offered, top
@@ -47,20 +45,6 @@ class TestPairing:
             values = table.loc[["b", "c"], column].dropna()
             assert (values == 0).all() and len(values) >= 2 * len(OUTCOMES) - 4
         assert (table.loc["a", "observed"] == table.loc["b", "observed"]).all()
-
-    def test_without_shared_coins_identical_policies_would_differ(self, monkeypatch):
-        calls = iter(range(10**6))
-        real = respond
-
-        def unpaired(behaviour, memory, situation, request, shown, seed, **options):
-            return real(behaviour, memory, situation, request - next(calls) * 10**6, shown, seed)
-
-        monkeypatch.setattr(experiment, "respond", unpaired)
-        world = tiny()
-        arms = {"a": world.past_ranking(), "b": world.past_ranking()}
-        result = ab_test(world, arms, n=500)
-        assert cells(result, "lift")["b", "clicks"] != 0
-        assert cells(result, "expected_lift")["b", "clicks"] == 0
 
     def test_paired_interval_is_much_narrower_than_an_unpaired_one(self):
         world = tiny()
@@ -120,16 +104,6 @@ class TestIntervals:
         # Watch time is skewed, which costs a normal interval some coverage at 300 pages.
         honest = 0.90 if metric == "watch_minutes" else 0.95
         assert hit >= binom.ppf(0.001, REPEATS, honest), hit
-
-    def test_a_control_without_noise_would_be_noticed(self, repeated):
-        """The fault that was once there: the control's mean was taken as exact."""
-        hit = 0
-        for result in repeated:
-            row = result.table.set_index(["policy", "metric"]).loc[("oracle", "clicks")]
-            arm, control = (result.per_page[name]["clicks"][0] for name in ("oracle", "random"))
-            error = clustered_error(arm - control, result.requests["user"].to_numpy())
-            hit += abs(row["lift"] - row["expected_lift"]) < 196 * error / control.mean()
-        assert hit < binom.ppf(0.001, REPEATS, 0.95)
 
     @pytest.mark.parametrize("metric", ["clicks", "completions", "satisfied", "dismissals"])
     def test_coverage_of_the_level(self, repeated, metric):
@@ -281,9 +255,6 @@ class TestClusteredError:
         plain = values.std(ddof=1) / 10
         assert clustered_error(values, np.arange(100)) == pytest.approx(plain)
 
-    def test_constant(self):
-        assert clustered_error(np.ones(5), np.arange(5)) == 0
-
 
 class TestVisits:
     def test_tiredness_grows(self):
@@ -328,11 +299,6 @@ class TestVisits:
         for name, value in vars(world.engine.memory).items():
             assert np.array_equal(value, before[name]), name
         assert world.engine.requests_made == numbers
-
-    def test_rows(self):
-        result = ab_test(mini(), policies(mini()), n=50, visits=3)
-        assert len(result.requests) == 150
-        assert all(len(page) == 150 for page in result.pages.values())
 
 
 class TestRequests:
@@ -406,7 +372,28 @@ class TestReadOuts:
         assert length == pytest.approx(c.seconds[shown].mean() / 60)
 
 
+def unlucky(requests):
+    raise ZeroDivisionError("no luck")
+
+
 class TestBadArguments:
+    @pytest.mark.parametrize(
+        ("arms", "words"),
+        [
+            (None, "dict"), ({}, "dict"), ([unlucky], "dict"), ("random", "dict"),
+            ({"model": 3}, "'model' is a int"),
+            ({"odd": lambda requests: requests.candidates[:, 0]}, "shape"),
+            ({"fine": mini().random(), "mine": unlucky}, "'mine' failed: ZeroDivisionError: no"),
+        ],
+    )  # fmt: skip
+    def test_policies(self, arms, words):
+        with pytest.raises((ConfigError, PolicyError), match=words):
+            ab_test(mini(), arms, n=30)
+
+    def test_nobody_is_active(self):
+        with pytest.raises(ConfigError, match="sessions_per_day"):
+            ab_test(mini(sessions_per_day=0.0), {"random": mini().random()}, n=30)
+
     @pytest.mark.parametrize(
         ("options", "word"),
         [
@@ -422,50 +409,3 @@ class TestBadArguments:
         with pytest.raises(ConfigError) as caught:
             ab_test(mini(), {"random": mini().random()}, **options)
         assert word in str(caught.value) and "Allowed:" in str(caught.value)
-
-    @pytest.mark.parametrize("arms", [None, {}, [lambda r: r.candidates], "random"])
-    def test_no_policies(self, arms):
-        with pytest.raises(ConfigError, match="dict"):
-            ab_test(mini(), arms)
-
-    def test_not_callable(self):
-        with pytest.raises(PolicyError, match="'model' is a int"):
-            ab_test(mini(), {"model": 3})
-
-    def test_a_policy_that_misbehaves(self):
-        with pytest.raises(PolicyError, match="shape"):
-            ab_test(mini(), {"odd": lambda requests: requests.candidates[:, 0]}, n=30)
-
-    @pytest.mark.parametrize("name", ["time", "user"])
-    def test_a_policy_cannot_change_what_others_get(self, name):
-        def vandal(requests):
-            getattr(requests, name)[:] = 0
-            return requests.candidates[:, : requests.slate]
-
-        with pytest.raises(PolicyError, match=f"'first' changed requests.{name} in place"):
-            ab_test(mini(), {"first": vandal, "oracle": mini().oracle()}, n=50)
-
-        def hidden(requests):  # swallows what it finds, and tells nobody
-            with contextlib.suppress(PolicyError):
-                rank(vandal, requests)
-            return mini().random()(requests)
-
-        alone, beside = (
-            ab_test(mini(), {**arms, "oracle": mini().oracle()}, n=50, visits=2)
-            for arms in ({}, {"hidden": hidden})
-        )
-        pd.testing.assert_frame_equal(alone.requests, beside.requests)
-        for metric in OUTCOMES:
-            one, two = (r.per_page["oracle"][metric] for r in (alone, beside))
-            np.testing.assert_array_equal(one, two)
-
-    def test_one_that_raises_goes_by_its_name_in_the_test(self):
-        def unlucky(requests):
-            raise ZeroDivisionError("no luck")
-
-        with pytest.raises(PolicyError, match="'mine' failed: ZeroDivisionError: no luck"):
-            ab_test(mini(), {"fine": mini().random(), "mine": unlucky}, n=30)
-
-    def test_nobody_is_active(self):
-        with pytest.raises(ConfigError, match="sessions_per_day"):
-            ab_test(mini(sessions_per_day=0.0), {"random": mini().random()}, n=30)

@@ -94,13 +94,6 @@ def test_against_the_twin(catalogue):
                 assert getattr(memory, name).tolist() == want, (name, day)
 
 
-def test_same_channel_followed_twice_in_one_batch_is_listed_once(catalogue):
-    memory = Memory(USERS, catalogue)
-    video = np.flatnonzero(catalogue.channel == catalogue.channel[0])[[0, 0]]
-    memory.add_watches(catalogue, np.array([2, 2]), video, np.array([True, True]))
-    assert (memory.followed[2] >= 0).sum() == 1
-
-
 def test_counters_stop_instead_of_starting_again_at_zero(catalogue):
     memory = Memory(USERS, catalogue)
     one, video = np.array([1, 1]), np.array([5, 5])

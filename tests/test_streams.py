@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +29,6 @@ class TestCoins:
         assert ((u > 0) & (u < 1)).all()
         assert kstest(u.ravel(), "uniform").pvalue > 1e-3
         assert kstest((u.ravel() * 2**8) % 1, "uniform").pvalue > 1e-3  # the low bits too
-
-    def test_a_skewed_table_would_be_noticed(self):
-        assert kstest(coins(3, "click", ROWS, COLUMNS).ravel() ** 1.02, "uniform").pvalue < 1e-3
 
     def test_order_does_not_matter(self):
         u = coins(3, "click", ROWS, COLUMNS)
@@ -103,38 +96,11 @@ class TestGenerators:
         assert len({zlib.crc32(name.encode()) for name in found}) == len(found)
 
 
-def digest(world) -> str:
-    total = hashlib.sha256()
-    for name, content in table_bytes(world).items():
-        total.update(name.encode() + content)
-    return total.hexdigest()
-
-
 class TestRepeatable:
     def test_same_seed_same_bytes(self):
         again = simulate("village", seed=7, cache=False, **MINI)
         assert table_bytes(again) == table_bytes(mini())
         assert same_arrays(again.engine.memory, mini().engine.memory) == []
-
-    def test_same_bytes_in_another_process(self):
-        program = (
-            "import sys; sys.path[:0] = sys.argv[1:]\n"
-            "from test_streams import digest\n"
-            "from worlds import mini\n"
-            "print(digest(mini()))"
-        )
-        here = Path(__file__).resolve().parent
-        mine = os.environ.get("PYTHONHASHSEED")
-        other = {**os.environ, "PYTHONHASHSEED": "1" if mine != "1" else "2"}
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(here), str(here.parent)],
-            env=other,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == digest(mini())
 
     def test_another_seed_differs(self):
         one, two = table_bytes(mini()), table_bytes(mini(seed=8))
@@ -213,16 +179,3 @@ def test_an_added_call_changes_nothing(monkeypatch):
 
     monkeypatch.setattr("course.simulator.organic.sessions", curious)
     assert table_bytes(simulate("village", seed=7, cache=False, **MINI)) == table_bytes(mini())
-
-
-def test_an_added_call_in_an_old_stream_would_be_noticed(monkeypatch):
-    real = generator
-
-    def shifted(seed, purpose, *keys):
-        rng = real(seed, purpose, *keys)
-        if purpose == "goals":
-            rng.random()
-        return rng
-
-    monkeypatch.setattr("course.simulator.organic.generator", shifted)
-    assert table_bytes(simulate("village", seed=7, cache=False, **MINI)) != table_bytes(mini())
