@@ -187,10 +187,6 @@ class TestVideos:
         for day in (-61.0, -5.5, 0.0, 12.34, 44.0, catalogue.uploaded[77]):
             assert catalogue.available(day) == (catalogue.uploaded <= day).sum()
 
-    def test_no_future_days_no_future_uploads(self):
-        config, _, catalogue = built(future_days=0)
-        assert len(catalogue) == config.videos
-
     def test_traits(self):
         _, _, catalogue = built()
         assert catalogue.seconds.min() > 0 and catalogue.seconds.max() <= 180 * 60

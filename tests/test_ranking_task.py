@@ -57,16 +57,13 @@ def test_truth_of_a_card_is_the_truth_of_the_world(world, fresh):
     c, t = fresh.cards, fresh.truth
     device = c["device"].cat.codes.to_numpy()
     asked = (c["user_id"].to_numpy(), c["video_id"].to_numpy(), c["time"].to_numpy(), device)
-    truth = world.truth
-    close = {"rtol": 1e-4, "atol": 1e-6}
-    assert np.allclose(t["p_click_if_seen"], truth.click_probability(*asked), **close)
-    position = c["position"].to_numpy()
-    assert np.allclose(t["p_seen"], truth.examination(position, device), **close)
-    assert np.allclose(t["p_click"], t["p_seen"] * t["p_click_if_seen"], **close)
-    assert np.allclose(t["expected_seconds"], truth.watch_seconds(*asked), **close)
-    assert np.allclose(t["p_complete"], truth.completion_probability(*asked), **close)
-    assert np.allclose(fresh.value, t["p_click_if_seen"] * t["expected_seconds"], **close)
-    assert np.allclose(fresh.expected_seconds, t["p_seen"] * fresh.value, **close)
+    for found, want in (
+        (t["p_click"], world.truth.click_probability(*asked, c["position"].to_numpy())),
+        (t["expected_seconds"], world.truth.watch_seconds(*asked)),
+        (fresh.value, t["p_click_if_seen"] * t["expected_seconds"]),
+        (fresh.expected_seconds, t["p_seen"] * fresh.value),
+    ):
+        assert np.allclose(found, want, rtol=1e-4, atol=1e-6)
     assert list(t.columns) == list(TRUE_COLUMNS) and np.isfinite(t.to_numpy()).all()
 
 
