@@ -30,25 +30,23 @@ OUTCOMES_OF_A_WATCH = ("watched_seconds", "completed", "liked", "shared", "surve
 
 
 class Record:
-    """What happened, as lists of column arrays that are joined at the end."""
+    """What happened, as parts of tables that are joined at the end."""
 
     def __init__(self):
-        self._tables: dict[str, dict[str, list]] = {}
+        self._parts: dict[str, list[Rows]] = {}
 
     def add(self, table: str, **columns: np.ndarray) -> None:
         """Append rows (arrays of one length) to a table."""
-        target = self._tables.setdefault(table, {name: [] for name in columns})
-        for name, values in columns.items():
-            target[name].append(np.asarray(values))
+        self._parts.setdefault(table, []).append(columns)
 
     def extend(self, other: Record) -> None:
         """Append all rows of another record."""
-        for name in other._tables:
-            self.add(name, **other.table(name))
+        for table, parts in other._parts.items():
+            self._parts.setdefault(table, []).extend(parts)
 
-    def table(self, name: str) -> dict[str, np.ndarray]:
+    def table(self, name: str) -> Rows:
         """Joined columns of a table; empty if nothing was ever added."""
-        return {key: np.concatenate(parts) for key, parts in self._tables.get(name, {}).items()}
+        return organic.joined(self._parts.get(name, []))
 
 
 class Engine:

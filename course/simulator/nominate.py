@@ -71,11 +71,9 @@ class Market:
 
     def newest_of(self, channel, back) -> np.ndarray:
         """The ``back``-newest uploads of channels (-1 = none), 0 the newest; -1 if none."""
-        c = self.catalogue
-        ids = self.by_channel
-        start = self.channel_bounds[channel]
+        ids, start = self.by_channel, self.channel_bounds[channel]
         # Ids grow with upload time, so within a channel the uploaded ones come first.
-        uploaded = np.concatenate([[0], np.cumsum(c.uploaded[ids] <= self.time)])
+        uploaded = np.concatenate([[0], np.cumsum(self.catalogue.uploaded[ids] <= self.time)])
         count = uploaded[self.channel_bounds[channel + 1]] - uploaded[start]
         place = start + count - 1 - back
         there = (channel >= 0) & (back < count)

@@ -18,13 +18,7 @@ CHUNK = 1_000_000
 
 
 class Cards:
-    """The truth about the cards that pages could be made of, by one objective.
-
-    Parameters
-    ----------
-    situation : r rows
-    videos : int array (r, c)
-    objective : one of ``OUTCOMES``
+    """The truth about the cards (r, c) that pages could be made of, by one of ``OUTCOMES``.
 
     Attributes
     ----------
@@ -55,9 +49,7 @@ class Cards:
             "satisfied": lambda: laws.satisfied_probability(score("survey")),
             "likes": lambda: expit(score("like")) * logged_in,
             "shares": lambda: expit(score("share")),
-            "dismissals": lambda: (
-                (expit(self.appeal) - 1.0) * expit(score("dismiss")).astype(float)
-            ),
+            "dismissals": lambda: (expit(self.appeal) - 1) * expit(score("dismiss")).astype(float),
         }[objective]()
 
     def _seconds(self, latent, seconds):
@@ -132,12 +124,7 @@ def value(
 
 
 class OraclePolicy:
-    """Shows what is best by the truth. Never train on anything it returns.
-
-    Parameters
-    ----------
-    objective : one of ``OUTCOMES`` (dismissals: as few as possible)
-    """
+    """Shows what is best by the truth, for one of ``OUTCOMES``. Never train on what it returns."""
 
     def __init__(self, behaviour: Behaviour, memory: Memory, objective: str = "watch_minutes"):
         if objective not in OUTCOMES:

@@ -33,9 +33,14 @@ Rows = dict[str, np.ndarray]
 TOKENS = ("token_1", "token_2", "token_3")
 
 
+def joined(parts: list[Rows]) -> Rows:
+    """Rows below each other; no columns if there are no parts."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
+
+
 def in_order(parts: list[Rows]) -> Rows:
-    """Join rows in order of time."""
-    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """The same in order of time."""
+    rows = joined(parts)
     order = np.argsort(rows["time"], kind="stable")
     return {name: values[order] for name, values in rows.items()}
 
