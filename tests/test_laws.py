@@ -172,13 +172,6 @@ class TestBudget:
         mean = self.MEAN * x @ (laws.BUDGET_SHARES * laws.BUDGET_SCALES)
         assert abs(lasts.mean() - mean) < 4.5 * lasts.std() / np.sqrt(wanted.size)
 
-    def test_a_budget_without_end_is_the_old_law(self):
-        mean = 1e9
-        x = laws.runs_out(LATENTS, 700.0, mean)
-        old = laws.mean_watched_share(LATENTS) * 700.0
-        got = mean * x @ (laws.BUDGET_SHARES * laws.BUDGET_SCALES)
-        np.testing.assert_allclose(got, old, rtol=1e-4)
-
     def test_time_left_by_hand(self):
         out = np.full((1, 3, 3), [0.5, 0.2, 0.1])
         left = laws.time_left(np.array([[1.0, 0.5, 1.0]]), out) / laws.BUDGET_SHARES
