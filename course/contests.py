@@ -40,8 +40,6 @@ BATCH = 200
 """Requests that a submission is asked at once; its clock is read in between."""
 METRICS = ("clicks", "watch_minutes", "satisfied")
 """What can be counted; the oracle of the same is the ceiling."""
-WORLD = WorldConfig.of("village", time_budget=0)
-"""The world of a contest unless it says otherwise: a village in which time has no end."""
 REFERENCES = ("random", "past ranking", "oracle")
 
 
@@ -154,7 +152,7 @@ def _first_argument(function) -> str:
 def contest(
     policy: Policy | Maker | Mapping[str, Policy | Maker],
     *,
-    world: str | WorldConfig = WORLD,
+    world: str | WorldConfig = "village",
     worlds: int = 8,
     first_seed: int = FIRST_SEED,
     n: int = 1_000,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import re
@@ -10,9 +12,11 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
-from course import __version__
+from course import __version__, plots
 from course.errors import ConfigError
 from course.workshop import book as building
 from course.workshop import chapters
@@ -268,6 +272,23 @@ def test_every_picture_carries_its_words(tmp_path):
     assert notebook_checks.faults(chapters.tidy(notebook)) == [
         "cell 4 has a picture without words for those who cannot see it: image/png"
     ]
+
+
+def test_a_stored_picture_keeps_its_look_in_fewer_bytes():
+    fig, ax = plots.figure(alt="a line")
+    ax.plot([1, 3, 2])
+    whole = plots.style.png(fig)
+    small = chapters.few_colours(base64.b64encode(whole).decode())
+    one, other = (
+        np.asarray(Image.open(io.BytesIO(b)).convert("RGB"), int)
+        for b in (whole, base64.b64decode(small))
+    )
+    assert np.abs(one - other).mean() < 0.5
+    assert len(small) < 0.7 * len(whole) * 4 / 3
+    assert chapters.few_colours(small) == small
+    ax.imshow(np.random.default_rng(0).random((40, 40, 3)))
+    many = base64.b64encode(plots.style.png(fig)).decode()
+    assert chapters.few_colours(many) == many
 
 
 def test_a_leak_stops_the_build(book, source):

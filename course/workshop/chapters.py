@@ -21,8 +21,10 @@ code cell.
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
+import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ import yaml
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_raw_cell
+from PIL import Image, ImageChops, ImageStat
 
 from course import __version__
 from course.errors import ConfigError
@@ -199,6 +202,20 @@ def render(chapter: Chapter, role: str, seconds: int | None = None) -> NotebookN
     return tidy(notebook)
 
 
+def few_colours(picture: str) -> str:
+    """A stored PNG (base64) in a third of the bytes, if 256 colours show all there is to see."""
+    image, written = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
+    if image.mode == "P":
+        return picture
+    whole = image.convert("RGB")
+    few = whole.quantize(256, dither=Image.Dither.NONE)
+    lost = ImageStat.Stat(ImageChops.difference(whole, few.convert("RGB"))).mean
+    if max(lost) > 0.3:  # of 255: a smooth surface would show steps
+        return picture
+    few.save(written, "PNG", optimize=True)
+    return base64.b64encode(written.getvalue()).decode() + "\n"
+
+
 def tidy(notebook: NotebookNode) -> NotebookNode:
     """Take out what depends on this run or this machine; join split streams."""
     notebook.metadata = nbformat.from_dict(
@@ -220,6 +237,8 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
                 # Its state lives in the kernel. Stored without it, it would show an error.
                 output.data = nbformat.from_dict({"text/plain": WIDGET_TEXT})
                 output.metadata = nbformat.from_dict({})
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = few_colours(output.data["image/png"])
             kind = output.output_type, output.get("name")
             if last and kind == (last.output_type, last.get("name")) and kind[0] == "stream":
                 last.text += output.text

@@ -535,16 +535,14 @@ def serving(seed, k=200, single=200):
     yield {"videos": len(norms), "spread of norms": norms.std() / norms.mean()}
 
 
-# Three worlds so far for some; more are added by `reproduce --worlds N`.
-FIRST = (1, 2, 3)
 TRIALS = (
     Trial("softmax_laws", softmax_laws, minutes=3.5),
     Trial("ingredients", ingredients, minutes=1.2),
-    Trial("generator", generator, minutes=0.6, seeds=FIRST),
-    Trial("step_cost", cost, minutes=0.7, seeds=FIRST),
+    Trial("generator", generator, minutes=0.6),
+    Trial("step_cost", cost, minutes=0.7),
     Trial("bags", bags, minutes=0.8),
     Trial("in_batch", in_batch, minutes=0.8),
-    Trial("tower", tower, minutes=0.01, seeds=FIRST, cheap=True),
+    Trial("tower", tower, minutes=0.01, cheap=True),
     # A world of 200,000 videos takes minutes to simulate and to learn.
-    Trial("serving", serving, minutes=2.4, seeds=FIRST),
+    Trial("serving", serving, minutes=2.4),
 )

@@ -10,7 +10,6 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from course import ledger, simulate, tuning
 from course.ledger import Trial
-from course.ledger.claim import WORLDS
 from course.lessons import many_objectives as mo
 from course.lessons import mixtures_of_experts as me
 from course.lessons.ranking_features import InputLayer, Scales
@@ -853,15 +852,13 @@ def _rounded(gap):
     return round(float(gap.abs().max()), 5)
 
 
-# Worlds so far; more are added by `reproduce --worlds N`.
-THREE, FIVE = WORLDS[:3], WORLDS[:5]
 TRIALS = (
     Trial("layout", layout, minutes=0.1, cheap=True),
     Trial("costs", costs, minutes=0.01, cheap=True),
     Trial("plane", plane, minutes=1.2),
-    Trial("mixtures", mixtures, minutes=5.0, seeds=THREE),
-    Trial("frontiers", frontiers, minutes=0.01, seeds=THREE, cheap=True),
-    Trial("corners", corners, minutes=10.0, seeds=THREE),
-    Trial("polarisation", polarisation, minutes=0.7, seeds=FIVE),
-    Trial("two_tasks", two_tasks, minutes=1.5, seeds=FIVE),
+    Trial("mixtures", mixtures, minutes=5.0),
+    Trial("frontiers", frontiers, minutes=0.01, cheap=True),
+    Trial("corners", corners, minutes=10.0),
+    Trial("polarisation", polarisation, minutes=0.7),
+    Trial("two_tasks", two_tasks, minutes=1.5),
 )

@@ -370,7 +370,7 @@ for setting in ("shuffled", "ladder only", "series only"):
 # %% [markdown]
 # *What to see:* on the left each dial does what it should. On the right the loss is about as large without order as with it, and only the shuffled log has none.
 #
-# So neither of P1's two examples makes this loss here. With the ladder alone it is even a little smaller than without any order; whether the episodes add to it is undecided.
+# So neither of P1's two examples makes this loss here: nearly all of it is there without any order. Whether the ladder or the episodes change it at all is undecided.
 #
 # And yet the loss is gone where *time* has no direction. Something that has to do with time is the cause.
 #
@@ -676,9 +676,9 @@ for setting in ("no errands", "nearly all errands"):
 #
 # The log is full of people who search and then watch what they searched for, and a home page is no page of search results. Is it that the query is old by then? That does not seem to be all: within half a day of a search, too, the clicks are lower on the mean (a line of the ledger).
 #
-# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. On the mean it does; the ledger says whether that is decided.
+# The printed lines turn the dial of *errands*, searches for something that is needed once and is no taste. If the last query did harm because it often was an errand, the harm should grow with their share. It does.
 #
-# With no errands at all the harm is still there, clear of zero. So errands are at most a part of the reason.
+# With no errands at all the harm is still there, clear of zero. So errands are a part of the reason, and not all of it.
 #
 # ## 7. Which watches are labels?
 #
