@@ -12,11 +12,11 @@ from course.plots.style import INK, MUTED, Figure, figure, styled
 
 
 @styled
-def funnel(stages: Sequence[tuple[str, float]], *, title: str = "") -> Figure:
+def funnel(stages: Sequence[tuple[str, float]]) -> Figure:
     """Draw the funnel of a request: each stage (name, number of videos) in order (P1, Fig. 2)."""
     counts = ", ".join(f"{name} {count:,.4g}" for name, count in stages)
     fig, ax = figure(height=3.4, alt=f"Funnel of one request: {counts}")
-    title = title or "One page request (heights: logarithm of the number, at least 1)"
+    title = "One page request (heights: logarithm of the number, at least 1)"
     half = [0.35 + math.log10(max(count, 1)) for _, count in stages]
     colours = ("#c9d3de", "#9db7d1", "#5f8fbf", "#1f5f9e", "#173f67")
     for i, (name, count) in enumerate(stages):

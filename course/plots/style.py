@@ -198,14 +198,14 @@ def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
     return fig
 
 
-def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
+def png(fig: MatplotlibFigure) -> bytes:
     """The figure as PNG bytes, the same for the same figure: neither date nor version is in it."""
     buffer = io.BytesIO()
     for text in fig.findobj(Text):  # written outside `drawing`, under a reader's settings
         text.set_usetex(False)
     # After saving, matplotlib gives a figure without layout engine the one of the settings.
     with drawing(), mpl.rc_context({"figure.constrained_layout.use": False}):
-        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        fig.savefig(buffer, format="png", dpi=STORED_DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
