@@ -17,6 +17,7 @@ from course.simulator import laws
 from course.simulator.behaviour import EXAMINATION_EXPONENT
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
+from course.simulator.experiment import live_requests
 from course.simulator.feed import Feedback, rank, respond
 from course.simulator.oracle import Cards
 from course.simulator.streams import coins
@@ -324,17 +325,7 @@ class TestPastRanking:
 
 def requests(world, n=40, pool=True):
     """Requests at the end of a world's log."""
-    engine = world.engine
-    engine.market.open(world.config.days)
-    query = np.full(n, -1, np.int32)
-    return engine.requests(
-        situations(world, n),
-        query,
-        engine.memory,
-        np.arange(n),
-        np.random.default_rng(0),
-        pool=pool,
-    )
+    return live_requests(world.engine, n, candidates="nominated" if pool else "catalogue")[1]
 
 
 def refused(policy, pool=True, name="") -> str:
