@@ -97,9 +97,6 @@ class TestScores:
         assert "a &lt;b&gt;" in page and "100%" in page and "nan" not in page
         value = found.table.loc["past ranking", "value"]
         assert "<th>clicks</th>" in page and f"<td>{value:.2f}"[:8] in page
-        words = found.plot().describe()
-        assert "2 hidden worlds" in words and "popularity in my language" in words
-        assert "broken" not in words
 
     def test_systems_can_be_added(self):
         found = run(fixed, systems={**SYSTEMS, "mine": lambda logs: RandomPolicy(3)}, worlds=1)

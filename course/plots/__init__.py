@@ -5,7 +5,7 @@ draws the figures of one subject.
 """
 
 from course.plots.ledger import ledger_overview
-from course.plots.live import gap_closed, standing
+from course.plots.live import standing
 from course.plots.palette import COLOURS, colour, look
 from course.plots.pictures import funnel, system_loop
 from course.plots.shapes import diagram, in_words, lines, worlds
@@ -22,6 +22,6 @@ from course.plots.style import (
 )
 
 __all__ = ["COLOURS", "Figure", "adopt", "band", "colour", "diagram", "figure",
-           "floor_and_ceiling", "funnel", "gap_closed", "in_words", "interval",
+           "floor_and_ceiling", "funnel", "in_words", "interval",
            "ledger_overview", "lines", "look", "png", "show", "standing", "styled",
            "system_loop", "worlds"]  # fmt: skip
