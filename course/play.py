@@ -9,7 +9,7 @@ import numpy as np
 from course.errors import ConfigError
 from course.metrics import gap_closed
 from course.pages import Card, picture_words, thumbnail
-from course.plots.live import standing
+from course.plots.pictures import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
 from course.simulator.feed import Policy, Requests, rank

@@ -53,7 +53,7 @@ CELLS = [
     "    fig, ax = plots.figure(height=2.2)\n"
     "    ax.barh(['you'], [sum(picks)], color=plots.colour('you'))\n"
     "    ax.set(title='Where you stand', xlabel='points', xlim=(0, 50))\n"
-    "    plots.floor_and_ceiling(ax, 20, 38, 'v')\n"
+    "    plots.floor_and_ceiling(ax, 20, 38)\n"
     "    return fig, f'You stand at <b>{sum(picks)}</b>.'",
     "widgets.RecommenderGame(deal, score, picks=4)",
 ]

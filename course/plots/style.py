@@ -1,7 +1,7 @@
 """One look for every figure of the course.
 
 The same colour always means the same method; the floor (random) and the ceiling (an oracle that
-knows the true preferences) are always dashed; bands always mean a 95 % interval over seeds.
+knows the true preferences) are always dashed.
 
 `figure` makes figures without pyplot, so drawing never changes hidden global state and plots
 never pile up in memory. Such a figure shows itself when it is the last expression of a cell.
@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import matplotlib as mpl
-import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.text import Text
 
-from course.errors import CourseError
-from course.metrics import interval
-from course.plots.palette import OTHER_COLOURS, colour, look
+from course.plots.palette import OTHER_COLOURS, colour
 
 #: Width of a full-width figure, in inches. At `SCREEN_DPI` this is 880 pixels.
 WIDTH = 8.8
@@ -229,77 +226,27 @@ def floor_and_ceiling(
     ax: Axes,
     floor: float | None,
     ceiling: float | None,
-    orient: Literal["h", "v"] = "h",
     *,
     labels: tuple[str, str] = ("random", "oracle"),
 ) -> None:
     """Draw the two dashed lines between which every method lives, with words at both.
 
-    Parameters
-    ----------
-    floor, ceiling : values in the unit of the axis; None leaves that line out
-    orient : {"h", "v"}, "h": the values stand on the y axis, lines run across; "v": on the x axis
+    Floor and ceiling are values on the x axis; None leaves that line out.
     """
-    if orient not in ("h", "v"):
-        raise CourseError(f"orient is {orient!r}", allowed='"h" or "v"')
     for value, label, name in ((floor, labels[0], "random"), (ceiling, labels[1], "oracle")):
         if value is None:
             continue
         line = {"color": colour(name), "linestyle": (0, (5, 3)), "linewidth": 1.4, "zorder": 1.5}
         text = {"color": colour(name) if name == "oracle" else MUTED, "fontsize": 10.5}
-        # A white rim keeps the word readable where a curve runs under it.
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85}
-        if orient == "h":
-            ax.axhline(value, **line)
-            ax.annotate(
-                label, (1, value), xycoords=("axes fraction", "data"), xytext=(-4, 2),
-                textcoords="offset points", ha="right", va="bottom", bbox=box, **text,
-            )  # fmt: skip
-        else:
-            ax.axvline(value, **line)
-            ax.annotate(
-                label, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
-                textcoords="offset points", ha="center", va="bottom", **text,
-            )  # fmt: skip
+        ax.axvline(value, **line)
+        ax.annotate(
+            label, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            textcoords="offset points", ha="center", va="bottom", **text,
+        )  # fmt: skip
     # Room so that neither line lies on the frame, whatever is drawn in between.
     values = [value for value in (floor, ceiling) if value is not None]
     if not values:
         return
-    low, high = ax.get_ylim() if orient == "h" else ax.get_xlim()
+    low, high = ax.get_xlim()
     rim = 0.08 * (max(*values, high) - min(*values, low))
-    low, high = min(low, min(values) - rim), max(high, max(values) + rim)
-    if orient == "h":
-        ax.set_ylim(low, high)
-    else:
-        ax.set_xlim(low, high)
-
-
-@styled
-def band(
-    ax: Axes, x: Sequence[float] | np.ndarray, ys: Any, label: str, **line: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the mean line of several seeds with its 95 % interval, in the colour of the method.
-
-    Parameters
-    ----------
-    x, ys : arrays (points,) and (seeds, points)
-    label : the method's name; it sets colour and marker (see `look`) and stands in the legend
-    **line : passed to ``ax.plot``, wins over the method's look
-
-    Returns
-    -------
-    mean, half : arrays (points,), see `course.metrics.interval`
-    """
-    x, ys = np.asarray(x), np.asarray(ys, dtype=float)
-    if ys.ndim != 2 or ys.shape[1] != len(x):
-        raise CourseError(
-            f"ys has shape {ys.shape}", allowed=f"(seeds, {len(x)}), one column for each x"
-        )
-    mean, half = interval(ys)
-    settings: Mapping[str, Any] = {"label": label, **look(label), **line}
-    (drawn,) = ax.plot(x, mean, **settings)
-    if not np.isnan(half).all():
-        ax.fill_between(
-            x, mean - half, mean + half, color=drawn.get_color(), alpha=0.18, linewidth=0
-        )
-    return mean, half
+    ax.set_xlim(min(low, min(values) - rim), max(high, max(values) + rim))
