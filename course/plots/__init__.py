@@ -9,15 +9,7 @@ from course.plots.ledger import ledger_overview
 from course.plots.palette import COLOURS, colour, look
 from course.plots.pictures import funnel, standing, system_loop
 from course.plots.shapes import diagram, in_words, lines, worlds
-from course.plots.style import (
-    Figure,
-    adopt,
-    figure,
-    floor_and_ceiling,
-    png,
-    show,
-    styled,
-)
+from course.plots.style import Figure, adopt, figure, floor_and_ceiling, png, show, styled
 
 __all__ = ["COLOURS", "Figure", "adopt", "colour", "diagram", "figure",
            "floor_and_ceiling", "funnel", "in_words", "interval",
