@@ -31,8 +31,7 @@ def _module(path: Path) -> ModuleType:
     """A chapter's file as a module. Loaded by its path: nothing in `course` imports it."""
     try:
         module = load_by_path(path)
-        if isinstance(module.CLAIMS, str):
-            module.CLAIMS = read(module.CLAIMS, path.stem[-2:])
+        module.CLAIMS = read(module.CLAIMS, path.stem[-2:])
     except Exception as error:
         what = f"{_short(path)} cannot be loaded ({type(error).__name__}: {error})"
         raise ConfigError(what, fix="mend that file") from error
