@@ -93,13 +93,12 @@ def find(name: str) -> Claim:
     return known[name]
 
 
-def results(trial: str, folder: Path | None = None, *, tidy: bool = False) -> pd.DataFrame:
+def results(trial: str, *, tidy: bool = False) -> pd.DataFrame:
     """Stored results of a trial: index seed, a column for each number, such as ``deep 0/mrr``.
 
-    If ``tidy``, a row for each number, with the columns seed, who ("deep 0"), metric ("mrr") and
-    value. ``folder`` has the results; None = the repository's.
+    If ``tidy``, a row for each number: the columns seed, who ("deep 0"), metric ("mrr"), value.
     """
-    table = store.load(trial, folder)
+    table = store.load(trial)
     if not tidy:
         return table
     rows = [(seed, *name.rpartition("/")[::2], value)
