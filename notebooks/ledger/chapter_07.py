@@ -522,8 +522,8 @@ def lengths(seed):
 
 
 TRIALS = (
-    Trial("watch_odds", odds, minutes=1.5, seeds=(1, 2, 3)),
-    Trial("watch_ladder", ladder, minutes=4.0, seeds=(1, 2)),
-    Trial("watch_doses", doses, minutes=3.0, seeds=(1, 2, 3)),
-    Trial("watch_lengths", lengths, minutes=0.7, seeds=(1, 2, 3)),
+    Trial("watch_odds", odds, minutes=1.5),
+    Trial("watch_ladder", ladder, minutes=4.0),
+    Trial("watch_doses", doses, minutes=3.0),
+    Trial("watch_lengths", lengths, minutes=0.7),
 )

@@ -781,7 +781,7 @@ plots.worlds(pd.DataFrame(rows), panel="panel", label="with minus without", zero
 # %% [markdown]
 # *What to see:* where people tire three times as fast, the feature takes cards off the next page in the mean of the worlds, and brings minutes. The less people tire, the less it does.
 #
-# At fatigue 0 it even turns round, in the mean: what the number means, the ranker learns from the world it lives in.
+# At fatigue 0 it turns round: what the number means, the ranker learns from the world it lives in.
 #
 # ## 8. Who nominated it, and with what score?
 #

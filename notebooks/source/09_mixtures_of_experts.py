@@ -675,7 +675,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True, sharex=True)
 
 # %% [markdown]
-# *What to see:* FiLM is a little ahead of the shared bottom in engagement, and so is MMoE. In satisfaction these towns decide nothing in favour of any layout; P2's is behind.
+# *What to see:* FiLM is a little ahead of the shared bottom in engagement; whether MMoE is, these towns leave open. In satisfaction nobody is seen to be ahead, and P2's layout is behind.
 #
 # **One gate or seven?** Over both groups MMoE captures more than one gate for all tasks (P2-T1b below). Whether it captures more than the shared bottom is undecided.
 #
@@ -816,7 +816,7 @@ pd.DataFrame(table).T
 # %% [markdown]
 # *What to see:* untrained gates are flat. Training makes them narrower, but so it does in a world whose tasks agree, so a narrow gate is no sign of a conflict.
 #
-# In the table, *in use* counts experts, and the *overlap* is the share that two tasks give to the same experts, within a group or between the groups. That satisfaction tasks use fewer experts is true on average, but undecided.
+# In the table, *in use* counts experts, and the *overlap* is the share that two tasks give to the same experts, within a group or between the groups. Satisfaction tasks use fewer experts, as P2 says. That tasks of one group ask the same ones is undecided.
 #
 # **Are the experts well?** A ReLU unit that is silent for every card is dead. We look at our mixture, and at one whose experts are *normalised* (brought to mean 0 and one size, so that none drowns the others):
 
@@ -885,7 +885,7 @@ ledger.show("09")
 #
 # 1. A mixture multiplies: what the gates read decides how much of each expert counts. A layer that adds can only imitate that, with many units.
 # 2. On the plane gates pay where needs turn with what they can read, and not where nothing turns. A gate for each task was ahead of one for both halfway through; at the end that is open.
-# 3. Among seven tasks a mixture on the input gains a little engagement, as FiLM does, and is ahead of one gate for all. That a gain follows conflict and context we have not seen. P2's own layout is behind the shared bottom of the same cost in satisfaction.
+# 3. Among seven tasks FiLM gains a little engagement; a mixture on the input is ahead of one gate for all, and not seen to be ahead of a shared bottom. That a gain follows conflict and context we have not seen. P2's own layout is behind the shared bottom of the same cost in satisfaction.
 # 4. A gate map shows shares, not needs. Its controls are the untrained network, a world without conflict, and surgery.
 # 5. At equal cost more experts are smaller experts. A few more than there are needs were enough here, and still more did not help.
 #
