@@ -544,5 +544,5 @@ TRIALS = (
     Trial("in_batch", in_batch, minutes=0.8),
     Trial("tower", tower, minutes=0.01, cheap=True),
     # A world of 200,000 videos takes minutes to simulate and to learn.
-    Trial("serving", serving, minutes=2.4),
+    Trial("serving", serving, minutes=4.5),
 )

@@ -451,7 +451,7 @@ def errands(seed):
 
 TRIALS = (
     Trial("labels", labels, minutes=1.5),
-    Trial("order", order, minutes=1.8),
-    Trial("clock", clock, minutes=1.0),
-    Trial("errands", errands, minutes=1.0, further=True),
+    Trial("order", order, minutes=1.1),
+    Trial("clock", clock, minutes=0.5),
+    Trial("errands", errands, minutes=0.8, further=True),
 )

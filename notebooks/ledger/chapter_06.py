@@ -653,8 +653,8 @@ def _loss(s, goal, scores=None, model=None, names=(), rng=None):
 
 
 TRIALS = (
-    Trial("ranking_inputs", inputs, minutes=1.5),
+    Trial("ranking_inputs", inputs, minutes=1.8),
     Trial("ranking_churn", churn, minutes=0.8),
-    Trial("ranking_importance", importance, minutes=1.9),
-    Trial("ranking_nomination", nomination, minutes=1.3, further=True),
+    Trial("ranking_importance", importance, minutes=2.4),
+    Trial("ranking_nomination", nomination, minutes=1.2, further=True),
 )

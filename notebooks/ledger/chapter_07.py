@@ -522,8 +522,8 @@ def lengths(seed):
 
 
 TRIALS = (
-    Trial("watch_odds", odds, minutes=1.5),
-    Trial("watch_ladder", ladder, minutes=4.0),
-    Trial("watch_doses", doses, minutes=3.0),
-    Trial("watch_lengths", lengths, minutes=0.7),
+    Trial("watch_odds", odds, minutes=1.0),
+    Trial("watch_ladder", ladder, minutes=5.0),
+    Trial("watch_doses", doses, minutes=1.3),
+    Trial("watch_lengths", lengths, minutes=0.5),
 )

@@ -180,4 +180,4 @@ def _live(name, pages, factors):
     yield {"who": f"{name}, better end", "satisfied": max(ends)}
 
 
-TRIALS = (Trial("objectives", objectives, minutes=2.0),)
+TRIALS = (Trial("objectives", objectives, minutes=1.6),)

@@ -856,9 +856,9 @@ TRIALS = (
     Trial("layout", layout, minutes=0.1, cheap=True),
     Trial("costs", costs, minutes=0.01, cheap=True),
     Trial("plane", plane, minutes=1.2),
-    Trial("mixtures", mixtures, minutes=5.0),
+    Trial("mixtures", mixtures, minutes=4.0),
     Trial("frontiers", frontiers, minutes=0.01, cheap=True),
-    Trial("corners", corners, minutes=10.0),
-    Trial("polarisation", polarisation, minutes=0.7),
+    Trial("corners", corners, minutes=6.7),
+    Trial("polarisation", polarisation, minutes=1.3),
     Trial("two_tasks", two_tasks, minutes=1.5),
 )

@@ -482,7 +482,7 @@ class _Plain(torch.nn.Module):
 TRIALS = (
     Trial("position_bias", position_bias, minutes=1.2),
     Trial("position_bias_additive", additive, minutes=0.5),
-    Trial("position_orders", orders, minutes=1.1),
+    Trial("position_orders", orders, minutes=2.0),
     Trial("position_limits", limits, minutes=0.7),
     Trial("shallow_layout", layout, minutes=0.01, cheap=True),
 )

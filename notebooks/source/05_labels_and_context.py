@@ -317,7 +317,7 @@ plots.worlds(pd.DataFrame(rows_by).melt(var_name="who"), zero=True,
              label="MRR of the held-out network, % above the next watch")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* on the mean the held-out network loses most on the next episodes (*series*), as P1's reason would have it. But it also loses, and not much less, on what people find by browsing, where no next episode waits.
+# *What to see:* on the mean the held-out network loses most on the next episodes (*series*), as P1's reason would have it. But it also loses more than a third on what people find by browsing, where no next episode waits.
 #
 # A stronger test takes the cause away. The world has two dials: one pulls people to the next episode, the other up the *ladder* from the mainstream to the niche. We turn both to 0, then each alone as far as it goes. (The networks are trained anew in each of these worlds, by the recipes of the usual one.)
 #

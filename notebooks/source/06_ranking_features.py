@@ -509,7 +509,7 @@ stores = ("tuning_ranking_inputs", "tuning_ranking_powers", "tuning_ranking_tabl
 pd.concat([tuning.load(store).recipes() for store in stores]).round(3)
 
 # %% [markdown]
-# For the trees a pass stands for 25 trees. Each dot is a world, and each number is the true loss minus that of the same network on centred quantiles with powers:
+# For the trees a pass stands for 25 trees. The last two rows are tables made in other ways, which come at the end of this section; the warning says that with one more step of passes the order of those two in the tuning turns round, so let no sentence hang on it. Each dot is a world, and each number is the true loss minus that of the same network on centred quantiles with powers:
 
 # %%
 stored = ledger.results("ranking_inputs")

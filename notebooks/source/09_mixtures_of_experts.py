@@ -675,7 +675,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), panel="panel", label="captured, difference", zero=True, sharex=True)
 
 # %% [markdown]
-# *What to see:* FiLM is a little ahead of the shared bottom in engagement; whether MMoE is, these towns leave open. In satisfaction nobody is seen to be ahead, and P2's layout is behind.
+# *What to see:* FiLM is a little ahead of the shared bottom in engagement; whether MMoE is, these towns leave open. In satisfaction nobody is seen to be ahead; P2's layout, with gates on the layer or on the input, and one gate for all are behind.
 #
 # **One gate or seven?** Over both groups MMoE captures more than one gate for all tasks (P2-T1b below). Whether it captures more than the shared bottom is undecided.
 #

@@ -364,7 +364,7 @@ def curves(rows, x, label, panel=None):
 curves(rows, "pages in a log", "error, % of the truth", "panel")
 
 # %% [markdown]
-# *What to see:* left, ten times the pages bring about a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one.#
+# *What to see:* left, ten times the pages bring about a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one.
 # Right, more pages help less and less, and IPS hardly at all.
 #
 # In the mean the doubly robust estimate errs less than IPS, but not than SNIPS (row R-8 leaves both open). Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
@@ -570,7 +570,7 @@ for name in ("pair-wise", "list-wise"):
 plots.worlds(pd.DataFrame(rows), panel="panel", label="against point-wise", zero=True)
 
 # %% [markdown]
-# *What to see:* live, none of the three is surely ahead, and a difference of ten percent could have been missed.#
+# *What to see:* live, none of the three is surely ahead, and a difference of ten percent could have been missed.
 # The AUC of all cards puts point-wise first in the mean, which is not decided either. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
 #
 # ## 5. Choosing the page as a whole
