@@ -20,9 +20,9 @@ CHAPTERS = browser_lab.CHAPTERS[:8]
 CELLS = [
     "import numpy as np\n"
     "from course import pages, plots, widgets\n"
-    "from course.simulator.catalogue import build_catalogue\n"
+    "from course.simulator.catalogue import Catalogue\n"
     "from course.simulator.config import WorldConfig\n"
-    "from course.simulator.content import build_content\n"
+    "from course.simulator.content import Content\n"
     "from course.simulator.names import channel_name",
     "asked = widgets.predict('demo', 'What does a higher frequency give?',\n"
     "                        ['more waves', 'fewer waves'])\n"
@@ -39,7 +39,7 @@ CELLS = [
     "widgets.sliders(wave, frequency=widgets.IntSlider(1, 9, 1, 3, 'waves per second'),\n"
     "                shape=['sine', 'square'], grid=True)",
     "asked.beside('More <b>waves</b>.')",
-    "content = build_content(1.0, build_catalogue(WorldConfig.of('village'), 7), 7)\n"
+    "content = Content(1.0, Catalogue(WorldConfig.of('village'), 7), 7)\n"
     "def deal(number):\n"
     "    cards = [\n"
     "        widgets.Card(k, content.titles([k + number])[0], channel_name(k), 95 * k,\n"
@@ -53,7 +53,7 @@ CELLS = [
     "    fig, ax = plots.figure(height=2.2)\n"
     "    ax.barh(['you'], [sum(picks)], color=plots.colour('you'))\n"
     "    ax.set(title='Where you stand', xlabel='points', xlim=(0, 50))\n"
-    "    plots.floor_and_ceiling(ax, 20, 38, 'v')\n"
+    "    plots.floor_and_ceiling(ax, 20, 38)\n"
     "    return fig, f'You stand at <b>{sum(picks)}</b>.'",
     "widgets.RecommenderGame(deal, score, picks=4)",
 ]

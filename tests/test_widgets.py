@@ -6,7 +6,7 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from course.plots import COLOURS, band, colour, figure, floor_and_ceiling, interval, look, png
+from course.plots import COLOURS, colour, figure, floor_and_ceiling, interval, look, png
 from course.plots.palette import SAME_AS
 from course.plots.style import styled
 from course.widgets import (
@@ -321,7 +321,8 @@ def test_figures_do_not_depend_on_the_readers_settings():
     @styled
     def drawn():
         fig, ax = figure(title="a")
-        band(ax, [1, 2], [[1.0, 2.0], [2.0, 4.0]], "random")
+        ax.plot([1, 2], [1.5, 3.0], label="random")
+        ax.legend()
         ax.set(title="b", xlabel="c")
         return png(fig)
 
@@ -348,24 +349,18 @@ def test_text_that_a_reader_writes_needs_no_latex():
         assert png(fig).startswith(PNG)
 
 
-def test_interval_is_students_and_band_checks_its_shape():
+def test_interval_is_students():
     mean, half = interval([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])
     # t(0.975, 2 degrees of freedom) = 4.3027, standard error = 1 / sqrt(3)
     assert mean == pytest.approx([2, 5]) and half == pytest.approx([4.3027 / 3**0.5, 0], abs=1e-3)
     assert np.isnan(interval([[1.0]])[1]).all()
-    ax = figure()[1]
-    with pytest.raises(ValueError, match="seeds, 3"):
-        band(ax, [1, 2, 3], [[1.0, 2.0]], "random")
-    band(ax, [1, 2], [[1.0, 2.0], [2.0, 3.0]], "mmoe")
-    assert ax.get_lines()[0].get_color() == colour("multitask")
 
 
-@pytest.mark.parametrize("orient", ["h", "v"])
-def test_floor_and_ceiling_stay_inside_the_frame(orient):
+def test_floor_and_ceiling_stay_inside_the_frame():
     ax = figure()[1]
     ax.plot([0, 1], [0.4, 0.5])
-    floor_and_ceiling(ax, -2.0, 3.0, orient)
-    low, high = ax.get_ylim() if orient == "h" else ax.get_xlim()
+    floor_and_ceiling(ax, -2.0, 3.0)
+    low, high = ax.get_xlim()
     assert low < -2 and high > 3
     assert {text.get_text() for text in ax.texts} == {"random", "oracle"}
 
