@@ -51,6 +51,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="only compare, write nothing")
     one.add_argument("--no-execute", action="store_true", help="build without outputs")
 
+    one = sub.add_parser("site", help="build a site to read without installing anything")
+    one.add_argument("folder", nargs="?", type=Path, help="where it goes; build/site if none")
+    one.add_argument("--quick", action="store_true", help="run no chapter; sliders may stand still")
+
     one = sub.add_parser("handout", help="write a copy for students, with graded questions")
     one.add_argument("folder", type=Path)
     one.add_argument("--cohort", type=int, required=True, help="a number, such as the year")
@@ -133,6 +137,10 @@ def _run(argv: list[str]) -> int:
             from course.workshop import book
 
             return book.main(options.names, options.check, not options.no_execute)
+        if options.command == "site":
+            from course.workshop import site
+
+            return site.main(options.folder, quick=options.quick)
         if options.command == "handout":
             from course.workshop import handout
 

@@ -52,12 +52,9 @@ class Cast:
         return np.array([self.heavy, self.newcomer, self.shared], np.int32)
 
     def pages(self, world: World, system: Callable[[np.ndarray], np.ndarray], k: int = 6) -> Page:
-        """The first ``k`` cards of each account's page.
+        """The first ``k`` cards of each account's page by a system.
 
-        Parameters
-        ----------
-        world : where the accounts live
-        system : function from accounts (3,) to pages, an int array (3, m) of video ids
+        It is a function from accounts (3,) to pages, an int array (3, m) of video ids.
         """
         pages = np.asarray(system(self.users))
         if pages.ndim != 2 or len(pages) != 3:
@@ -75,13 +72,7 @@ class Cast:
 
 
 def shelves(world: World, videos: Mapping[str, np.ndarray]) -> Page:
-    """Rows of cards under headings, such as the pages of several accounts.
-
-    Parameters
-    ----------
-    world : World
-    videos : heading -> video ids, best first
-    """
+    """Rows of cards, from heading -> video ids, best first: the pages of several accounts."""
     known = world.engine.catalogue.available(world.config.days)
     rows = {}
     for heading, ids in videos.items():
@@ -100,10 +91,7 @@ def cast(logs: Logs) -> Cast:
     The shared account is found where people watch a lot: in ten towns all ten were shared (of the
     busy accounts a quarter are), in villages it is a guess.
 
-    Raises
-    ------
-    LogError
-        If nobody watched anything.
+    Raises a LogError if nobody watched anything.
     """
     w, joined = logs.watches, logs.users["joined"].to_numpy()
     if w.empty:

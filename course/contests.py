@@ -92,12 +92,6 @@ class Ladder:
     worlds: pd.DataFrame
     metric: str
 
-    def plot(self) -> plots.Figure:
-        """The ladder as a figure: a dot per world, mean and interval."""
-        shown = self.table["share"].dropna().index.difference(["random", "oracle"], sort=False)
-        title = f"{len(self.worlds)} hidden worlds, {self.metric.replace('_', ' ')}"
-        return plots.gap_closed(self.worlds[shown], title=title)
-
     def _repr_html_(self) -> str:
         percent = self.table[["share", "low", "high"]].map("{:.0%}".format)
         shown = self.table.assign(**percent).round(2).where(self.table.notna(), "")
@@ -177,10 +171,7 @@ def contest(
         each 200 requests. One call that never returns (an endless loop) is not stopped by it.
     systems : the course's own contestants; ``CHAPTERS`` are all there are
 
-    Raises
-    ------
-    ConfigError
-        For bad arguments. What is wrong with a submission stands in its row.
+    Raises a ConfigError for bad arguments; what is wrong with a submission stands in its row.
     """
     entries = dict(policy) if isinstance(policy, Mapping) else {"you": policy}
     _check(entries, worlds, metric, seconds, systems)

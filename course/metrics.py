@@ -10,20 +10,10 @@ from course.errors import LogError
 
 
 def interval(ys: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and half width of the interval over seeds.
+    """Student's t interval ``mean ± half`` of the mean over seeds: two arrays (...).
 
-    Parameters
-    ----------
-    ys : array, shape (seeds, ...)
-        One row a seed.
-    level : float
-        Confidence, between 0 and 1.
-
-    Returns
-    -------
-    mean, half : arrays, shape (...)
-        Student's t interval of the mean, ``mean ± half``. With a single seed ``half`` is NaN:
-        nothing is known about the spread.
+    ``ys`` (seeds, ...) has one row a seed, ``level`` is the confidence, between 0 and 1. With a
+    single seed ``half`` is NaN: nothing is known about the spread.
     """
     ys = np.asarray(ys, dtype=float)
     if ys.ndim == 0:
@@ -41,10 +31,7 @@ def interval(ys: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.nda
 def gap_closed(value: float, floor: float, ceiling: float) -> float:
     """Share of the way from the floor (random) to the ceiling (oracle): 0 to 1, if in between.
 
-    Raises
-    ------
-    LogError
-        If floor and ceiling are equal: there is no gap to close.
+    Raises a LogError if both are equal: there is no gap to close.
     """
     if ceiling == floor:
         raise LogError(f"floor and ceiling are both {floor}", allowed="two different values")
@@ -64,14 +51,8 @@ def ranks(scores: np.ndarray, target: np.ndarray, exclude: np.ndarray | None = N
     exclude : optional bool array (r, n), videos that do not compete (watched already, or not
         uploaded yet); the target itself always competes
 
-    Returns
-    -------
-    float array (r,), between 1 and n
-
-    Raises
-    ------
-    LogError
-        If a target is not one of the columns, the shapes do not fit, or a score is NaN.
+    Returns a float array (r,), between 1 and n; raises a LogError if a target is not one of the
+    columns, the shapes do not fit, or a score is NaN.
     """
     scores, target = no_nan("scores", scores), np.asarray(target)
     if scores.ndim != 2 or target.shape != scores.shape[:1]:
@@ -135,10 +116,6 @@ def weighted_per_user_loss(
     user : (n,) int or None; if given, the loss is taken for each account, then averaged over the
         accounts, so that heavy viewers do not decide alone
 
-    Returns
-    -------
-    float from 0 to 1
-
     Raises
     ------
     LogError
@@ -171,8 +148,7 @@ def weighted_per_user_loss(
                        fix="take more pages")  # fmt: skip
     if user is None:
         return float((wrong * weight).sum() / weight.sum())
-    account = np.asarray(user)[left]
-    _, account = np.unique(account, return_inverse=True)
+    _, account = np.unique(np.asarray(user)[left], return_inverse=True)
     total = np.bincount(account, weights=weight)
     lost = np.bincount(account, weights=wrong * weight)
     return float((lost[total > 0] / total[total > 0]).mean())
@@ -181,10 +157,7 @@ def weighted_per_user_loss(
 def popularity_groups(counts: np.ndarray, groups: int = 10) -> np.ndarray:
     """Group (n,) int of each video: each holds the same share of all watches, group 0 the rarest.
 
-    Parameters
-    ----------
-    counts : (n,) how often each was watched
-    groups : how many; there may be fewer where single videos hold more than a share
+    There may be fewer ``groups`` where single videos hold more than a share of the counts (n,).
     """
     order = np.argsort(counts, kind="stable")
     before = np.cumsum(counts[order]) - counts[order]

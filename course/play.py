@@ -9,7 +9,7 @@ import numpy as np
 from course.errors import ConfigError
 from course.metrics import gap_closed
 from course.pages import Card, picture_words, thumbnail
-from course.plots.live import standing
+from course.plots.pictures import standing
 from course.plots.style import Figure
 from course.simulator.behaviour import Situation
 from course.simulator.feed import Policy, Requests, rank
@@ -60,23 +60,14 @@ class Secret:
 class Rounds:
     """Deals viewers of one world, and scores the reader's pages by the truth.
 
-    Parameters
-    ----------
-    world : World
-    rival : optional policy; it gets the same cards as the candidates of a request
+    A ``rival`` is a policy that gets the same cards as the candidates of a request.
     """
 
     def __init__(self, world: World, rival: Policy | None = None):
         self.world, self.rival = world, rival
 
     def deal(self, number: int) -> Deal:
-        """The viewer and the cards of a round (counted from 0).
-
-        Raises
-        ------
-        ConfigError
-            If the world has nobody with 15 watches.
-        """
+        """The viewer and the cards of a round (from 0); somebody must have 15 watches."""
         engine, memory = self.world.engine, self.world.engine.memory
         rng = generator(engine.seed, "game", 0, number)
         known = np.flatnonzero((memory.recent_videos >= 0).sum(axis=1) >= 15)

@@ -48,13 +48,9 @@ class Index:
     equal_length : make the vectors equally long as above; "flat" does not need it
     seed : of the k-means, which makes :math:`2\sqrt V` cells for "ivf"
 
-    Raises
-    ------
-    ConfigError
-        For an unknown kind, or vectors that are empty, not two-dimensional or not finite.
+    Raises a ConfigError for an unknown kind, or vectors that are empty, not two-dimensional or not
+    finite.
 
-    Examples
-    --------
     >>> index = Index(np.eye(3))
     >>> ids, scores = index.search(np.array([[0.1, 0.9, 0.3]]), k=2)
     >>> ids.tolist()
@@ -111,11 +107,8 @@ class Index:
         ids : (n, k) int64, rows of ``vectors``; -1 where fewer than k were found
         scores : (n, k) float32, inner products; minus infinity where none was found
 
-        Raises
-        ------
-        ConfigError
-            For vectors of the wrong length or that are not finite, k larger than the index, or a
-            setting that this kind of index does not have.
+        Raises a ConfigError for vectors of the wrong length or that are not finite, k larger than
+        the index, or a setting that this kind of index does not have.
         """
         users = _checked("users", users)
         if users.shape[1] != self.dim:
@@ -154,12 +147,7 @@ class Index:
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """Mean share of the exact neighbours that a search found.
-
-    Parameters
-    ----------
-    found : (n, a) int; exact : (n, k) int, distinct in each row; -1 in ``found`` is no video
-    """
+    """Mean share of the exact neighbours (n, k) that a search found (n, a; -1 is no video)."""
     found, exact = np.asarray(found), np.asarray(exact)
     if found.ndim != 2 or exact.ndim != 2 or len(found) != len(exact) or not exact.size:
         raise ConfigError(f"found has shape {found.shape} and exact {exact.shape}",
@@ -170,11 +158,7 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let faiss work in one thread.
-
-    At the sizes of the course a second thread saves little, and the idle threads of faiss and
-    torch disturb each other.
-    """
+    """Let faiss work in one thread: its idle threads and those of torch disturb each other."""
     faiss = _faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)

@@ -65,9 +65,7 @@ class Tuned:
     def recipes(self, **columns: Mapping[str, object]) -> pd.DataFrame:
         """The recipes for the page: a row for each contestant.
 
-        Parameters
-        ----------
-        **columns : further columns, such as ``multiplications={contestant: number}``
+        There may be further columns, such as ``multiplications={contestant: number}``.
         """
         tuned_on = "worlds " + ", ".join(map(str, self.worlds))
         rows = {}
@@ -112,15 +110,9 @@ def tune(
         interrupted tuning goes on; None = nothing is kept
     about : what else decides the scores (size of the worlds); stored cells of another are dropped
 
-    Notes
-    -----
     Trainings are spread by joblib: `joblib.parallel_config` says over what, and how many at a time.
-
-    Raises
-    ------
-    ConfigError
-        For a grid with one value, an axis or contestant that is not there. A contestant that
-        raises, or whose score is not a number, is named in the warnings, and the others go on.
+    A contestant that raises, or whose score is not a number, is named in the warnings, and the
+    others go on. A grid with one value, or a name that is not there, is a ConfigError.
     """
     axes = {who: _axes(grid, who) for who in contestants}
     start, worlds = dict(start or {}), tuple(worlds)
@@ -195,13 +187,7 @@ def tune(
 
 
 def load(store: str | Path) -> Tuned:
-    """A finished tuning from its file.
-
-    Raises
-    ------
-    CacheError
-        If there is none, if it was interrupted, or if it cannot be read.
-    """
+    """A finished tuning from its file; a CacheError if there is none, or it cannot be read."""
     path = _path(store)
     try:
         return _tuned(json.loads(path.read_text(encoding="utf-8")))

@@ -24,7 +24,7 @@ from course.logs.tables import Logs, from_record
 from course.paths import cache_dir
 from course.simulator import experiment
 from course.simulator.config import WorldConfig
-from course.simulator.content import Content, build_content
+from course.simulator.content import Content
 from course.simulator.engine import Engine, Record
 from course.simulator.feed import Policy
 from course.simulator.oracle import OraclePolicy
@@ -55,7 +55,7 @@ class World:
     @functools.cached_property
     def content(self) -> Content:
         """Titles and thumbnails of all videos."""
-        return build_content(self.config.content, self.engine.catalogue, self.seed)
+        return Content(self.config.content, self.engine.catalogue, self.seed)
 
     def logs(self) -> Logs:
         """What the platform observed: tables of the caller's own, to be changed at will."""

@@ -335,3 +335,22 @@ def reader(address: str, browser: str):
             yield Reader(page, address)
         finally:
             chromium.close()
+
+
+#: JupyterLab's own: its editors and the buttons that fold a heading have no label, its list of
+#: cells has other parts in between.
+LABS_OWN = ("cm-scroller", "jp-collapseHeadingButton", "jp-WindowedPanel-viewport")
+
+
+def serious(page, where: str = "body") -> list[str]:
+    """Return what axe finds serious or critical in a part of a page, but for JupyterLab's own."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context={"include": [[where]]}).response["violations"]
+    return [
+        f"{one['id']} at {node['target']}: {node['failureSummary'].splitlines()[-1].strip()}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+        if not any(own in str(node["target"]) for own in LABS_OWN)
+    ]

@@ -20,9 +20,9 @@ CHAPTERS = browser_lab.CHAPTERS[:8]
 CELLS = [
     "import numpy as np\n"
     "from course import pages, plots, widgets\n"
-    "from course.simulator.catalogue import build_catalogue\n"
+    "from course.simulator.catalogue import Catalogue\n"
     "from course.simulator.config import WorldConfig\n"
-    "from course.simulator.content import build_content\n"
+    "from course.simulator.content import Content\n"
     "from course.simulator.names import channel_name",
     "asked = widgets.predict('demo', 'What does a higher frequency give?',\n"
     "                        ['more waves', 'fewer waves'])\n"
@@ -39,7 +39,7 @@ CELLS = [
     "widgets.sliders(wave, frequency=widgets.IntSlider(1, 9, 1, 3, 'waves per second'),\n"
     "                shape=['sine', 'square'], grid=True)",
     "asked.beside('More <b>waves</b>.')",
-    "content = build_content(1.0, build_catalogue(WorldConfig.of('village'), 7), 7)\n"
+    "content = Content(1.0, Catalogue(WorldConfig.of('village'), 7), 7)\n"
     "def deal(number):\n"
     "    cards = [\n"
     "        widgets.Card(k, content.titles([k + number])[0], channel_name(k), 95 * k,\n"
@@ -53,7 +53,7 @@ CELLS = [
     "    fig, ax = plots.figure(height=2.2)\n"
     "    ax.barh(['you'], [sum(picks)], color=plots.colour('you'))\n"
     "    ax.set(title='Where you stand', xlabel='points', xlim=(0, 50))\n"
-    "    plots.floor_and_ceiling(ax, 20, 38, 'v')\n"
+    "    plots.floor_and_ceiling(ax, 20, 38)\n"
     "    return fig, f'You stand at <b>{sum(picks)}</b>.'",
     "widgets.RecommenderGame(deal, score, picks=4)",
 ]
@@ -106,10 +106,14 @@ def test_every_kind_of_widget_works_by_keyboard(lab):
     readout = page.locator(".widget-readout").first
     before, value = lab.wait_for_new_picture(image, ""), readout.inner_text()
     lab.screenshot("slider-before")
+    assert page.locator('.noUi-handle[aria-label="waves per second"]').count() == 1
+    assert image.get_attribute("alt") == "Figure: 3 waves"
     handle.focus()
     page.keyboard.press("ArrowRight")
     after = lab.wait_for_new_picture(image, before)
     assert (value, readout.inner_text()) == ("3", "4")
+    assert handle.get_attribute("aria-valuetext") == "4"
+    assert image.get_attribute("alt") == "Figure: 4 waves"
     page.keyboard.press("ArrowLeft")
     assert lab.wait_for_new_picture(image, after) == before, "the same value, the same picture"
     lab.screenshot("slider-after")
@@ -175,3 +179,19 @@ def test_what_goes_wrong_on_the_page_is_noticed(lab):
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_a_reader_works_through_a_chapter(lab, chapter):
     lab.work_through(chapter)
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_axe_finds_nothing_serious_in_a_chapter(lab, theme):
+    pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+    if theme == "Light":  # the dark one is the same page
+        lab.run_notebook(CHAPTERS[0].name, seconds=300)
+        lab.page.wait_for_timeout(2000)
+    lab.page.evaluate(
+        "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
+        f"JupyterLab {theme}",
+    )
+    assert browser_lab.serious(lab.page, ".jp-Notebook") == []
+    pictures = lab.page.locator("img.widget-image:visible, .jp-RenderedHTMLCommon > img")
+    words = pictures.evaluate_all("all => all.map(image => image.alt)")
+    assert len(words) > 5 and all(len(text) > 20 for text in words)

@@ -96,22 +96,6 @@ class TestCast:
         assert joined[found.newcomer] == joined[idle].max()
         assert len(set(found.users)) == 3
 
-    def test_heavy_viewers_like_their_topic(self):
-        """By the truth, too: the interest in it is several times that of other busy accounts."""
-        own, others = [], []
-        for seed in (7, 8, 9):
-            world = tiny(seed)
-            logs, days = world.logs(), world.config.days
-            watches = np.bincount(logs.watches["user_id"], minlength=len(logs.users))
-            topic = logs.videos["topic"].cat.codes.to_numpy()[logs.watches["video_id"]]
-            user = cast(logs).heavy
-            favourite = np.bincount(topic[logs.watches["user_id"] == user]).argmax()
-            slots = world.engine.people.interests[: len(watches), :days]
-            wanted = ((slots == favourite) * [0.45, 0.27, 0.17, 0.11]).sum(axis=2).mean(axis=1)
-            own.append(wanted[user])
-            others.append(wanted[watches >= np.quantile(watches, 0.9)].mean())
-        assert np.mean(own) > 2 * np.mean(others)
-
     def test_the_same_log_gives_the_same_cast(self):
         one, two = cast(tiny().logs()), cast(tiny().logs())
         pd.testing.assert_frame_equal(one.table, two.table)

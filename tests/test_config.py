@@ -57,15 +57,6 @@ def test_out_of_range(spec):
         assert f"{spec.name}={value!r}" in text and f"{low:g} to {high:g}" in text
 
 
-def test_negative_rate():
-    text = message(sessions_per_day=-0.1)
-    assert "sessions_per_day=-0.1" in text and "0 to 10" in text
-
-
-def test_half_a_video():
-    assert "whole number" in message(users=10.5)
-
-
 @pytest.mark.parametrize("value", ["product", 1, None, ["examination"]])
 def test_bias_truth(value):
     text = message(bias_truth=value)

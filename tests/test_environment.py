@@ -34,8 +34,9 @@ def asked(project: dict, extras: bool = True) -> list[Requirement]:
     """Return what a pyproject table asks for."""
     lines = list(project["dependencies"])
     if extras:
-        for extra in project["optional-dependencies"].values():
-            lines += extra
+        for name, extra in project["optional-dependencies"].items():
+            if name != "site":  # what only builds the site is not installed for readers
+                lines += extra
     return [Requirement(line) for line in lines]
 
 

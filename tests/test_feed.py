@@ -17,6 +17,7 @@ from course.simulator import laws
 from course.simulator.behaviour import EXAMINATION_EXPONENT
 from course.simulator.config import WorldConfig
 from course.simulator.engine import Engine
+from course.simulator.experiment import live_requests
 from course.simulator.feed import Feedback, rank, respond
 from course.simulator.oracle import Cards
 from course.simulator.streams import coins
@@ -61,29 +62,11 @@ class TestCalibration:
         assert np.abs(scores).max() < 4
         assert np.sum(np.square(scores)) < 30 + 4.5 * np.sqrt(60)  # chi-square, 30 cells
 
-    def test_clicks_by_probability(self):
-        _, _, _, _, f = answered()
-        edges = np.quantile(f.p_click, [0.25, 0.5, 0.75, 0.9, 0.99])
-        group = np.digitize(f.p_click, edges)
-        for g in range(6):
-            assert abs(binomial_z(f.clicked[group == g], f.p_click[group == g])) < 4
-
-    def test_a_click_rate_that_is_ten_percent_off_would_be_noticed(self):
-        _, s, _, _, f = answered(click_rate=0.3)
-        assert abs(binomial_z(f.clicked, f.p_click)) < 4
-        assert abs(binomial_z(f.clicked, 0.9 * f.p_click)) > 6
-
     def test_examination_is_the_law(self):
         _, s, _, _, f = answered()
         want = np.arange(1, 11) ** -EXAMINATION_EXPONENT[s.device][:, None]
         np.testing.assert_allclose(f.p_seen, want)
         np.testing.assert_allclose(f.p_click, f.p_seen * f.p_click_if_seen)
-
-    def test_dismissals(self):
-        _, s, _, _, f = answered()
-        for device in range(3):
-            rows = s.device == device
-            assert abs(binomial_z(f.dismissed[rows], f.p_dismiss[rows])) < 4
 
     def test_watch_seconds(self):
         _, _, _, _, f = answered(click_rate=0.3)
@@ -162,28 +145,6 @@ class TestCoins:
                 getattr(short, field.name), getattr(f, field.name)[:, :4], err_msg=field.name
             )
 
-    def test_another_request_meets_other_coins(self):
-        behaviour, s, number, shown, f = answered(click_rate=0.3)
-        g = respond(behaviour, memory(), s, number + REQUESTS, shown, 7)
-        np.testing.assert_array_equal(g.p_click, f.p_click)
-        r = np.corrcoef((f.clicked - f.p_click).ravel(), (g.clicked - g.p_click).ravel())[0, 1]
-        assert abs(r) < 4.5 / np.sqrt(f.clicked.size)
-
-    def test_the_coins_of_different_outcomes_are_independent(self):
-        _, _, _, _, f = answered(click_rate=0.3)
-        c = f.clicked
-        rest = {
-            "liked": (f.liked - f.p_like)[c],
-            "completed": (f.completed - f.p_complete)[c],
-            "shared": (f.shared - f.p_share)[c],
-            "survey": (f.survey > 0)[c] - 0.1,
-            "large": f.large_thumbnail[c] - 0.5,
-        }
-        names = list(rest)
-        table = np.corrcoef(np.array([rest[name] for name in names]))
-        np.fill_diagonal(table, 0)
-        assert np.abs(table).max() < 4.5 / np.sqrt(c.sum())
-
     def test_nobody_dismisses_what_they_click(self):
         _, _, _, _, f = answered(click_rate=0.3)
         assert f.dismissed.sum() > 100 and not (f.clicked & f.dismissed).any()
@@ -193,23 +154,13 @@ class TestCoins:
 
 
 class TestDials:
-    def test_fatigue_lowers_the_click(self):
-        behaviour, s, number, shown, f = answered()
-        tired = memory().copy()
-        tired.add_impressions(s.user, shown, np.zeros(shown.shape, dtype=bool))
-        g = respond(behaviour, tired, s, number, shown, 7)
-        assert (g.p_click_if_seen < f.p_click_if_seen).all()
-        fresh = answered(fatigue=0)
-        g = respond(fresh[0], tired, s, number, shown, 7)
-        np.testing.assert_array_equal(g.p_click, fresh[4].p_click)
-
-    def test_fatigue_is_the_law(self):
-        behaviour, s, number, shown, f = answered(task_context=0)
+    @pytest.mark.parametrize("dial", [0.0, 1.0])
+    def test_fatigue_is_the_law(self, dial):
+        behaviour, s, number, shown, f = answered(task_context=0, fatigue=dial)
         empty = memory().copy()
         empty.shown[:] = 0
         g = respond(behaviour, empty, s, number, shown, 7)
-        n = memory().shown[s.user[:, None], shown]
-        want = -0.35 * np.log1p(n)
+        want = -0.35 * dial * np.log1p(memory().shown[s.user[:, None], shown])
         got = logit(f.p_click_if_seen) - logit(g.p_click_if_seen)
         np.testing.assert_allclose(got, want, atol=2e-3)
 
@@ -218,26 +169,7 @@ class TestDials:
         assert (f.large_thumbnail == g.large_thumbnail).all()
         shift = logit(g.p_click_if_seen) - logit(f.p_click_if_seen)
         np.testing.assert_allclose(shift, np.where(f.large_thumbnail, 0.75, -0.75), atol=2e-3)
-
-    def test_thumbnail_bias_in_clicks(self):
-        """Mantel-Haenszel odds ratio over strata of equal appeal; 1 when off."""
-        for dial, want in ((0.0, 1.0), (1.5, np.exp(1.5))):
-            _, _, _, _, f = answered(
-                thumbnail_bias=dial, position_bias=0, click_rate=0.3, bias_truth="additive"
-            )
-            base = logit(f.p_click_if_seen) - dial * (f.large_thumbnail - 0.5)
-            stratum = np.digitize(base, np.quantile(base, np.linspace(0, 1, 41)[1:-1]))
-            top = bottom = 0.0
-            for g in range(40):
-                rows = stratum == g
-                large, clicked = f.large_thumbnail[rows], f.clicked[rows]
-                n = rows.sum()
-                top += (large & clicked).sum() * (~large & ~clicked).sum() / n
-                bottom += (large & ~clicked).sum() * (~large & clicked).sum() / n
-            assert np.log(top / bottom) == pytest.approx(np.log(want), abs=0.07)
-
-    def test_half_of_the_thumbnails_are_large(self):
-        large = answered()[4].large_thumbnail
+        large = f.large_thumbnail
         assert abs(large.mean() - 0.5) < 4.5 * 0.5 / np.sqrt(large.size)
 
     def test_position_bias_off(self):
@@ -319,13 +251,11 @@ class TestBudgetOfTime:
             for k in range(10):
                 assert abs(binomial_z(f.completed[rows, k], done[:, k])) < 4.5
 
-    def test_forgetting_what_was_watched_above_would_be_noticed(self):
+    def test_the_first_card_has_all_the_time_and_the_others_have_less(self):
         b, s, _, shown, f = answered(**self.DIALS)
         alone = Cards(b, memory(), s, shown, "watch_minutes").worth
         np.testing.assert_allclose(alone[:, 0], f.expected_seconds[:, 0], rtol=1e-5)
         assert (alone[:, 1:] > f.expected_seconds[:, 1:]).all()
-        error = (f.watched_seconds - f.p_click * alone)[:, -1]
-        assert error.mean() < -6 * error.std() / np.sqrt(REQUESTS)
 
     def test_a_page_keeps_within_its_budget(self):
         b, s, number, shown, f = answered(**self.DIALS)
@@ -392,47 +322,71 @@ class TestPastRanking:
         noisy = figures(logger_noise=5)
         assert noisy[0] < popular - 0.2 and noisy[1] < own
 
-    def test_noise_is_fresh_for_each_request(self):
-        asked, shown = self.ranked(logger_noise=5)
-        later = dataclasses.replace(asked, request=asked.request + 10_000)
-        engine = Engine(WorldConfig.of("village", logger_noise=5), 7)
-        other = engine.past_ranking(memory())(later)
-        assert (other != shown).any(axis=1).mean() > 0.99
-
 
 def requests(world, n=40, pool=True):
     """Requests at the end of a world's log."""
-    engine = world.engine
-    engine.market.open(world.config.days)
-    query = np.full(n, -1, np.int32)
-    return engine.requests(
-        situations(world, n),
-        query,
-        engine.memory,
-        np.arange(n),
-        np.random.default_rng(0),
-        pool=pool,
-    )
+    return live_requests(world.engine, n, candidates="nominated" if pool else "catalogue")[1]
 
 
 def refused(policy, pool=True, name="") -> str:
     with pytest.raises(PolicyError) as caught:
         rank(policy, requests(mini(), pool=pool), name)
-    text = str(caught.value)
-    assert "Allowed:" in text
-    return text
+    assert "Allowed:" in str(caught.value)
+    return str(caught.value)
 
 
 def changed(row, column, value):
+    """A policy that shows the first candidates, and once another video."""
+
     def my_policy(asked):
         page = asked.candidates[:, : asked.slate].copy()
-        page[row, column] = value
+        page[row, column] = value(asked) if callable(value) else value
         return page
 
     return my_policy
 
 
+def future(asked):
+    """The last nine videos, and one that is not uploaded yet."""
+    return np.tile(np.arange(asked.available - 9, asked.available + 1), (len(asked), 1))
+
+
+SHAPE, TYPE, UNKNOWN = ["shape", "(40, 10)"], ["type", "integer"], ["unknown video", "0 to"]
+
+
 class TestPolicyErrors:
+    @pytest.mark.parametrize(
+        ("policy", "words"),
+        [
+            (changed(7, 5, lambda a: a.candidates[7, 2]), ["'my_policy' put video", "row 7"]),
+            (changed(4, 9, lambda a: np.setdiff1d(np.arange(150), a.candidates[4])[0]),
+             ["row 4", "not nominated"]),
+            *[(changed(3, 0, bad), [f"unknown video {bad}", "0 to"])
+              for bad in (-1, 10**6, np.iinfo(np.int32).min)],
+            (future, UNKNOWN),
+            (lambda a: a.candidates[0, : a.slate], SHAPE),
+            (lambda a: a.candidates[:-1, : a.slate], SHAPE),
+            (lambda a: a.candidates[:, : a.slate].T, SHAPE),
+            (lambda a: a.candidates[:, :9], SHAPE),
+            (lambda a: np.zeros((0, 10), int), SHAPE),
+            (lambda a: a.candidates[None], SHAPE),
+            (lambda a: None, SHAPE),
+            (lambda a: [], SHAPE),
+            *[(lambda a, t=t: a.candidates[:, : a.slate].astype(t), TYPE)
+              for t in (float, bool, str, object)],
+            (lambda a: np.full((len(a), a.slate), np.nan), TYPE),
+            (lambda a: torch.zeros(40, 10, requires_grad=True), ["no array"]),
+            (lambda a: [[1, 2], *[[1]] * (len(a) - 1)], ["no array"]),
+            (type("Grand", (), {"__call__": lambda self, a: a.candidates[:, :0]})(), ["'Grand'"]),
+        ],
+    )  # fmt: skip
+    def test_bad_pages(self, policy, words):
+        text = refused(policy)
+        assert all(word in text for word in words), text
+
+    def test_not_uploaded_yet_is_unknown_without_candidates_too(self):
+        assert "unknown video" in refused(future, pool=False)
+
     def test_good_pages_pass(self):
         asked = requests(mini())
         for dtype in (np.int16, np.int32, np.int64, np.uint32):
@@ -443,65 +397,6 @@ class TestPolicyErrors:
         everything = requests(mini(), pool=False)
         page = np.tile(np.arange(10), (40, 1))
         assert (rank(lambda a: page, everything) == page).all()
-
-    def test_duplicates(self):
-        asked = requests(mini())
-        twice = int(asked.candidates[7, 2])
-        text = refused(changed(7, 5, twice))
-        assert "my_policy" in text and f"video {twice} twice" in text and "row 7" in text
-
-    def test_unknown_and_negative_ids(self):
-        available = mini().engine.catalogue.available(mini().config.days)
-        for bad in (-1, 10**6, np.iinfo(np.int32).min):
-            text = refused(changed(3, 0, bad))
-            assert f"unknown video {bad}" in text and f"0 to {available - 1}" in text
-
-    @pytest.mark.parametrize("pool", [True, False])
-    def test_not_uploaded_yet(self, pool):
-        available = mini().engine.catalogue.available(mini().config.days)
-        assert available < len(mini().engine.catalogue)
-        page = np.tile(np.arange(available - 9, available + 1), (40, 1))
-        assert f"video {available}" in refused(lambda asked: page, pool)
-
-    def test_not_nominated(self):
-        asked = requests(mini())
-        other = int(np.setdiff1d(np.arange(150), asked.candidates[4])[0])
-        text = refused(changed(4, 9, other))
-        assert f"video {other} " in text and "row 4" in text and "not nominated" in text
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            lambda a: a.candidates[0, : a.slate],  # 1-D
-            lambda a: a.candidates[:-1, : a.slate],  # one page too few
-            lambda a: a.candidates[:, : a.slate].T,
-            lambda a: a.candidates[:, :0],  # empty pages
-            lambda a: a.candidates[:, :9],  # a short page
-            lambda a: np.zeros((0, 10), int),
-            lambda a: a.candidates[None],
-            lambda a: None,
-            lambda a: [],
-            lambda a: 3,
-        ],
-    )
-    def test_wrong_shape(self, answer):
-        assert "shape" in refused(answer) and "(40, 10)" in refused(answer)
-
-    @pytest.mark.parametrize("dtype", [float, bool, str, object])
-    def test_wrong_type(self, dtype):
-        text = refused(lambda a: a.candidates[:, : a.slate].astype(dtype))
-        assert "type" in text and "integer" in text
-
-    @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.5])
-    def test_a_float_is_refused(self, bad):
-        assert "type float64" in refused(lambda a: np.full((len(a), a.slate), bad))
-
-    def test_a_tensor_with_a_gradient(self):
-        page = torch.zeros(40, 10, requires_grad=True)
-        assert "no array" in refused(lambda a: page)
-
-    def test_ragged(self):
-        assert "no array" in refused(lambda a: [[1, 2], *[[1]] * (len(a) - 1)])
 
     def test_one_that_raises_is_named_and_keeps_its_cause(self):
         def unlucky(asked):
@@ -570,13 +465,6 @@ class TestPolicyErrors:
         pages = rank(sly, asked)
         kept[0][:] = 0
         np.testing.assert_array_equal(pages, asked.candidates[:, :10])
-
-    def test_a_class_is_named(self):
-        class Grand:
-            def __call__(self, asked):
-                return asked.candidates[:, :0]
-
-        assert "'Grand'" in refused(Grand())
 
     def test_nobody_asks(self):
         asked = requests(mini(), n=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from course.simulator.catalogue import build_catalogue
+from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.memory import COUNT_LIMIT, FOLLOWED, GENRE_DECAY, MAX_BUCKETS, RECENT, Memory
 
@@ -14,7 +14,7 @@ USERS = 9
 
 @pytest.fixture(scope="module")
 def catalogue():
-    return build_catalogue(WorldConfig.of("village", users=10, videos=120, days=10), 3)
+    return Catalogue(WorldConfig.of("village", users=10, videos=120, days=10), 3)
 
 
 class Twin:
@@ -94,13 +94,6 @@ def test_against_the_twin(catalogue):
                 assert getattr(memory, name).tolist() == want, (name, day)
 
 
-def test_same_channel_followed_twice_in_one_batch_is_listed_once(catalogue):
-    memory = Memory(USERS, catalogue)
-    video = np.flatnonzero(catalogue.channel == catalogue.channel[0])[[0, 0]]
-    memory.add_watches(catalogue, np.array([2, 2]), video, np.array([True, True]))
-    assert (memory.followed[2] >= 0).sum() == 1
-
-
 def test_counters_stop_instead_of_starting_again_at_zero(catalogue):
     memory = Memory(USERS, catalogue)
     one, video = np.array([1, 1]), np.array([5, 5])
@@ -114,7 +107,7 @@ def test_counters_stop_instead_of_starting_again_at_zero(catalogue):
 
 @pytest.mark.parametrize("videos", [500, 3_500, 9_000])
 def test_buckets(videos):
-    catalogue = build_catalogue(WorldConfig.of("village", videos=videos, future_days=0), 1)
+    catalogue = Catalogue(WorldConfig.of("village", videos=videos, future_days=0), 1)
     memory = Memory(4, catalogue)
     bucket = memory.bucket(np.arange(len(catalogue)))
     assert memory.seen.shape == memory.shown.shape == (4, min(videos, MAX_BUCKETS))

@@ -69,31 +69,6 @@ def test_weighted_per_user_loss_by_hand():
     assert weighted_per_user_loss(**PAGE) == pytest.approx(65 / 80)
 
 
-def test_pages_without_a_click_or_with_clicks_only_do_not_count():
-    more = {
-        "scores": np.r_[PAGE["scores"], 1.0, 2.0, 5.0, 6.0],
-        "clicked": np.r_[PAGE["clicked"], False, False, True, True],
-        "seconds": np.r_[PAGE["seconds"], 0.0, 0.0, 99.0, 7.0],
-        "page": np.r_[PAGE["page"], 1, 1, 2, 2],
-    }
-    assert weighted_per_user_loss(**more) == pytest.approx(65 / 80)
-
-
-def test_weighted_per_user_loss_averages_over_accounts():
-    two = {
-        "scores": np.r_[PAGE["scores"], 2.0, 1.0],
-        "clicked": np.r_[PAGE["clicked"], True, False],
-        "seconds": np.r_[PAGE["seconds"], 1_000.0, 0.0],
-        "page": np.r_[PAGE["page"], 8, 8],
-    }
-    user = np.array([5, 5, 5, 5, 9, 9])
-    assert weighted_per_user_loss(**two) == pytest.approx(65 / 1080)
-    assert weighted_per_user_loss(**two, user=user) == pytest.approx((65 / 80 + 0.0) / 2)
-    # Two pages of one account are pooled before the mean over accounts.
-    same = weighted_per_user_loss(**two, user=np.zeros(6, int))
-    assert same == pytest.approx(65 / 1080)
-
-
 def brute_force_loss(scores, clicked, seconds, page, user):
     lost, total = {}, {}
     for i in range(len(scores)):

@@ -13,6 +13,7 @@ from course.errors import LogError, PolicyError
 from course.lessons import candidate_generation as cg
 from course.lessons import matrix_factorization as mf
 from course.simulator.engine import Engine, Record
+from course.simulator.experiment import live_requests
 from course.tasks import oracle as ceiling
 from course.tasks.next_watch import Moments, NextWatch, policy
 from course.tasks.oracle import oracle, truth_at
@@ -40,14 +41,7 @@ def knows_the_answer(moments):
 
 def requests_of(n=40, candidates="catalogue"):
     """Live page requests of the world of the game."""
-    caught = []
-
-    def spy(requests):
-        caught.append(requests)
-        return policy(lambda m: np.zeros((len(m), game().videos)), game().videos)(requests)
-
-    ab_test(mini(), {"spy": spy}, n=n, candidates=candidates)
-    return caught[0]
+    return live_requests(mini().engine, n, candidates=candidates)[1]
 
 
 # --- what is known
@@ -135,16 +129,6 @@ def test_ranks_by_hand_with_ties_and_in_chunks(monkeypatch):
     assert (g.rank(lambda part: next(rows), events) == found).all()
 
 
-def test_measures_are_those_of_the_ranks():
-    rank = game().rank(by_luck)
-    found = game().offline(by_luck, recall=(5, 50))
-    assert found == pytest.approx({
-        "mrr": sum(1 / r for r in rank) / len(rank),
-        "recall@5": sum(r <= 5 for r in rank) / len(rank),
-        "recall@50": sum(r <= 50 for r in rank) / len(rank),
-    })  # fmt: skip
-
-
 def test_who_knows_the_answer_is_always_right_and_who_knows_nothing_is_in_the_middle():
     g = game()
     alone = g.events.drop_duplicates(["user_id", "time"], keep=False)  # one answer a moment
@@ -152,11 +136,6 @@ def test_who_knows_the_answer_is_always_right_and_who_knows_nothing_is_in_the_mi
     free = (~g.hidden(Moments.of_events(g.logs, g.events))).sum(axis=1)
     even = g.rank(lambda moments: np.zeros((len(moments), g.videos)))
     np.testing.assert_array_equal(even, (free + 1) / 2)
-
-
-def test_a_score_that_is_no_number_is_refused():
-    with pytest.raises(LogError, match="NaN"):
-        game().offline(lambda moments: np.full((len(moments), game().videos), np.nan))
 
 
 def test_shares_are_a_softmax_over_what_can_be_recommended():

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 from scipy.stats import chisquare
-from worlds import mini, situations, tiny
+from worlds import situations, tiny
 
 from course.simulator import laws
 from course.simulator.config import WorldConfig
@@ -72,25 +72,15 @@ class TestMarket:
         world = tiny()
         c = world.engine.catalogue
         edge = np.array([[2.0**-53, 0.5, 1 - 2.0**-53]])
-        for day in (0.0, 3.7, 29.99):
+        for day in (-61.0, 0.0, 3.7, 29.99):
             market = opened(world, day)
             every = np.arange(90)[:, None]
             drawn = market.topic(every // 30, every % 30, edge)
             there = drawn >= 0
+            assert there.any() == (day > -60) and not there.all()
             assert (c.uploaded[drawn[there]] <= day).all()
             group = c.language[drawn].astype(int) * 30 + c.topic[drawn]
             assert (group == every)[there].all()
-
-    def test_empty_group_gives_none(self):
-        world = mini()
-        c = world.engine.catalogue
-        market = opened(world, -60.0)
-        market.open(-61.0)  # before the first upload
-        assert (market.language(np.arange(3), 0.5) == -1).all()
-        sizes = np.bincount(c.language.astype(int) * 30 + c.topic, minlength=90)
-        market.open(5.0)
-        empty = np.flatnonzero(sizes == 0)
-        assert len(empty) and (market.topic(empty // 30, empty % 30, 0.5) == -1).all()
 
     def test_newest_of_against_brute_force(self):
         world = tiny()
@@ -147,10 +137,6 @@ class TestNominate:
         row, column = np.nonzero(source == NOMINATORS.index("same channel"))
         assert len(row) and (c.channel[videos[row, column]] == c.channel[query[row]]).all()
         assert not np.isin(source, [0, 1]).any()
-
-    def test_more_candidates_may_be_asked_for(self):
-        videos, *_ = nominated(tiny(), n=50, candidates=138)
-        assert (np.diff(np.sort(videos, axis=1), axis=1) > 0).all()
 
 
 def test_first_distinct_against_brute_force():

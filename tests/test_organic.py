@@ -12,12 +12,12 @@ from course.simulator import laws
 from course.simulator.behaviour import COMPONENTS
 from course.simulator.organic import (
     EVENTS_PER_SESSION,
-    N_TOKENS,
     NEW_INTEREST_SEARCHED,
     SOURCES,
     TOPIC_WORDS,
     sessions,
 )
+from course.simulator.people import SEARCH_LEAD_DAYS
 
 
 def watched(world) -> pd.DataFrame:
@@ -106,21 +106,6 @@ class TestTables:
         assert found == set(SOURCES if make is tiny else SOURCES[:6])
 
 
-def test_an_early_upload_or_joiner_would_be_noticed(monkeypatch):
-    """The fault that the market once had: open at the middle of the quarter, not at its start."""
-    from course.simulator.nominate import Market
-
-    real = Market.open
-    monkeypatch.setattr(Market, "open", lambda self, time: real(self, time + 1.5))
-    from worlds import MINI
-
-    from course.world import simulate
-
-    world = simulate("village", seed=7, cache=False, **MINI)
-    frame = world.logs().watches
-    assert (frame["time"] < world.engine.catalogue.uploaded[frame["video_id"]]).any()
-
-
 def test_events_per_session():
     world = organic(rewatch=1.0, search_errands=0.0)
     started = sum(
@@ -133,17 +118,6 @@ def test_events_per_session():
 
 
 class TestSeries:
-    @staticmethod
-    def in_order(world) -> tuple[float, int]:
-        """Of the pairs (episode, next) that somebody watched both of: share in order."""
-        first = watched(world).drop_duplicates(["user_id", "video_id"])
-        time = first.set_index(["user_id", "video_id"])["time"]
-        before = world.engine.catalogue.previous[first["video_id"]]
-        key = pd.MultiIndex.from_arrays([first["user_id"], before])
-        earlier = time.reindex(key).to_numpy()
-        both = ~np.isnan(earlier)
-        return (earlier < first["time"].to_numpy())[both].mean(), both.sum()
-
     @staticmethod
     def predecessor_seen(world) -> float:
         """Share of watches of later episodes that follow a watch of the episode before."""
@@ -159,9 +133,6 @@ class TestSeries:
         assert self.predecessor_seen(off) < 0.4
         assert self.predecessor_seen(on) > self.predecessor_seen(off) + 0.25
         assert self.predecessor_seen(strong) > self.predecessor_seen(on) + 0.05
-        share, pairs = self.in_order(on)
-        assert pairs > 300 and share > 0.85
-        assert self.in_order(off)[0] < share - 0.1
 
     def test_off_means_no_series_watches(self):
         assert not watched(organic(series=0.0))["source"].isin(["series", "autoplay"]).any()
@@ -178,12 +149,6 @@ class TestSeries:
         key = pd.MultiIndex.from_arrays([auto["user_id"], previous])
         assert (time.reindex(key).to_numpy() <= auto["time"].to_numpy()).all()
 
-    def test_series_source_goes_on_with_the_episode_watched_last(self):
-        frame = watched(organic())
-        series = frame[frame["source"] == "series"]
-        previous = organic().engine.catalogue.previous[series["video_id"]]
-        assert (previous >= 0).all()
-
     def test_pull_in_the_appeal(self):
         """+1.5 with the predecessor seen, -1.5 without, times the dial; 0 when off."""
         for dial, want in ((1.0, 1.5), (2.0, 3.0), (0.0, 0.0)):
@@ -199,6 +164,44 @@ class TestSeries:
             assert high - low == pytest.approx(2 * want)
 
 
+def ladder(b, memory, user, video):
+    n = memory.genre_watches[user[:, None], b.catalogue.genre[video]]
+    return 0.8 - np.abs(b.catalogue.level[video] - np.minimum(2, np.log2(1 + n) / 2.5))
+
+
+def satiation(b, memory, user, video):
+    recent = memory.recent_by_genre[user]
+    share = recent / (recent.sum(axis=1, keepdims=True) + 1)
+    q = np.take_along_axis(share, b.catalogue.genre[video].astype(int), axis=1)
+    return 8 * q * (0.35 - q)
+
+
+@pytest.mark.parametrize("law", [ladder, satiation], ids=lambda law: law.__name__)
+def test_components_against_the_law(law):
+    b, memory = tiny().engine.behaviour, tiny().engine.memory
+    rng = np.random.default_rng(0)
+    s = b.situation(rng.integers(400, size=80), np.full(80, 30.0), np.zeros(80, int))
+    video = rng.integers(300, size=(80, 4))
+    got = b.components(s, video, memory)[..., COMPONENTS.index(law.__name__)]
+    np.testing.assert_allclose(got, law(b, memory, s.user, video), rtol=1e-3, atol=1e-5)
+    assert got.max() > 0.1 and got.min() < -0.3
+
+
+def test_satiation_lowers_the_click_on_what_filled_the_last_days():
+    """Too weak to see in shares of watches at this size, so it is shown where it acts."""
+    gained = []
+    for dial in (0.0, 1.0):
+        b, memory = mini(satiation=dial).engine.behaviour, mini().engine.memory.copy()
+        s = b.situation(np.arange(150), np.full(150, 8.0), np.zeros(150, int))
+        video = np.random.default_rng(0).integers(150, size=(150, 20))
+        fed = memory.copy()
+        fed.recent_by_genre[:] = memory.recent_by_genre[:] = 0
+        fed.recent_by_genre[np.arange(150)[:, None], b.catalogue.genre[video[:, :1]]] = 9
+        score = [b.score("click", s, video, b.components(s, video, m)) for m in (memory, fed)]
+        gained.append((score[1] - score[0])[:, 0])
+    assert (gained[0] == 0).all() and (gained[1] < -0.1).all()
+
+
 class TestLadder:
     @staticmethod
     def slope(world) -> float:
@@ -211,64 +214,20 @@ class TestLadder:
         off, on, strong = (self.slope(organic(niche_ladder=x)) for x in (0.0, 1.0, 3.0))
         assert on > off + 0.05 and strong > on + 0.1
 
-    def test_component_against_the_law(self):
-        world = tiny()
-        b, memory = world.engine.behaviour, world.engine.memory
-        rng = np.random.default_rng(0)
-        s = b.situation(rng.integers(400, size=50), np.full(50, 30.0), np.zeros(50, int))
-        video = rng.integers(300, size=(50, 4))
-        got = b.components(s, video, memory)[..., COMPONENTS.index("ladder")]
-        n = memory.genre_watches[s.user[:, None], b.catalogue.genre[video]]
-        place = np.minimum(2, np.log2(1 + n) / 2.5)
-        gap = np.abs(b.catalogue.level[video] - place)
-        np.testing.assert_allclose(got, 0.8 - gap, rtol=1e-4, atol=1e-5)
-
-
-class TestSatiation:
-    """Too weak to see in shares of watches at this size, so it is shown where it acts."""
-
-    def test_component_against_the_law(self):
-        world = tiny()
-        b, memory = world.engine.behaviour, world.engine.memory
-        rng = np.random.default_rng(0)
-        s = b.situation(rng.integers(400, size=80), np.full(80, 30.0), np.zeros(80, int))
-        video = rng.integers(300, size=(80, 4))
-        got = b.components(s, video, memory)[..., COMPONENTS.index("satiation")]
-        recent = memory.recent_by_genre[s.user]
-        share = recent / (recent.sum(axis=1, keepdims=True) + 1)
-        q = np.take_along_axis(share, b.catalogue.genre[video].astype(int), axis=1)
-        np.testing.assert_allclose(got, 8 * q * (0.35 - q), rtol=1e-3, atol=1e-5)
-        assert got.max() > 0.1 and got.min() < -0.3
-
-    def test_lowers_the_click_on_what_filled_the_last_days(self):
-        gained = []
-        for dial in (0.0, 1.0):
-            world = mini(satiation=dial)
-            b, memory = world.engine.behaviour, mini().engine.memory.copy()
-            s = b.situation(np.arange(150), np.full(150, 8.0), np.zeros(150, int))
-            video = np.random.default_rng(0).integers(150, size=(150, 20))
-            fed = memory.copy()
-            fed.recent_by_genre[:] = 0
-            fed.recent_by_genre[np.arange(150)[:, None], b.catalogue.genre[video[:, :1]]] = 9
-            memory.recent_by_genre[:] = 0
-            score = [b.score("click", s, video, b.components(s, video, m)) for m in (memory, fed)]
-            gained.append((score[1] - score[0])[:, 0])
-        assert (gained[0] == 0).all() and (gained[1] < -0.1).all()
-
 
 class TestSearch:
     @staticmethod
     def queries(world):
         """Topic of each query (from its first word), person's interests now and ahead."""
         frame = world.logs().searches
-        people, config = world.engine.people, world.config
+        people = world.engine.people
         day = frame["time"].to_numpy().astype(int)
         s = world.engine.behaviour.situation(
             frame["user_id"].to_numpy(), frame["time"].to_numpy(), codes(frame, "device")
         )
         person = people.person(s.user, s.member)
         now = people.interests[person, day]
-        ahead = people.interests[person, day + config.search_lead_days]
+        ahead = people.interests[person, day + SEARCH_LEAD_DAYS]
         return frame["token_1"].to_numpy() // TOPIC_WORDS, now, ahead
 
     def leading(self, world) -> tuple[float, int]:
@@ -293,10 +252,6 @@ class TestSearch:
         _, now, ahead = self.queries(organic(drift=0.0))
         assert (now == ahead).all()
 
-    def test_lead_zero_searches_only_what_is_liked_now(self):
-        topic, now, _ = self.queries(organic(search_lead_days=0, search_errands=0.0, drift=0.3))
-        assert (topic[:, None] == now).any(axis=1).all()
-
     @pytest.mark.parametrize("share", [0.0, 0.35, 1.0])
     def test_errand_share(self, share):
         world = organic(search_errands=share)
@@ -315,7 +270,7 @@ class TestSearch:
         assert (genre_words // 6 == topic[frame["token_2"] >= 0] // 3).all()
         assert frame["token_1"].between(0, 30 * TOPIC_WORDS - 1).all()
         third = frame["token_3"][frame["token_3"] >= 0]
-        assert third.between(30 * TOPIC_WORDS + 60, N_TOKENS - 1).all()
+        assert third.between(300, 339).all()
         assert abs((frame["token_2"] >= 0).mean() - 0.6) < 0.04
         assert abs((frame["token_3"] >= 0).mean() - 0.4) < 0.04
         used = np.bincount(frame["token_1"] % TOPIC_WORDS, minlength=TOPIC_WORDS)
@@ -381,16 +336,6 @@ def test_nearly_all_is_watched_in_the_own_language():
     c, people = world.engine.catalogue, world.engine.people
     own = c.language[frame["video_id"]] == people.language[frame["user_id"]]
     assert own.mean() > 0.95
-
-
-def test_watches_follow_popularity_and_a_tail_remains():
-    world = organic()
-    frame = watched(world)
-    n = world.engine.catalogue.available(world.config.days)
-    counts = np.sort(np.bincount(frame["video_id"], minlength=n))[::-1]
-    top = counts[: n // 10].sum() / counts.sum()
-    assert 0.25 < top < 0.7
-    assert (counts > 0).mean() > 0.7
 
 
 def test_freshness_makes_watched_videos_younger():

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import kstest
 
 from course.simulator.behaviour import TASTE_MEAN, TASTE_SD, Behaviour, Situation
-from course.simulator.catalogue import build_catalogue
+from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
 from course.simulator.names import FORMATS
-from course.simulator.people import build_people
+from course.simulator.people import SEARCH_LEAD_DAYS, People
 
 SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 
@@ -20,8 +20,8 @@ SIZE = {"users": 4_000, "videos": 6_000, "days": 30}
 @functools.cache
 def built(seed: int = 5, **dials):
     config = WorldConfig.of("village", **{**SIZE, **dials})
-    catalogue = build_catalogue(config, seed)
-    return config, build_people(config, catalogue, seed), catalogue
+    catalogue = Catalogue(config, seed)
+    return config, People(config, catalogue, seed), catalogue
 
 
 def near(share: float, want: float, n: int) -> None:
@@ -57,10 +57,6 @@ class TestPeople:
         top = np.sort(activity)[-len(activity) // 10 :].sum() / activity.sum()
         assert top > 0.3  # the busiest tenth does more than three times its share
 
-    def test_no_spread_makes_all_alike(self):
-        config, people, _ = built(activity_spread=0.0)
-        assert (people.sessions_per_day == config.sessions_per_day).all()
-
     def test_everybody_owns_a_device(self):
         _, people, _ = built()
         owned = people.device_weights > 0
@@ -70,7 +66,7 @@ class TestPeople:
     def test_second_members_only_on_shared_accounts(self):
         config, people, catalogue = built()
         shared = people.second_member.any(axis=(1, 2))
-        near(shared.mean(), config.shared_accounts, len(people))
+        near(shared.mean(), 0.25, len(people))
         behaviour = Behaviour(config, people, catalogue, 5)
         rng = np.random.default_rng(0)
         user = rng.integers(len(people), size=20_000)
@@ -80,13 +76,11 @@ class TestPeople:
         chance = people.second_member[user, device, s.daypart]
         assert abs(s.member.mean() - chance.mean()) < 0.01
         assert s.member[chance > 0.9].mean() > 0.9 and s.member[chance < 0.1].mean() < 0.1
-        assert not built(shared_accounts=0.0)[1].second_member.any()
-        assert built(shared_accounts=1.0)[1].second_member.any(axis=(1, 2)).all()
 
     def test_one_person_within_one_part_of_a_day(self):
-        config, people, catalogue = built(shared_accounts=1.0)
+        config, people, catalogue = built()
         behaviour = Behaviour(config, people, catalogue, 5)
-        user = np.repeat(np.arange(500), 6)
+        user = np.repeat(np.flatnonzero(people.second_member.any(axis=(1, 2)))[:500], 6)
         time = np.tile(9.5 + np.linspace(0, 0.249, 6), 500)
         member = behaviour.situation(user, time, np.zeros(3000, int)).member.reshape(500, 6)
         assert (member == member[:, :1]).all() and 0 < member.mean() < 1
@@ -137,8 +131,8 @@ class TestDrift:
         np.testing.assert_allclose(by_slot / by_slot.sum(), [0.45, 0.27, 0.17, 0.11], atol=0.01)
 
     def test_days_reach_as_far_as_searches_look_ahead(self):
-        config, people, _ = built(search_lead_days=7)
-        assert people.interests.shape[1] > config.horizon - 1 + 7
+        config, people, _ = built()
+        assert people.interests.shape[1] > config.horizon - 1 + SEARCH_LEAD_DAYS
 
 
 def test_own_taste_off_makes_all_like_the_same():
@@ -174,23 +168,8 @@ class TestTaste:
         assert abs(np.mean(means)) < 0.35, (TASTE_MEAN, means)
         assert 0.8 < np.mean(sds) < 1.2, (TASTE_SD, sds)
 
-    def test_own_topic_is_liked_best(self):
-        config, people, catalogue = built()
-        behaviour = Behaviour(config, people, catalogue, 5)
-        user = np.arange(500)
-        s = Situation(user, np.zeros(500, np.int8), np.zeros(500), np.zeros(500, int))
-        rng = np.random.default_rng(0)
-        taste = behaviour.taste(s, rng.integers(len(catalogue), size=(500, 400)))
-        video = np.random.default_rng(0).integers(len(catalogue), size=(500, 400))
-        own = catalogue.topic[video] == people.interests[user, 0, 0][:, None]
-        assert taste[own].mean() > taste[~own].mean() + 1
-
 
 class TestVideos:
-    def test_ids_grow_with_upload_time(self):
-        _, _, catalogue = built()
-        assert (np.diff(catalogue.uploaded) >= 0).all()
-
     def test_back_catalogue_and_steady_uploads(self):
         config, _, catalogue = built()
         up = catalogue.uploaded
@@ -207,10 +186,6 @@ class TestVideos:
         _, _, catalogue = built()
         for day in (-61.0, -5.5, 0.0, 12.34, 44.0, catalogue.uploaded[77]):
             assert catalogue.available(day) == (catalogue.uploaded <= day).sum()
-
-    def test_no_future_days_no_future_uploads(self):
-        config, _, catalogue = built(future_days=0)
-        assert len(catalogue) == config.videos
 
     def test_traits(self):
         _, _, catalogue = built()

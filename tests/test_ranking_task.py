@@ -8,8 +8,6 @@ from worlds import ENDLESS
 
 from course import ab_test, simulate
 from course.errors import ConfigError, LogError
-from course.features.batch import RankingBatch
-from course.metrics import weighted_per_user_loss
 from course.simulator.experiment import draw_requests
 from course.simulator.streams import generator
 from course.tasks.next_day import (
@@ -17,7 +15,6 @@ from course.tasks.next_day import (
     WARM_UP_DAYS,
     LivePages,
     NextDay,
-    expected_loss,
     fresh_pages,
     length_only,
     ranker_policy,
@@ -60,28 +57,14 @@ def test_truth_of_a_card_is_the_truth_of_the_world(world, fresh):
     c, t = fresh.cards, fresh.truth
     device = c["device"].cat.codes.to_numpy()
     asked = (c["user_id"].to_numpy(), c["video_id"].to_numpy(), c["time"].to_numpy(), device)
-    truth = world.truth
-    close = {"rtol": 1e-4, "atol": 1e-6}
-    assert np.allclose(t["p_click_if_seen"], truth.click_probability(*asked), **close)
-    position = c["position"].to_numpy()
-    assert np.allclose(t["p_seen"], truth.examination(position, device), **close)
-    assert np.allclose(t["p_click"], t["p_seen"] * t["p_click_if_seen"], **close)
-    assert np.allclose(t["expected_seconds"], truth.watch_seconds(*asked), **close)
-    assert np.allclose(t["p_complete"], truth.completion_probability(*asked), **close)
-    assert np.allclose(fresh.value, t["p_click_if_seen"] * t["expected_seconds"], **close)
-    assert np.allclose(fresh.expected_seconds, t["p_seen"] * fresh.value, **close)
+    for found, want in (
+        (t["p_click"], world.truth.click_probability(*asked, c["position"].to_numpy())),
+        (t["expected_seconds"], world.truth.watch_seconds(*asked)),
+        (fresh.value, t["p_click_if_seen"] * t["expected_seconds"]),
+        (fresh.expected_seconds, t["p_seen"] * fresh.value),
+    ):
+        assert np.allclose(found, want, rtol=1e-4, atol=1e-6)
     assert list(t.columns) == list(TRUE_COLUMNS) and np.isfinite(t.to_numpy()).all()
-
-
-def test_luck_agrees_with_the_truth(world):
-    fresh = fresh_pages(world, 6_000, seed=9)
-    c, t = fresh.cards, fresh.truth
-    for seen, mean in ((c["clicked"], t["p_click"]), (c["dismissed"], t["p_dismiss"])):
-        error = np.sqrt((mean * (1 - mean)).sum())
-        assert abs(seen.sum() - mean.sum()) < 4 * error
-    total = fresh.expected_seconds.sum()
-    assert c["watched_seconds"].sum() == pytest.approx(total, rel=0.15)
-    assert (c["watched_seconds"] > 0).equals(c["clicked"])
 
 
 def test_same_seed_same_cards_and_another_seed_others(world, fresh):
@@ -165,24 +148,6 @@ def test_policy_shows_the_best_candidates_in_order(world, task, surface):
         assert pages[row].tolist() == [video for _, video in best[: asked.slate]]
 
 
-def test_policy_scores_the_candidates_themselves(world, task):
-    asked = requests(world)
-    seen = []
-
-    def score(batch: RankingBatch):
-        seen.append(batch)
-        return batch.numbers[:, 0].numpy()  # the length
-
-    pages = ranker_policy(task.features, score)(asked)
-    (batch,) = seen
-    assert batch.pages == len(asked) and len(batch) == asked.candidates.size
-    length = task.logs.videos["duration_seconds"].to_numpy()
-    shown = length[pages]
-    assert (np.diff(shown, axis=1) <= 0).all()
-    left_out = length[asked.candidates].sum() - shown.sum()
-    assert shown.mean() > left_out / (asked.candidates.size - pages.size)
-
-
 def test_a_ranker_by_the_truth_is_the_oracle(world, task):
     oracle, truth = world.oracle(), world.truth
 
@@ -222,14 +187,6 @@ def test_the_expected_loss_is_that_of_all_pairs(town):
                 total += weight
                 wrong += weight * ((scores[j] > scores[i]) + 0.5 * (scores[j] == scores[i]))
     assert town.offline(scores)["true loss"] == pytest.approx(100 * wrong / total)
-
-
-def test_luck_agrees_with_the_expected_loss(town):
-    world = town.world
-    many = fresh_pages(world, 12_000, seed=8)
-    c, scores = many.cards, many.value
-    luck = weighted_per_user_loss(scores, c["clicked"], c["watched_seconds"], c["request_id"])
-    assert expected_loss(scores, many.truth, 10) == pytest.approx(luck, rel=0.06)
 
 
 def test_floors_and_ceilings_stand_in_every_live_table(town):

@@ -64,13 +64,6 @@ def test_equal_length_finds_more_among_long_and_short_vectors():
         assert found[True] > found[False] + gain, (kind, found)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_same_vectors_give_the_same_answer(kind):
-    again = Index(VIDEOS, kind).search(USERS, 10)
-    for one, other in zip(index(kind).search(USERS, 10), again, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_places_that_stay_empty_are_marked():
     ids, scores = index("ivf").search(USERS, 500, nprobe=1)
     assert (ids[:, 0] >= 0).all() and (ids == -1).any()

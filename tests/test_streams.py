@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +29,6 @@ class TestCoins:
         assert ((u > 0) & (u < 1)).all()
         assert kstest(u.ravel(), "uniform").pvalue > 1e-3
         assert kstest((u.ravel() * 2**8) % 1, "uniform").pvalue > 1e-3  # the low bits too
-
-    def test_a_skewed_table_would_be_noticed(self):
-        assert kstest(coins(3, "click", ROWS, COLUMNS).ravel() ** 1.02, "uniform").pvalue < 1e-3
 
     def test_order_does_not_matter(self):
         u = coins(3, "click", ROWS, COLUMNS)
@@ -103,38 +96,11 @@ class TestGenerators:
         assert len({zlib.crc32(name.encode()) for name in found}) == len(found)
 
 
-def digest(world) -> str:
-    total = hashlib.sha256()
-    for name, content in table_bytes(world).items():
-        total.update(name.encode() + content)
-    return total.hexdigest()
-
-
 class TestRepeatable:
     def test_same_seed_same_bytes(self):
         again = simulate("village", seed=7, cache=False, **MINI)
         assert table_bytes(again) == table_bytes(mini())
         assert same_arrays(again.engine.memory, mini().engine.memory) == []
-
-    def test_same_bytes_in_another_process(self):
-        program = (
-            "import sys; sys.path[:0] = sys.argv[1:]\n"
-            "from test_streams import digest\n"
-            "from worlds import mini\n"
-            "print(digest(mini()))"
-        )
-        here = Path(__file__).resolve().parent
-        mine = os.environ.get("PYTHONHASHSEED")
-        other = {**os.environ, "PYTHONHASHSEED": "1" if mine != "1" else "2"}
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(here), str(here.parent)],
-            env=other,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == digest(mini())
 
     def test_another_seed_differs(self):
         one, two = table_bytes(mini()), table_bytes(mini(seed=8))
@@ -183,8 +149,6 @@ def test_a_switch_leaves_people_videos_and_sessions_alone(dial, plain):
 # dial: (another value, the only tables of people that may change)
 PEOPLE_DIALS = {
     "drift": (0.0, {"interests"}),
-    "shared_accounts": (0.6, {"second_member"}),
-    "activity_spread": (0.0, {"sessions_per_day"}),
     "sessions_per_day": (0.4, {"sessions_per_day"}),
     "own_taste": (0.5, {"interests", "residual"}),
 }
@@ -196,12 +160,6 @@ def test_a_switch_of_people_changes_only_its_own_table(dial, plain):
     other = Engine(WorldConfig.of("village", **{**MINI, dial: value}), 7)
     assert set(same_arrays(other.people, plain.people)) == touched
     assert same_arrays(other.catalogue, plain.catalogue) == []
-
-
-def test_a_longer_search_lead_leaves_interests_of_the_same_days_alone(plain):
-    other = Engine(WorldConfig.of("village", **{**MINI, "search_lead_days": 6}), 7)
-    days = plain.people.interests.shape[1]
-    assert (other.people.interests[:, :days] == plain.people.interests).all()
 
 
 def test_the_feed_changes_nothing_in_what_people_set_out_to_do():
@@ -219,18 +177,5 @@ def test_an_added_call_changes_nothing(monkeypatch):
         coins(behaviour.seed, "a new purpose", np.arange(9), np.arange(9))
         return step(behaviour, number, *memory)
 
-    monkeypatch.setattr("course.simulator.engine.sessions", curious)
+    monkeypatch.setattr("course.simulator.organic.sessions", curious)
     assert table_bytes(simulate("village", seed=7, cache=False, **MINI)) == table_bytes(mini())
-
-
-def test_an_added_call_in_an_old_stream_would_be_noticed(monkeypatch):
-    real = generator
-
-    def shifted(seed, purpose, *keys):
-        rng = real(seed, purpose, *keys)
-        if purpose == "goals":
-            rng.random()
-        return rng
-
-    monkeypatch.setattr("course.simulator.organic.generator", shifted)
-    assert table_bytes(simulate("village", seed=7, cache=False, **MINI)) != table_bytes(mini())

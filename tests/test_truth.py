@@ -68,8 +68,10 @@ def test_interest_is_taste_alone():
     users = np.arange(150)
     a, b = (t.interest(users, 3, time) for time in (0.0, 7.9))
     assert 0 < (a != b).mean() < 1
-    still = mini(drift=0.0, shared_accounts=0.0).truth
-    np.testing.assert_array_equal(still.interest(users, 3, 0.0), still.interest(users, 3, 7.9))
+    still = mini(drift=0.0)
+    alone = np.flatnonzero(~still.true_table("users")["shared"])
+    first, last = (still.truth.interest(alone, 3, time) for time in (0.0, 7.9))
+    np.testing.assert_array_equal(first, last)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +125,6 @@ class TestTables:
         np.testing.assert_allclose(truth["p_seen"], seen, rtol=1e-6)
         length = world.engine.catalogue.seconds[frame["video_id"]]
         assert (truth["expected_seconds_if_clicked"] < length).all()
-
-    def test_a_shift_by_one_row_would_be_noticed(self):
-        world = tiny()
-        seen = world.true_table("impressions")["p_seen"].to_numpy()
-        device = world.logs().impressions["device"].cat.codes.to_numpy().astype(int)
-        position = world.logs().impressions["position"].to_numpy()
-        assert not np.allclose(np.roll(seen, 1), world.truth.examination(position, device))
 
     def test_videos_and_users(self):
         world = tiny()

@@ -36,3 +36,16 @@ def test_readme_and_ci_run_the_same_command(repository):
     lines = command_lines((repository / ".ci" / "run").read_text(encoding="utf-8"))
     assert lines[-2] == COMMAND and lines[-1].startswith(f"{COMMAND} --colab")
     assert "set -euo pipefail" in lines
+
+
+def test_the_site_is_published_by_the_command_of_the_readme(repository):
+    path = repository / ".github" / "workflows" / "site.yml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    build, publish = content["jobs"]["build"], content["jobs"]["publish"]
+    steps = [step.get("run", "") for step in build["steps"]]
+    assert "python -m course site build/site" in steps
+    assert any("[lab,site]" in step for step in steps)
+    uploaded = [s for s in build["steps"] if "upload-pages-artifact" in s.get("uses", "")]
+    assert uploaded[0]["with"]["path"] == "build/site"
+    assert publish["needs"] == "build" and publish["permissions"]["pages"] == "write"
+    assert content["permissions"] == {"contents": "read"}, "only publishing may write"

@@ -15,7 +15,6 @@ import pytest
 import torch
 from worlds import mini, organic, tiny
 
-import course
 from course.errors import ConfigError
 from course.logs.tables import check_table
 from course.simulator.config import WorldConfig
@@ -140,9 +139,6 @@ class TestWorld:
     def test_says_what_it_is(self):
         assert repr(mini()) == "World(150 accounts, 200 videos, 8 days, seed 7)"
 
-    def test_is_reached_from_the_package(self):
-        assert course.simulate is simulate and course.ab_test is ab_test
-
     def test_takes_a_configuration(self):
         config = WorldConfig.of("village", **SPECK)
         one, two = simulate(config, 5, cache=False), simulate("village", 5, cache=False, **SPECK)
@@ -165,11 +161,6 @@ class TestWorld:
         monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "here"))
         simulate("village", 5, cache=False, **SPECK)
         assert not (tmp_path / "here").exists()
-
-    def test_logs_hold_no_truth(self):
-        logs = mini().logs()
-        assert not hasattr(logs, "truth_impressions")
-        assert "p_seen" not in logs.impressions and "errand" not in logs.searches
 
 
 def test_what_another_processor_may_change(tmp_path):

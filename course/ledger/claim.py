@@ -78,8 +78,7 @@ class Contrast:
     Parameters
     ----------
     label : what it is, with its unit
-    value : formula (`course.ledger.formulas`) over the results, or function of the results
-        (DataFrame, index seed), that gives one number for each seed
+    value : formula (`course.ledger.formulas`) over the results, one number for each seed
     low, high : the claim says that the true value lies between them; None leaves that side open.
         Both None: the number is only shown.
     headline : says what the paper says, so the verdict follows from it
@@ -87,7 +86,7 @@ class Contrast:
     """
 
     label: str
-    value: str | Callable[[pd.DataFrame], pd.Series]
+    value: str
     low: float | None = None
     high: float | None = None
     headline: bool = False
@@ -100,8 +99,7 @@ class Contrast:
                                   allowed="a lower end below the upper one")  # fmt: skip
             if self.headline and not self.decides:
                 raise ConfigError("a headline line without a range", allowed="a range")
-            if isinstance(self.value, str):
-                formulas.check(self.value)
+            formulas.check(self.value)
 
     @property
     def decides(self) -> bool:
@@ -119,12 +117,7 @@ class Contrast:
     def judge(self, results: pd.DataFrame) -> Finding:
         """Compare the 95 % interval over the seeds with the range."""
         with naming(repr(self.label)):
-            try:
-                formula = isinstance(self.value, str)
-                found = formulas.evaluate(self.value, results) if formula else self.value(results)
-            except KeyError as error:
-                raise formulas.unknown_column(error.args[0], results) from error
-            values = np.asarray(found, float)
+            values = np.asarray(formulas.evaluate(self.value, results), float)
             if values.shape != (len(results),):
                 raise ConfigError(f"values of the shape {values.shape}",
                                   allowed=f"a number for each of {len(results)} seeds")  # fmt: skip

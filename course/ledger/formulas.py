@@ -39,7 +39,9 @@ def evaluate(formula: str, results: pd.DataFrame) -> pd.Series:
     """Values of a formula, one for each row of the results."""
     plain, names = _plain(formula)
     for name in set(names) - set(results):
-        raise unknown_column(name, results)
+        close = difflib.get_close_matches(name, map(str, results), n=1, cutoff=0)
+        fix = f"perhaps it is `{close[0]}`" if close else ""
+        raise ConfigError(f"the results have no column {name!r}", fix=fix)
     # The names are replaced because pandas does not allow every sign between backticks.
     frame = results[list(names)].set_axis(list(names.values()), axis=1)
     try:
@@ -49,13 +51,6 @@ def evaluate(formula: str, results: pd.DataFrame) -> pd.Series:
             f"the formula {formula!r} cannot be evaluated ({error})",
             allowed=f"columns in backticks, what pandas.eval knows, and {', '.join(FUNCTIONS)}",
         ) from error
-
-
-def unknown_column(name: object, results: pd.DataFrame) -> ConfigError:
-    """The error for a column that is not there; it names the closest."""
-    close = difflib.get_close_matches(str(name), map(str, results.columns), n=1, cutoff=0)
-    fix = f"perhaps it is `{close[0]}`" if close else ""
-    return ConfigError(f"the results have no column {name!r}", fix=fix)
 
 
 def _plain(formula: str) -> tuple[str, dict[str, str]]:

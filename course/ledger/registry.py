@@ -31,8 +31,7 @@ def _module(path: Path) -> ModuleType:
     """A chapter's file as a module. Loaded by its path: nothing in `course` imports it."""
     try:
         module = load_by_path(path)
-        if isinstance(module.CLAIMS, str):
-            module.CLAIMS = read(module.CLAIMS, path.stem[-2:])
+        module.CLAIMS = read(module.CLAIMS, path.stem[-2:])
     except Exception as error:
         what = f"{_short(path)} cannot be loaded ({type(error).__name__}: {error})"
         raise ConfigError(what, fix="mend that file") from error
@@ -94,16 +93,12 @@ def find(name: str) -> Claim:
     return known[name]
 
 
-def results(trial: str, folder: Path | None = None, *, tidy: bool = False) -> pd.DataFrame:
-    """Stored results of a trial.
+def results(trial: str, *, tidy: bool = False) -> pd.DataFrame:
+    """Stored results of a trial: index seed, a column for each number, such as ``deep 0/mrr``.
 
-    Parameters
-    ----------
-    folder : of the results; None = the repository's
-    tidy : False = index seed, a column for each number, such as ``deep 0/mrr``; True = a row for
-        each number, with the columns seed, who ("deep 0"), metric ("mrr") and value
+    If ``tidy``, a row for each number: the columns seed, who ("deep 0"), metric ("mrr"), value.
     """
-    table = store.load(trial, folder)
+    table = store.load(trial)
     if not tidy:
         return table
     rows = [(seed, *name.rpartition("/")[::2], value)
@@ -189,12 +184,7 @@ def summary(*which: str) -> pd.DataFrame:
 
 
 def show(*which: str):
-    """A notebook's view of the ledger: headline lines only, the others counted in words.
-
-    Returns
-    -------
-    IPython.display.HTML, with a link to the page that has every line
-    """
+    """A notebook's view (HTML): headline lines, the others counted, and a link to all of them."""
     from IPython.display import HTML
 
     found = lines(*which)

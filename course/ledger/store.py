@@ -21,12 +21,8 @@ def flatten(records: Mapping | Iterable[Mapping]) -> dict[str, float]:
 
     The texts of a record, in their order, say what it is about; each number makes a column of its
     own. ``{"who": "deep 0", "mrr": .1}`` is the column ``deep 0/mrr``, and so is
-    ``{"who": "deep 0", "metric": "mrr", "value": .1}``: ``value`` adds nothing to the name.
-
-    Raises
-    ------
-    ConfigError
-        If two numbers have one name, or something is neither text nor number.
+    ``{"who": "deep 0", "metric": "mrr", "value": .1}``: ``value`` adds nothing to the name. Two
+    numbers of one name, or what is neither text nor number, are a ConfigError.
     """
     found: dict[str, float] = {}
     for record in [records] if isinstance(records, Mapping) else records:
@@ -67,10 +63,7 @@ def path_of(name: str, folder: Path | None = None) -> Path:
 def load(name: str, folder: Path | None = None) -> pd.DataFrame:
     """Results of a trial: a row for each seed (the index), a column for each number.
 
-    Raises
-    ------
-    CacheError
-        If the trial was never run, or its file cannot be read.
+    A CacheError if the trial was never run, or its file cannot be read.
     """
     stored = _read(name, folder)
     index = pd.Index(stored["seeds"], name="seed")
@@ -95,15 +88,8 @@ def save(
 ) -> Path:
     """Write the results of a trial, whole or not at all; stored seeds of the same code stay.
 
-    Parameters
-    ----------
-    done : seed -> its numbers and core seconds
-    about : ``code``, the trial's fingerprint, and further facts, such as versions of libraries
-
-    Raises
-    ------
-    ConfigError
-        If the seeds do not have the same numbers.
+    ``about`` has ``code``, the trial's fingerprint, and further facts, such as versions of
+    libraries. All seeds must have the same numbers.
     """
     outcomes = dict(sorted({**stored_seeds(name, about["code"], folder), **done}.items()))
     first, names = next((seed, list(row)) for seed, (row, _) in outcomes.items())

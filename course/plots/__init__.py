@@ -4,43 +4,14 @@
 draws the figures of one subject.
 """
 
+from course.metrics import interval
 from course.plots.ledger import ledger_overview
-from course.plots.live import gap_closed, standing
 from course.plots.palette import COLOURS, colour, look
-from course.plots.pictures import funnel, system_loop
+from course.plots.pictures import funnel, standing, system_loop
 from course.plots.shapes import diagram, in_words, lines, worlds
-from course.plots.style import (
-    Figure,
-    adopt,
-    band,
-    figure,
-    floor_and_ceiling,
-    interval,
-    png,
-    show,
-    styled,
-)
+from course.plots.style import Figure, adopt, figure, floor_and_ceiling, png, show, styled
 
-__all__ = [
-    "adopt",
-    "in_words",
-    "COLOURS",
-    "Figure",
-    "band",
-    "colour",
-    "diagram",
-    "figure",
-    "floor_and_ceiling",
-    "funnel",
-    "gap_closed",
-    "interval",
-    "ledger_overview",
-    "lines",
-    "look",
-    "png",
-    "show",
-    "standing",
-    "styled",
-    "system_loop",
-    "worlds",
-]
+__all__ = ["COLOURS", "Figure", "adopt", "colour", "diagram", "figure",
+           "floor_and_ceiling", "funnel", "in_words", "interval",
+           "ledger_overview", "lines", "look", "png", "show", "standing", "styled",
+           "system_loop", "worlds"]  # fmt: skip

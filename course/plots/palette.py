@@ -175,19 +175,10 @@ def _key(name: str) -> str:
 
 
 def colour(name: str, other: str | None = None) -> str:
-    """Return the colour that means this method in the whole course.
+    """The colour that means this method in the whole course, as ``"#rrggbb"``.
 
-    Parameters
-    ----------
-    name : str
-        A name in `COLOURS` or `SAME_AS`; capitals and underscores do not matter.
-    other : str, optional
-        The colour of any other name; None = one from a small list, always the same one.
-
-    Returns
-    -------
-    str
-        ``"#rrggbb"``.
+    Capitals and underscores of the name do not matter. One that is neither in `COLOURS` nor in
+    `SAME_AS` gets the colour ``other``; None = one from a small list, always the same one.
     """
     key = _key(name)
     if key in COLOURS:
@@ -205,7 +196,7 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 
 
 def look(name: str) -> dict[str, Any]:
-    """Return colour and marker of a method, for ``ax.plot(x, y, label=name, **look(name))``.
+    """Colour and marker of a method, for ``ax.plot(x, y, label=name, **look(name))``.
 
     The marker is a second sign beside the colour, for colour-blind readers and grey print.
     """

@@ -76,7 +76,7 @@ def worlds(
             sns.pointplot(rows, **look, errorbar=_whisker, color=INK, marker="D", markersize=5,
                           linestyle="none", err_kws={"linewidth": 1.6})  # fmt: skip
         ends = [part.loc[part[who] == name, value].mean() for name in references]
-        floor_and_ceiling(ax, *[*ends, None, None][:2], "v", labels=[*references, "", ""][:2])
+        floor_and_ceiling(ax, *[*ends, None, None][:2], labels=[*references, "", ""][:2])
         if zero:
             ax.axvline(0, color=MUTED, linewidth=1.0, zorder=1)
         if len(parts) > 1:  # narrow panels: the numbers at their axes would run into each other

@@ -1,7 +1,7 @@
 """One look for every figure of the course.
 
 The same colour always means the same method; the floor (random) and the ceiling (an oracle that
-knows the true preferences) are always dashed; bands always mean a 95 % interval over seeds.
+knows the true preferences) are always dashed.
 
 `figure` makes figures without pyplot, so drawing never changes hidden global state and plots
 never pile up in memory. Such a figure shows itself when it is the last expression of a cell.
@@ -9,22 +9,21 @@ never pile up in memory. Such a figure shows itself when it is the last expressi
 
 from __future__ import annotations
 
+import base64
 import functools
+import html
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import matplotlib as mpl
-import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.text import Text
 
-from course.errors import CourseError
-from course.metrics import interval
-from course.plots.palette import OTHER_COLOURS, colour, look
+from course.plots.palette import OTHER_COLOURS, colour
 
 #: Width of a full-width figure, in inches. At `SCREEN_DPI` this is 880 pixels.
 WIDTH = 8.8
@@ -82,13 +81,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Figure(MatplotlibFigure):
     """A matplotlib figure that shows itself in a notebook, with words for those who cannot see it.
 
-    Parameters
-    ----------
-    *args, **kwargs
-        As for `matplotlib.figure.Figure`.
-    alt : str, optional
-        What the figure shows, in words. It is stored next to the picture. Without it the titles
-        of the panels are used.
+    ``alt`` are the words, stored next to the picture. Without it the titles of the panels are used.
     """
 
     def __init__(self, *args: Any, alt: str = "", **kwargs: Any) -> None:
@@ -96,7 +89,7 @@ class Figure(MatplotlibFigure):
         self.alt = alt
 
     def describe(self) -> str:
-        """Return the words stored beside the picture: ``alt``, or the titles of the panels."""
+        """The words stored beside the picture: ``alt``, or the titles of the panels."""
         if self.alt:
             return self.alt
         titles = [ax.get_title(loc) for ax in self.axes for loc in ("left", "center", "right")]
@@ -122,8 +115,7 @@ def drawing() -> Iterator[None]:
     The look is matplotlib's own defaults and `STYLE`, so no line of a reader's matplotlibrc is
     left in a picture. For a chapter that draws with seaborn or pandas.
     """
-    settings = _settings()
-    if all(dict.get(mpl.rcParams, name) == value for name, value in settings.items()):
+    if all(dict.get(mpl.rcParams, name) == value for name, value in _settings().items()):
         yield  # already inside; setting three hundred values takes some milliseconds
         return
     with mpl.rc_context():
@@ -172,22 +164,16 @@ def figure(
 
     Parameters
     ----------
-    ncols, nrows : int
-        Number of panels across and down.
-    width, height : float
-        Size in inches. Without ``height``: 3.6 inches a row, 4.2 for a single panel.
-    title : str
-        Title over all panels.
-    alt : str
-        What the figure shows, in words (see `Figure`).
-    **subplots
-        Passed to `matplotlib.figure.Figure.subplots`, for instance ``sharey=True``.
+    ncols, nrows : number of panels across and down
+    width, height : inches; without ``height`` 3.6 a row, 4.2 for a single panel
+    title : over all panels
+    alt : what the figure shows, in words (see `Figure`)
+    **subplots : passed to `matplotlib.figure.Figure.subplots`, for instance ``sharey=True``
 
     Returns
     -------
     fig : Figure
-    axes : Axes, or array of Axes
-        One Axes for a single panel, else an array of shape (ncols,), (nrows,) or (nrows, ncols).
+    axes : Axes for a single panel, else an array of them, (ncols,), (nrows,) or (nrows, ncols)
     """
     if height is None:
         height = 4.2 if nrows == ncols == 1 else 3.6 * nrows
@@ -201,10 +187,7 @@ def figure(
 def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
     """Make a figure that another library drew (seaborn's grids) show itself as ours do.
 
-    Parameters
-    ----------
-    fig : drawn by pyplot; it is taken off pyplot's hands, so that it is not shown twice
-    alt : what it shows, in words
+    It is taken off pyplot's hands, so that it is not shown twice; ``alt`` is what it shows.
     """
     from matplotlib import pyplot
 
@@ -214,34 +197,19 @@ def adopt(fig: MatplotlibFigure, alt: str) -> Figure:
     return fig
 
 
-def png(fig: MatplotlibFigure, *, dpi: float = STORED_DPI) -> bytes:
-    """Return the figure as PNG bytes.
-
-    Parameters
-    ----------
-    fig : matplotlib.figure.Figure
-    dpi : float
-        Pixels per inch.
-
-    Returns
-    -------
-    bytes
-        The same figure always gives the same bytes (no date and no version is written in).
-    """
+def png(fig: MatplotlibFigure) -> bytes:
+    """The figure as PNG bytes, the same for the same figure: neither date nor version is in it."""
     buffer = io.BytesIO()
     for text in fig.findobj(Text):  # written outside `drawing`, under a reader's settings
         text.set_usetex(False)
     # After saving, matplotlib gives a figure without layout engine the one of the settings.
     with drawing(), mpl.rc_context({"figure.constrained_layout.use": False}):
-        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        fig.savefig(buffer, format="png", dpi=STORED_DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def show(fig: MatplotlibFigure) -> None:
-    """Show a figure from anywhere in a cell (in a loop, or before the last line).
-
-    A figure that is the last expression of a cell shows itself; this is for all other places.
-    """
+    """Show a figure from anywhere in a cell; as its last expression a figure shows itself."""
     from IPython.display import display
 
     text = fig.describe() if isinstance(fig, Figure) else "Figure"
@@ -250,102 +218,44 @@ def show(fig: MatplotlibFigure) -> None:
 
 
 def _bundle(fig: MatplotlibFigure, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return picture and words as a notebook stores them; a screen reader speaks ``alt``."""
+    """Picture and words as a notebook stores them; a screen reader speaks ``alt``."""
     width, height = (round(side * SCREEN_DPI) for side in fig.get_size_inches())
     about = {"width": width, "height": height, "alt": words}
-    return {"image/png": png(fig), "text/plain": words}, {"image/png": about}
+    picture = png(fig)
+    # JupyterLab leaves the words of a PNG out, so while a reader works the same picture comes as
+    # HTML, too. It is not stored with the chapters.
+    shown = (
+        f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" '
+        f'alt="{html.escape(words)}" width="{width}" height="{height}">'
+    )
+    return {"text/html": shown, "image/png": picture, "text/plain": words}, {"image/png": about}
 
 
 def floor_and_ceiling(
     ax: Axes,
     floor: float | None,
     ceiling: float | None,
-    orient: Literal["h", "v"] = "h",
     *,
     labels: tuple[str, str] = ("random", "oracle"),
 ) -> None:
-    """Draw the two dashed lines between which every method lives.
+    """Draw the two dashed lines between which every method lives, with words at both.
 
-    Parameters
-    ----------
-    ax : Axes
-    floor, ceiling : float or None
-        Values in the unit of the axis; None leaves that line out.
-    orient : {"h", "v"}
-        ``"h"``: the values stand on the y axis, lines run across. ``"v"``: on the x axis.
-    labels : tuple of str
-        Words at the floor and at the ceiling.
+    Floor and ceiling are values on the x axis; None leaves that line out.
     """
-    if orient not in ("h", "v"):
-        raise CourseError(f"orient is {orient!r}", allowed='"h" or "v"')
     for value, label, name in ((floor, labels[0], "random"), (ceiling, labels[1], "oracle")):
         if value is None:
             continue
         line = {"color": colour(name), "linestyle": (0, (5, 3)), "linewidth": 1.4, "zorder": 1.5}
         text = {"color": colour(name) if name == "oracle" else MUTED, "fontsize": 10.5}
-        # A white rim keeps the word readable where a curve runs under it.
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85}
-        if orient == "h":
-            ax.axhline(value, **line)
-            ax.annotate(
-                label, (1, value), xycoords=("axes fraction", "data"), xytext=(-4, 2),
-                textcoords="offset points", ha="right", va="bottom", bbox=box, **text,
-            )  # fmt: skip
-        else:
-            ax.axvline(value, **line)
-            ax.annotate(
-                label, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
-                textcoords="offset points", ha="center", va="bottom", **text,
-            )  # fmt: skip
+        ax.axvline(value, **line)
+        ax.annotate(
+            label, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            textcoords="offset points", ha="center", va="bottom", **text,
+        )  # fmt: skip
     # Room so that neither line lies on the frame, whatever is drawn in between.
     values = [value for value in (floor, ceiling) if value is not None]
     if not values:
         return
-    low, high = ax.get_ylim() if orient == "h" else ax.get_xlim()
+    low, high = ax.get_xlim()
     rim = 0.08 * (max(*values, high) - min(*values, low))
-    low, high = min(low, min(values) - rim), max(high, max(values) + rim)
-    if orient == "h":
-        ax.set_ylim(low, high)
-    else:
-        ax.set_xlim(low, high)
-
-
-@styled
-def band(
-    ax: Axes, x: Sequence[float] | np.ndarray, ys: Any, label: str, **line: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the mean line of several seeds with its 95 % interval, in the colour of the method.
-
-    Parameters
-    ----------
-    ax : Axes
-    x : array, shape (points,)
-    ys : array, shape (seeds, points)
-    label : str
-        The method's name; it sets colour and marker (see `look`) and stands in the legend.
-    **line
-        Passed to ``ax.plot``, wins over the method's look.
-
-    Returns
-    -------
-    mean, half : arrays, shape (points,)
-        See `course.metrics.interval`.
-
-    Raises
-    ------
-    CourseError
-        If the shapes do not fit.
-    """
-    x, ys = np.asarray(x), np.asarray(ys, dtype=float)
-    if ys.ndim != 2 or ys.shape[1] != len(x):
-        raise CourseError(
-            f"ys has shape {ys.shape}", allowed=f"(seeds, {len(x)}), one column for each x"
-        )
-    mean, half = interval(ys)
-    settings: Mapping[str, Any] = {"label": label, **look(label), **line}
-    (drawn,) = ax.plot(x, mean, **settings)
-    if not np.isnan(half).all():
-        ax.fill_between(
-            x, mean - half, mean + half, color=drawn.get_color(), alpha=0.18, linewidth=0
-        )
-    return mean, half
+    ax.set_xlim(min(low, min(values) - rim), max(high, max(values) + rim))

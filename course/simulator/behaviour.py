@@ -104,10 +104,7 @@ class Behaviour:
         self._traits = np.stack(traits, axis=1).astype(np.float32)
 
     def situation(self, user, time, device) -> Situation:
-        """Complete what the platform observes by who is really watching.
-
-        Within one part of a day it is always the same person of the account.
-        """
+        """What the platform observes, and who is watching: one person through a part of a day."""
         situation = Situation(user, np.zeros(len(user), np.int8), np.asarray(time), device)
         chance = self.people.second_member[user, device, situation.daypart]
         quarter = np.floor(situation.time * len(DAYPARTS)).astype(np.int64)
@@ -133,17 +130,9 @@ class Behaviour:
         return (match - TASTE_MEAN) / TASTE_SD
 
     def components(self, situation: Situation, video: np.ndarray, memory: Memory) -> np.ndarray:
-        """What the person sees in each video.
+        """What people (r,) see in each video (r, k) by what they remember of the moments before.
 
-        Parameters
-        ----------
-        situation : r rows
-        video : int array (r, k)
-        memory : what the accounts remember at that moment
-
-        Returns
-        -------
-        float32 array (r, k, 13), in the order of ``COMPONENTS``
+        Returns float32 (r, k, 13), in the order of ``COMPONENTS``.
         """
         c, config = self.catalogue, self.config
         user = situation.user[:, None]
@@ -182,17 +171,14 @@ class Behaviour:
         return row[np.arange(len(row))[:, None], topic]
 
     def familiarity(self, memory, user, video, channel) -> np.ndarray:
-        """Following the channel, having watched it, and waiting for this very episode (r, k).
-
-        An episode whose predecessor was seen pulls (+1.5 times the dial ``series``); one whose
-        predecessor was not seen repels as much.
-        """
+        """Following the channel, having watched it, and waiting for this very episode (r, k)."""
         out = np.log1p(memory.channel_watches[user, channel].astype(np.float32))
         out *= np.float32(0.4)
         out += np.float32(0.8) * memory.follows[user, channel]
         previous = self.catalogue.previous[video]
         if self.config.series > 0:
             row, column = np.nonzero(previous >= 0)
+            # An episode pulls if the one before it was seen, and repels as much if it was not.
             seen = memory.seen[user[row, 0], memory.bucket(previous[row, column])]
             out[row, column] += self.config.series * np.where(seen, 1.5, -1.5)
         return out
@@ -219,12 +205,10 @@ class Behaviour:
 
 
 def task_weights(config: WorldConfig, rng: np.random.Generator) -> np.ndarray:
-    """Weight tables (6 tasks, 72 contexts, 13 components) float32.
+    """Weight tables (6 tasks, 72 contexts, 13 components) float32: ``base * exp(g)``, g normal.
 
-    ``weight = base * exp(g)`` where ``g`` is normal with sd ``task_context`` over contexts and
-    additive in format, device and part of the day. Tasks of one group (engagement, satisfaction)
-    share most of ``g``. At ``task_conflict=0`` the satisfaction tasks copy the click: its base
-    weights (dismissal with the opposite sign) and its ``g``.
+    Tasks of one group (engagement, satisfaction) share most of ``g``. At ``task_conflict=0`` the
+    satisfaction tasks copy the click: its base weights (dismissal with the opposite sign) and g.
     """
     engagement, satisfaction = _pattern(rng), _pattern(rng)
     click = np.array(_WEIGHTS["click"])
@@ -255,10 +239,7 @@ def _pattern(rng: np.random.Generator) -> np.ndarray:
 
 
 def _context_appetite(rng: np.random.Generator) -> np.ndarray:
-    """Log-appetite (device, daypart, age band, topic) float32, sd about 1.
-
-    Most of it is interaction: it cannot be written as a sum over device, daypart and age.
-    """
+    """Log-appetite (device, daypart, age band, topic) float32, sd about 1; most is interaction."""
     d, p, a, k = len(DEVICES), len(DAYPARTS), len(AGE_BANDS), N_TOPICS
     main = rng.normal(size=(d, 1, 1, k)) + rng.normal(size=(1, p, 1, k))
     pair = rng.normal(size=(d, p, 1, k))

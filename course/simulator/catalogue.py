@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
@@ -26,7 +24,6 @@ LONGEST_MINUTES = 180.0
 FORMAT_MINUTES = np.array([3.5, 4.0, 9.0, 22.0, 60.0, 8.0])
 
 
-@dataclass(frozen=True)
 class Catalogue:
     """All videos that will ever exist in this world, in order of upload (so ids grow with time).
 
@@ -36,26 +33,60 @@ class Catalogue:
     ``base_popularity``, ``peak_days``, ``quality``, ``clickbait``, ``packaging`` (pull of title
     and thumbnail): float; ``latent`` (n, 8) float32. Quality, clickbait and packaging are roughly
     standard normal and hidden from every model.
+
+    35 % of the videos were uploaded in the 60 days before the log, the rest evenly over the log;
+    uploads go on at the same rate through the future days.
     """
 
-    channel: np.ndarray
-    topic: np.ndarray
-    language: np.ndarray
-    format: np.ndarray
-    level: np.ndarray
-    episode: np.ndarray
-    previous: np.ndarray
-    next: np.ndarray
-    seconds: np.ndarray
-    uploaded: np.ndarray
-    base_popularity: np.ndarray
-    peak_days: np.ndarray
-    quality: np.ndarray
-    clickbait: np.ndarray
-    packaging: np.ndarray
-    latent: np.ndarray
-    topic_vectors: np.ndarray
-    channels: int
+    def __init__(self, config: WorldConfig, seed: int):
+        rng = generator(seed, "channels")
+        topic_vectors = _topic_vectors(generator(seed, "topic vectors"))
+        self.topic_vectors = topic_vectors.astype(np.float32)
+        self.channels = channels = max(config.videos // 10, N_TOPICS)
+        channel_language = rng.choice(N_LANGUAGES, channels, p=LANGUAGE_SHARES)
+        channel_topic = rng.integers(N_TOPICS, size=channels)
+        channel_quality = rng.normal(0, 0.7, channels)
+        channel_size = rng.lognormal(0, 0.8, channels)
+        channel_serial = rng.random(channels) < SERIAL_CHANNELS
+        episode = FORMATS.index("episode")
+        others = np.delete(np.arange(len(FORMATS)), episode)
+        channel_format = np.where(channel_serial, episode, rng.choice(others, channels))
+        channel_latent = rng.normal(0, 0.3 / np.sqrt(DIMENSION), (channels, DIMENSION))
+
+        rng = generator(seed, "uploads")
+        during = int(DURING_LOG_SHARE * config.videos)
+        later = round(during * config.future_days / config.days)
+        spans = [(config.videos - during, -BACK_CATALOGUE_DAYS, 0), (during, 0, config.days),
+                 (later, config.days, config.horizon)]  # fmt: skip
+        uploads = [rng.uniform(low, high, number) for number, low, high in spans]
+        self.uploaded = np.sort(np.concatenate(uploads))
+        n = len(self.uploaded)
+
+        rng = generator(seed, "videos")
+        channel = rng.choice(channels, n, p=channel_size / channel_size.sum())
+        self.channel = channel.astype(np.int32)
+        self.language = channel_language[channel].astype(np.int8)
+        same_topic = rng.random(n) < 0.85
+        sibling = 3 * (channel_topic[channel] // 3) + rng.integers(3, size=n)
+        serial = channel_serial[channel]
+        topic = np.where(same_topic | serial, channel_topic[channel], sibling)
+        self.topic = topic.astype(np.int16)
+        usual_format = serial | (rng.random(n) < 0.8)
+        format_ = np.where(usual_format, channel_format[channel], rng.choice(others, n))
+        self.format = format_.astype(np.int8)
+        self.level = rng.choice(3, n, p=[0.35, 0.35, 0.30]).astype(np.int8)
+        quality = channel_quality[channel] + rng.normal(0, 0.7, n)
+        self.quality = quality.astype(np.float32)
+        peak_by_genre = np.exp(rng.uniform(np.log(1.5), np.log(8.0), N_GENRES))
+        minutes = FORMAT_MINUTES[format_] * rng.lognormal(0, 0.5, n)
+        self.seconds = (60 * np.minimum(minutes, LONGEST_MINUTES)).astype(np.float32)
+        own = rng.normal(0, 0.2 / np.sqrt(DIMENSION), (n, DIMENSION))
+        self.latent = (topic_vectors[topic] + channel_latent[channel] + own).astype(np.float32)
+        popularity = rng.normal(0, 1.2, n) + 0.5 * quality - 0.7 * self.level
+        self.base_popularity = np.exp(popularity)
+        self.peak_days = peak_by_genre[topic // 3] * rng.lognormal(0, 0.2, n)
+        self.clickbait, self.packaging = rng.normal(0, 1, (2, n)).astype(np.float32)
+        self.episode, self.previous, self.next = _episodes(channel, serial)
 
     def __len__(self) -> int:
         return len(self.topic)
@@ -68,71 +99,6 @@ class Catalogue:
     def available(self, day: float) -> int:
         """Number of videos uploaded by ``day``; their ids are 0 to this number minus one."""
         return int(np.searchsorted(self.uploaded, day, side="right"))
-
-
-def build_catalogue(config: WorldConfig, seed: int) -> Catalogue:
-    """Draw channels and videos.
-
-    35 % of the videos were uploaded in the 60 days before the log, the rest evenly over the log;
-    uploads go on at the same rate through the future days.
-    """
-    rng = generator(seed, "channels")
-    topic_vectors = _topic_vectors(generator(seed, "topic vectors"))
-    channels = max(config.videos // 10, N_TOPICS)
-    channel_language = rng.choice(N_LANGUAGES, channels, p=LANGUAGE_SHARES)
-    channel_topic = rng.integers(N_TOPICS, size=channels)
-    channel_quality = rng.normal(0, 0.7, channels)
-    channel_size = rng.lognormal(0, 0.8, channels)
-    channel_serial = rng.random(channels) < SERIAL_CHANNELS
-    episode = FORMATS.index("episode")
-    others = np.delete(np.arange(len(FORMATS)), episode)
-    channel_format = np.where(channel_serial, episode, rng.choice(others, channels))
-    channel_latent = rng.normal(0, 0.3 / np.sqrt(DIMENSION), (channels, DIMENSION))
-
-    rng = generator(seed, "uploads")
-    during = int(DURING_LOG_SHARE * config.videos)
-    later = round(during * config.future_days / config.days)
-    spans = [(config.videos - during, -BACK_CATALOGUE_DAYS, 0), (during, 0, config.days),
-             (later, config.days, config.horizon)]  # fmt: skip
-    uploaded = np.sort(np.concatenate([rng.uniform(low, high, m) for m, low, high in spans]))
-    n = len(uploaded)
-
-    rng = generator(seed, "videos")
-    channel = rng.choice(channels, n, p=channel_size / channel_size.sum())
-    same_topic = rng.random(n) < 0.85
-    sibling = 3 * (channel_topic[channel] // 3) + rng.integers(3, size=n)
-    serial = channel_serial[channel]
-    topic = np.where(same_topic | serial, channel_topic[channel], sibling)
-    usual_format = serial | (rng.random(n) < 0.8)
-    format_ = np.where(usual_format, channel_format[channel], rng.choice(others, n))
-    level = rng.choice(3, n, p=[0.35, 0.35, 0.30])
-    quality = channel_quality[channel] + rng.normal(0, 0.7, n)
-    peak_by_genre = np.exp(rng.uniform(np.log(1.5), np.log(8.0), N_GENRES))
-    minutes = FORMAT_MINUTES[format_] * rng.lognormal(0, 0.5, n)
-    own = rng.normal(0, 0.2 / np.sqrt(DIMENSION), (n, DIMENSION))
-    latent = topic_vectors[topic] + channel_latent[channel] + own
-    popularity_noise = rng.normal(0, 1.2, n)
-    episode, previous, next_ = _episodes(channel, serial)
-    return Catalogue(
-        channel=channel.astype(np.int32),
-        topic=topic.astype(np.int16),
-        language=channel_language[channel].astype(np.int8),
-        format=format_.astype(np.int8),
-        level=level.astype(np.int8),
-        episode=episode,
-        previous=previous,
-        next=next_,
-        seconds=(60 * np.minimum(minutes, LONGEST_MINUTES)).astype(np.float32),
-        uploaded=uploaded,
-        base_popularity=np.exp(popularity_noise + 0.5 * quality - 0.7 * level),
-        peak_days=peak_by_genre[topic // 3] * rng.lognormal(0, 0.2, n),
-        quality=quality.astype(np.float32),
-        clickbait=rng.normal(0, 1, n).astype(np.float32),
-        packaging=rng.normal(0, 1, n).astype(np.float32),
-        latent=latent.astype(np.float32),
-        topic_vectors=topic_vectors.astype(np.float32),
-        channels=channels,
-    )
 
 
 def _topic_vectors(rng: np.random.Generator) -> np.ndarray:

@@ -17,10 +17,6 @@ def _dial(default, low, high, doc):
     return field(default=default, metadata={"low": low, "high": high, "doc": doc})
 
 
-def _choice(default, options, doc):
-    return field(default=default, metadata={"options": options, "doc": doc})
-
-
 @dataclass(frozen=True)
 class WorldConfig:
     """Everything that decides a world, apart from its seed; best made by `WorldConfig.of`.
@@ -44,7 +40,6 @@ class WorldConfig:
 
     # How busy people are.
     sessions_per_day: float = _dial(0.8, 0.0, 10.0, "mean sessions of an active account")
-    activity_spread: float = _dial(1.0, 0.0, 2.5, "sd of log activity of accounts; 0 = all alike")
 
     # What is clicked and what is liked.
     click_rate: float = _dial(0.06, 0.001, 0.5, "P(click | seen), average video and viewer")
@@ -57,7 +52,10 @@ class WorldConfig:
 
     # The page.
     position_bias: float = _dial(1.0, 0.0, 3.0, "steepness of the examination curve")
-    bias_truth: str = _choice("examination", ("examination", "additive"), "how a place enters")
+    bias_truth: str = field(
+        default="examination",
+        metadata={"options": ("examination", "additive"), "doc": "how a place enters"},
+    )
     fatigue: float = _dial(1.0, 0.0, 3.0, "tiredness of a card shown before")
     thumbnail_bias: float = _dial(0.0, 0.0, 3.0, "a second bias, on the logit, of large thumbnails")
     logger_relevance: float = _dial(1.0, 0.0, 5.0, "weight of relevance in the past ranking")
@@ -75,8 +73,6 @@ class WorldConfig:
     satiation: float = _dial(1.0, 0.0, 3.0, "appetite rises, then falls with a genre's share")
     context_taste: float = _dial(1.0, 0.0, 3.0, "how far taste hangs on device, daypart and age")
     search_errands: float = _dial(0.35, 0.0, 1.0, "share of searches that are not taste")
-    search_lead_days: int = _dial(3, 0, 10, "days by which searches run ahead of taste")
-    shared_accounts: float = _dial(0.25, 0.0, 1.0, "share of accounts with a second person")
     aftertaste: float = _dial(0.0, 0.0, 3.0, "how far pages change who comes and what is liked")
     rewatch: float = _dial(0.03, 0.0, 1.0, "share of repeats outside the feed that happen")
 
@@ -103,13 +99,8 @@ class WorldConfig:
     def of(cls, size: str | WorldConfig = "town", **changes) -> WorldConfig:
         """Return the configuration of a named size with some dials changed.
 
-        Parameters
-        ----------
-        size : a name in ``SIZES`` or a WorldConfig
-        **changes : any field of this class
+        ``size`` is a name in ``SIZES`` or a WorldConfig, ``changes`` are fields of this class.
 
-        Examples
-        --------
         >>> WorldConfig.of("village", clickbait=0.0).clickbait
         0.0
         """

@@ -32,10 +32,8 @@ popularity. Each video's coins depend on the seed and the video alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -44,6 +42,7 @@ from scipy.special import ndtri
 from course.errors import ConfigError
 from course.simulator import titles
 from course.simulator.catalogue import LANGUAGE_SHARES, N_TOPICS, Catalogue
+from course.simulator.memory import lock
 from course.simulator.names import LANGUAGES
 from course.simulator.streams import coins
 
@@ -79,11 +78,11 @@ _COINS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
 class Content:
     """Titles and thumbnails of all videos, also of those that are uploaded after the log.
 
-    It holds what was made, noise and all, and nothing of what it was made from.
+    It holds what was made, noise and all, and nothing of what it was made from: the truth of a
+    catalogue, which is heard as loud as the dial (that of `WorldConfig`) says.
 
     Attributes
     ----------
@@ -97,20 +96,42 @@ class Content:
     vocabulary : tuple of str, the word of each token
     """
 
-    vocabulary: ClassVar[tuple[str, ...]] = titles.VOCABULARY
+    vocabulary = titles.VOCABULARY
 
-    title_tokens: np.ndarray
-    wording: np.ndarray
-    sprites: np.ndarray
-    mirrored: np.ndarray
-    palette: np.ndarray
-    veil: np.ndarray
-    grain_seed: int
+    def __init__(self, dial: float, catalogue: Catalogue, seed: int):
+        video = np.arange(len(catalogue))[:, None]
+        u = dict(zip(_COINS, coins(seed, "content", video, np.arange(len(_COINS))).T, strict=True))
+        said = {part: 1.0 - (1.0 - share) ** dial for part, share in SHARES.items()}
 
-    def __post_init__(self) -> None:
-        for values in vars(self).values():
-            if isinstance(values, np.ndarray):
-                values.setflags(write=False)  # every model of a world reads the same arrays
+        def channel(part: str, truth: np.ndarray) -> np.ndarray:
+            """Standard normal (videos,), correlated with a standard normal truth."""
+            rho = said[part]
+            return rho * truth + np.sqrt(1 - rho**2) * ndtri(u[part])
+
+        def one_of(n: int, coin: str) -> np.ndarray:
+            """A choice (videos,) among n, by a coin."""
+            return (n * u[coin]).astype(int)
+
+        self.wording = _wording(catalogue, u, said, channel("loud title", catalogue.clickbait))
+        tokens = [titles.tokens(*row) for row in self.wording.tolist()]
+        self.title_tokens = np.array(tokens, np.int16)
+        loud = channel("loud picture", catalogue.clickbait)
+        level = np.searchsorted(LOUD_PICTURE, loud, side="right")
+        kind, topic = _subject(catalogue, u["motif"], u["any topic 3"], said, "motif")
+        # Three grounds (dots, hill, none) for calm pictures, rays for loud ones.
+        place, variant = one_of(6, "ground"), one_of(2, "variant")
+        ground = np.where(level > 0, RAYS + variant, np.where(place < 4, GROUND + place, -1))
+        motif = np.where(kind == 2, GENERIC + one_of(8, "variant"), 2 * topic + variant)
+        sign = SIGN + 2 * catalogue.format + one_of(2, "sign variant")
+        sign = np.where(u["sign"] < said["sign"], sign, -1)
+        burst = np.where(level > 0, BURST + 2 * (level - 1) + one_of(2, "burst"), -1)
+        self.sprites = np.stack([ground, motif, sign, burst], axis=1).astype(np.int8)
+        self.mirrored = u["mirror"] < 0.5
+        self.palette = _palette(catalogue.topic, loud, u, said["hue"])
+        contrast = channel("contrast", catalogue.packaging)
+        self.veil = (0.5 / (1 + np.exp(1.6 * contrast)) ** 1.5).astype(np.float32)
+        self.grain_seed = seed
+        lock(self)  # every model of a world reads the same arrays
 
     def __len__(self) -> int:
         return len(self.title_tokens)
@@ -175,44 +196,6 @@ class Content:
                 allowed=f"ids from 0 to {len(self) - 1}",
             )
         return ids.astype(np.int64)
-
-
-def build_content(dial: float, catalogue: Catalogue, seed: int) -> Content:
-    """Make titles and looks of all videos of a catalogue; ``dial`` is ``WorldConfig.content``."""
-    video = np.arange(len(catalogue))[:, None]
-    u = dict(zip(_COINS, coins(seed, "content", video, np.arange(len(_COINS))).T, strict=True))
-    said = {part: 1.0 - (1.0 - share) ** dial for part, share in SHARES.items()}
-
-    def channel(part: str, truth: np.ndarray) -> np.ndarray:
-        """Standard normal (videos,), correlated with a standard normal truth."""
-        rho = said[part]
-        return rho * truth + np.sqrt(1 - rho**2) * ndtri(u[part])
-
-    def one_of(n: int, coin: str) -> np.ndarray:
-        """A choice (videos,) among n, by a coin."""
-        return (n * u[coin]).astype(int)
-
-    wording = _wording(catalogue, u, said, channel("loud title", catalogue.clickbait))
-    loud = channel("loud picture", catalogue.clickbait)
-    level = np.searchsorted(LOUD_PICTURE, loud, side="right")
-    kind, topic = _subject(catalogue, u["motif"], u["any topic 3"], said, "motif")
-    # Three grounds (dots, hill, none) for calm pictures, rays for loud ones.
-    place, variant = one_of(6, "ground"), one_of(2, "variant")
-    ground = np.where(level > 0, RAYS + variant, np.where(place < 4, GROUND + place, -1))
-    motif = np.where(kind == 2, GENERIC + one_of(8, "variant"), 2 * topic + variant)
-    sign = SIGN + 2 * catalogue.format + one_of(2, "sign variant")
-    sign = np.where(u["sign"] < said["sign"], sign, -1)
-    burst = np.where(level > 0, BURST + 2 * (level - 1) + one_of(2, "burst"), -1)
-    contrast = channel("contrast", catalogue.packaging)
-    return Content(
-        title_tokens=np.array([titles.tokens(*row) for row in wording.tolist()], np.int16),
-        wording=wording,
-        sprites=np.stack([ground, motif, sign, burst], axis=1).astype(np.int8),
-        mirrored=u["mirror"] < 0.5,
-        palette=_palette(catalogue.topic, loud, u, said["hue"]),
-        veil=(0.5 / (1 + np.exp(1.6 * contrast)) ** 1.5).astype(np.float32),
-        grain_seed=seed,
-    )
 
 
 def _subject(catalogue: Catalogue, coin, other, said, part: str):

@@ -9,33 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from course.simulator import laws
+from course.simulator import feed, laws, organic
 from course.simulator.behaviour import Behaviour, Situation
-from course.simulator.catalogue import build_catalogue
+from course.simulator.catalogue import Catalogue
 from course.simulator.config import WorldConfig
-from course.simulator.feed import (
-    AFTER_CLICK,
-    CHANCES,
-    Feedback,
-    Policy,
-    Requests,
-    after_click,
-    rank,
-    respond,
-)
+from course.simulator.feed import Feedback, Policy, Requests
 from course.simulator.memory import Memory, lock
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market, nominate
-from course.simulator.organic import (
-    SOURCES,
-    TOKENS,
-    Rows,
-    in_order,
-    organic_step,
-    sessions,
-    within_step,
-)
-from course.simulator.people import build_people
+from course.simulator.organic import Rows, within_step
+from course.simulator.people import People
 from course.simulator.policies import PastRanking
 from course.simulator.streams import generator
 
@@ -47,41 +30,35 @@ OUTCOMES_OF_A_WATCH = ("watched_seconds", "completed", "liked", "shared", "surve
 
 
 class Record:
-    """What happened, as lists of column arrays that are joined at the end."""
+    """What happened, as parts of tables that are joined at the end."""
 
     def __init__(self):
-        self._tables: dict[str, dict[str, list]] = {}
+        self._parts: dict[str, list[Rows]] = {}
 
     def add(self, table: str, **columns: np.ndarray) -> None:
         """Append rows (arrays of one length) to a table."""
-        target = self._tables.setdefault(table, {name: [] for name in columns})
-        for name, values in columns.items():
-            target[name].append(np.asarray(values))
+        self._parts.setdefault(table, []).append(columns)
 
     def extend(self, other: Record) -> None:
         """Append all rows of another record."""
-        for name in other._tables:
-            self.add(name, **other.table(name))
+        for table, parts in other._parts.items():
+            self._parts.setdefault(table, []).extend(parts)
 
-    def table(self, name: str) -> dict[str, np.ndarray]:
+    def table(self, name: str) -> Rows:
         """Joined columns of a table; empty if nothing was ever added."""
-        return {key: np.concatenate(parts) for key, parts in self._tables.get(name, {}).items()}
+        return organic.joined(self._parts.get(name, []))
 
 
 class Engine:
     """A world in motion: its fixed parts, its memory, and a method that lets time pass.
 
-    Parameters
-    ----------
-    config : WorldConfig
-    seed : int, at least 0; the same seed and configuration give the same world, as far as
-        `course.world.simulate` says
+    The same configuration and seed (int, at least 0) give the same world: `course.world.simulate`.
     """
 
     def __init__(self, config: WorldConfig, seed: int):
         self.config, self.seed = config, seed
-        self.catalogue = build_catalogue(config, seed)
-        self.people = build_people(config, self.catalogue, seed)
+        self.catalogue = Catalogue(config, seed)
+        self.people = People(config, self.catalogue, seed)
         self.behaviour = Behaviour(config, self.people, self.catalogue, seed)
         self.market = Market(self.catalogue, config.freshness)
         self.memory = Memory(config.users, self.catalogue, config.aftertaste > 0)
@@ -94,12 +71,9 @@ class Engine:
         return PastRanking(self.behaviour, memory or self.memory)
 
     def run(self, first_day: int, last_day: int, policy: Policy | None, record: Record) -> None:
-        """Let the days ``first_day`` to ``last_day - 1`` pass.
+        """Let the days ``first_day`` to ``last_day - 1`` pass and write down what happens.
 
-        Parameters
-        ----------
-        policy : ranks the pages; None = a world in which nothing is recommended
-        record : receives the rows
+        ``policy`` ranks the pages; None = a world in which nothing is recommended.
         """
         for step in range(first_day * STEPS_PER_DAY, last_day * STEPS_PER_DAY):
             if step % STEPS_PER_DAY == 0:
@@ -109,16 +83,19 @@ class Engine:
             self._step(step, policy, record)
 
     def _step(self, step: int, policy: Policy | None, record: Record) -> None:
-        session, served = sessions(self.behaviour, step, self.memory), []
+        session, served = organic.sessions(self.behaviour, step, self.memory), []
         if policy is not None:
             opens = generator(self.seed, "opens home", step).random(len(session)) < OPENS_HOME
             home = session.rows(opens)
             query = np.full(len(home), -1, dtype=np.int32)
             served.append(self._serve(home, query, policy, record, step, 0))
-        watches, searches = organic_step(self.behaviour, self.memory, self.market, session, step)
+        watches, searches = organic.organic_step(
+            self.behaviour, self.memory, self.market, session, step
+        )
         watches = self._remember([*served, self._watched(watches, step)], record, step, 0)
         record.add("searches", **searches)
-        self.memory.add_searches(searches["user"], np.stack([searches[t] for t in TOKENS], axis=1))
+        tokens = np.stack([searches[name] for name in organic.TOKENS], axis=1)
+        self.memory.add_searches(searches["user"], tokens)
         if policy is None:
             return
         video = watches["video"]
@@ -132,12 +109,12 @@ class Engine:
         """Watches that did not come from the feed, with their outcomes."""
         situation, video = Situation.of(watches), watches["video"]
         score = self.behaviour.scorer(situation, video[:, None], self.memory)
-        latent = {task: score(task)[:, 0] for task in AFTER_CLICK}
+        latent = {task: score(task)[:, 0] for task in feed.AFTER_CLICK}
         rng = generator(self.seed, "organic outcome", step)
-        uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in CHANCES}
+        uniforms = {name: rng.uniform(1e-9, 1, len(video)) for name in feed.CHANCES}
         # Who looks for a video alone has time for it alone.
         time = generator(self.seed, "organic time", step).uniform(1e-9, 1, (2, len(video)))
-        outcome = after_click(self.behaviour, situation, video, latent, uniforms, time)
+        outcome = feed.after_click(self.behaviour, situation, video, latent, uniforms, time)
         return {**watches, "request": np.full(len(video), -1, dtype=np.int64), **outcome}
 
     def requests(
@@ -173,9 +150,9 @@ class Engine:
         self.requests_made += len(situation)
         rng = generator(self.seed, "nominate", step, stage)
         asked = self.requests(situation, query, self.memory, number, rng)
-        pages = rank(policy, asked)
-        f = respond(self.behaviour, self.memory, situation, number, pages, self.seed)
-        _write_pages(situation, asked, pages, f, record)
+        pages = feed.rank(policy, asked)
+        f = feed.respond(self.behaviour, self.memory, situation, number, pages, self.seed)
+        write_pages(situation, asked, pages, f, record)
         self.memory.add_impressions(situation.user, pages, f.clicked)
         if self.config.aftertaste:
             gain = f.clicked * laws.mood_gain(f.expected_rating)
@@ -186,14 +163,14 @@ class Engine:
         return {
             **viewer.columns(),
             "video": pages[row, column],
-            "source": np.where(query[row] >= 0, SOURCES.index("up_next"), SOURCES.index("home")),
+            "source": np.where(query[row] >= 0, *map(organic.SOURCES.index, ("up_next", "home"))),
             "request": number[row],
             **{name: getattr(f, name)[row, column] for name in OUTCOMES_OF_A_WATCH},
         }
 
     def _remember(self, parts: list[Rows], record: Record, step: int, stage: int) -> Rows:
         """Write watches down in order of time and let memory take them in."""
-        watches = in_order(parts)
+        watches = organic.in_order(parts)
         record.add("watches", **watches)
         chance = np.where(watches["completed"], FOLLOWS_IF_COMPLETED, FOLLOWS)
         chance = chance * self.people.logged_in[watches["user"]]  # following needs an account
@@ -202,7 +179,8 @@ class Engine:
         return watches
 
 
-def _write_pages(situation, asked: Requests, pages, f: Feedback, record: Record) -> None:
+def write_pages(situation, asked: Requests, pages, f: Feedback, record: Record) -> None:
+    """Write down the cards of pages (r, k), a row for each, and the truth about them."""
     k = pages.shape[1]
     place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
     of_request = ("request", "user", "time", "surface", "query_video", "device", "daypart")

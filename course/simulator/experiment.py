@@ -100,13 +100,10 @@ def live_requests(
     visit: int = 0,
     memory: Memory | None = None,
 ) -> tuple[Situation, Requests]:
-    """Make the page requests (n rows) that all live experiments with these arguments share.
+    """Make the page requests (n rows) that all live experiments (`ab_test`) with these share.
 
-    Parameters
-    ----------
-    n, seed, candidates : as for `ab_test`
-    visit : how often the people came back already, an hour later each time
-    memory : what is remembered by then; None = the engine's
+    ``visit`` says how often the people came back already, an hour later each time, and ``memory``
+    what is remembered by then; None = the engine's.
     """
     situation, query = draw_requests(engine, n, seed)
     step = np.floor(situation.time * STEPS_PER_DAY)
@@ -146,7 +143,8 @@ def ab_test(
     """
     _check(policies, n, seed, candidates, visits)
     memories = {n: engine.memory if visits == 1 else engine.memory.copy() for n in policies}
-    pages, values, moments = {name: [] for name in policies}, {name: [] for name in policies}, []
+    pages, values = ({name: [] for name in policies} for _ in range(2))
+    moments = []
     for visit in range(visits):
         for name, policy in policies.items():
             memory = memories[name]
@@ -226,13 +224,12 @@ def page_outcomes(f: Feedback) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def _what_pages_show(engine, time, pages) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The same twice over (r,) for every name in ``PAGE``: nothing of it hangs on luck."""
-    catalogue = engine.catalogue
-    age = time[:, None] - catalogue.uploaded[pages]
-    topics = np.sort(catalogue.topic[pages], axis=1)
+    c = engine.catalogue
+    topics = np.sort(c.topic[pages], axis=1)
     values = {
         "topics": 1.0 + (topics[:, 1:] != topics[:, :-1]).sum(axis=1),
-        "fresh_share": (age < FRESH_DAYS).mean(axis=1),
-        "length_minutes": catalogue.seconds[pages].mean(axis=1) / 60.0,
+        "fresh_share": (time[:, None] - c.uploaded[pages] < FRESH_DAYS).mean(axis=1),
+        "length_minutes": c.seconds[pages].mean(axis=1) / 60.0,
     }
     return {name: (value, value) for name, value in values.items()}
 
@@ -242,8 +239,8 @@ def _table(engine, per_page, pages, user) -> pd.DataFrame:
     available = engine.catalogue.available(engine.config.days)
     for name, values in per_page.items():
         for metric, of_pages in values.items():
-            rows.append({"policy": name, "metric": metric}
-                        | _read_out(*of_pages, *control[metric], user))  # fmt: skip
+            found = _read_out(*of_pages, *control[metric], user)
+            rows.append({"policy": name, "metric": metric, **found})
         share = len(np.unique(pages[name])) / available
         rows.append({"policy": name, "metric": "coverage", "observed": share, "expected": share})
     return pd.DataFrame(rows)

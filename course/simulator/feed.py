@@ -196,15 +196,10 @@ def respond(
     pages: np.ndarray,
     seed: int,
 ) -> Feedback:
-    """Let people respond to pages.
+    """Let people (r,) respond to pages (r, k) of videos, from the top position down.
 
-    Each response hangs on a coin that is keyed on (request, video), not on position or policy.
-
-    Parameters
-    ----------
-    situation : r rows
-    request : (r,) int, the request numbers (they key the coins)
-    pages : (r, k) int, videos from the top position down
+    Each response hangs on a coin that is keyed on (request, video), not on position or policy:
+    ``request`` (r,) int are the numbers of the requests.
     """
     config, number = behaviour.config, request[:, None]
     score = behaviour.scorer(situation, pages, memory)
@@ -271,14 +266,9 @@ def after_click(
     What one watch takes, the next on its page does not get. Whoever has no time left opens the
     video and leaves at once (a watch of one second); opinions do not hang on the time.
 
-    Parameters
-    ----------
-    situation : m rows
-    video : (m,) int
-    latent : (m,) for each task of ``AFTER_CLICK``, see `Behaviour.score`
-    uniforms : (m,) in (0, 1) for each of ``CHANCES``
-    time : two uniforms (m,), which decide how much time the person has for the whole page
-    page : (m,) int, rows of one page together and from the top down; None = each on its own
+    There is an array (m,) of latents (`Behaviour.score`) for each of ``AFTER_CLICK``, of uniforms
+    for each of ``CHANCES``, and two for the time that the person has for the whole page. Rows of
+    one ``page`` (m,) int stand together and from the top down; None = each on its own.
     """
     share = laws.watched_share(latent["watch"], ndtri(uniforms["watch"]))
     duration = behaviour.catalogue.seconds[video]

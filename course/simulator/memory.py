@@ -80,13 +80,7 @@ class Memory:
             self.shown_by_genre *= MOOD_DECAY
 
     def add_watches(self, catalogue: Catalogue, user, video, follow) -> None:
-        """Remember watches, given in order of time.
-
-        Parameters
-        ----------
-        user, video : int arrays (m,)
-        follow : bool array (m,), whether the person follows the channel from now on
-        """
+        """Remember watches (m,) in order of time, and who follows the channel from now on."""
         topic, channel = catalogue.topic[video], catalogue.channel[video]
         np.add.at(self.topic_watches, (user, topic), 1)
         np.add.at(self.genre_watches, (user, topic // 3), 1)

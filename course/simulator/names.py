@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from course.errors import ConfigError
 
-#: Ten genres, each with three sub-topics. The order is fixed: topic ``3 * g + s`` is sub-topic
-#: ``s`` of genre ``g``.
-GENRES: dict[str, tuple[str, str, str]] = {
+#: Ten genres, each with three sub-topics: topic ``3 * g + s`` is sub-topic ``s`` of genre ``g``.
+GENRES = {
     "cooking": ("baking", "street food", "quick dinners"),
     "gaming": ("speedruns", "strategy", "indie games"),
     "music": ("live sessions", "pop", "classical"),
@@ -25,35 +24,31 @@ GENRES: dict[str, tuple[str, str, str]] = {
 }
 
 #: Thirty topics, ``"genre: sub-topic"``; the index in this tuple is the topic's number.
-TOPICS: tuple[str, ...] = tuple(
-    f"{genre}: {sub_topic}" for genre, sub_topics in GENRES.items() for sub_topic in sub_topics
-)
+TOPICS = tuple(f"{genre}: {topic}" for genre, topics in GENRES.items() for topic in topics)
 
 #: Six ways in which a video can be made.
-FORMATS: tuple[str, ...] = ("music", "news", "tutorial", "episode", "live", "vlog")
+FORMATS = ("music", "news", "tutorial", "episode", "live", "vlog")
 
 #: Three languages. They are labels only: every made-up title is in English.
-LANGUAGES: tuple[str, ...] = ("English", "Spanish", "Korean")
+LANGUAGES = ("English", "Spanish", "Korean")
 
 #: Six made-up countries, two for each language of `LANGUAGES`, in the same order.
-COUNTRIES: tuple[str, ...] = (
-    "Northland", "Westmark", "Solera", "Costa Verde", "Hanbit", "Saebyeok",
-)  # fmt: skip
+COUNTRIES = ("Northland", "Westmark", "Solera", "Costa Verde", "Hanbit", "Saebyeok")
 
 #: What a person watches on.
-DEVICES: tuple[str, ...] = ("phone", "desktop", "tv")
+DEVICES = ("phone", "desktop", "tv")
 
 #: Four parts of the day, six hours each, from midnight on.
-DAYPARTS: tuple[str, ...] = ("night", "morning", "afternoon", "evening")
+DAYPARTS = ("night", "morning", "afternoon", "evening")
 
 #: Age bands of the people, in years.
-AGE_BANDS: tuple[str, ...] = ("13-17", "18-24", "25-34", "35-54", "55+")
+AGE_BANDS = ("13-17", "18-24", "25-34", "35-54", "55+")
 
 #: What a person may have stated about themselves.
-GENDERS: tuple[str, ...] = ("female", "male", "unspecified")
+GENDERS = ("female", "male", "unspecified")
 
 #: First and second words of made-up channel names.
-CHANNEL_FIRST_WORDS: tuple[str, ...] = (
+CHANNEL_FIRST_WORDS = (
     "Amber", "Birch", "Blue", "Bright", "Copper", "Corner", "Daily", "Distant",
     "Early", "Field", "Golden", "Granite", "Harbour", "Hidden", "Juniper", "Lantern",
     "Little", "Lunar", "Maple", "Midnight", "Mossy", "North", "Open", "Orange",
@@ -61,7 +56,7 @@ CHANNEL_FIRST_WORDS: tuple[str, ...] = (
     "Small", "Solar", "Stone", "Sunday", "Thunder", "Velvet", "Wandering", "Winter",
 )  # fmt: skip
 
-CHANNEL_SECOND_WORDS: tuple[str, ...] = (
+CHANNEL_SECOND_WORDS = (
     "Atlas", "Attic", "Bench", "Bureau", "Club", "Collective", "Compass", "Diary",
     "Dispatch", "Factory", "Frame", "Garage", "Garden", "Guide", "Hour", "Journal",
     "Kitchen", "Lab", "Lane", "Loft", "Notebook", "Notes", "Orbit", "Path",
@@ -71,7 +66,7 @@ CHANNEL_SECOND_WORDS: tuple[str, ...] = (
 
 
 def channel_name(channel_id: int) -> str:
-    """Return the made-up name of a channel, 0 or larger: two words, the same for the same number.
+    """The made-up name of a channel, 0 or larger: two words, the same for the same number.
 
     The first 1,600 names differ; after that a counter is added ("Amber Atlas 2").
     """

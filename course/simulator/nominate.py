@@ -47,10 +47,9 @@ class Market:
         return own
 
     def topic(self, language, topic, uniforms) -> np.ndarray:
-        """Draw videos of a language and topic in proportion to their popularity.
+        """Draw videos of languages and topics by popularity: int32, -1 where none is uploaded yet.
 
-        Languages and topics (int) and uniforms in (0, 1) broadcast together; the answer is int32,
-        -1 where nothing is uploaded yet.
+        Languages, topics (int) and uniforms in (0, 1) broadcast together.
         """
         group = np.asarray(language, np.int64) * N_TOPICS + topic
         return self._draw(group, group + 1, uniforms)
@@ -71,15 +70,10 @@ class Market:
         return np.where(high > low, self.order[place], -1).astype(np.int32)
 
     def newest_of(self, channel, back) -> np.ndarray:
-        """The ``back``-newest uploads of channels; -1 where there are none.
-
-        ``channel`` and ``back`` (0 = newest) are int arrays that broadcast; channel -1 = none.
-        """
-        c = self.catalogue
-        ids = self.by_channel
-        start = self.channel_bounds[channel]
+        """The ``back``-newest uploads of channels (-1 = none), 0 the newest; -1 if none."""
+        ids, start = self.by_channel, self.channel_bounds[channel]
         # Ids grow with upload time, so within a channel the uploaded ones come first.
-        uploaded = np.concatenate([[0], np.cumsum(c.uploaded[ids] <= self.time)])
+        uploaded = np.concatenate([[0], np.cumsum(self.catalogue.uploaded[ids] <= self.time)])
         count = uploaded[self.channel_bounds[channel + 1]] - uploaded[start]
         place = start + count - 1 - back
         there = (channel >= 0) & (back < count)
@@ -100,10 +94,8 @@ def nominate(
     the rest from what is trending in the account's language. On the up-next page half come from
     the query video's topic and a fifth from its channel instead.
 
-    Returns
-    -------
-    candidates : int32 (r, c), distinct within a row
-    nominators : int8 (r, c), index into ``NOMINATORS``
+    Returns candidates int32 (r, c), distinct within a row, and for each an index into
+    ``NOMINATORS``, int8 (r, c).
     """
     catalogue, r, c = behaviour.catalogue, len(situation), behaviour.config.candidates
     n_topic, n_channel = c // 2, c // 5

@@ -18,13 +18,7 @@ CHUNK = 1_000_000
 
 
 class Cards:
-    """The truth about the cards that pages could be made of, by one objective.
-
-    Parameters
-    ----------
-    situation : r rows
-    videos : int array (r, c)
-    objective : one of ``OUTCOMES``
+    """The truth about the cards (r, c) that pages could be made of, by one of ``OUTCOMES``.
 
     Attributes
     ----------
@@ -55,9 +49,7 @@ class Cards:
             "satisfied": lambda: laws.satisfied_probability(score("survey")),
             "likes": lambda: expit(score("like")) * logged_in,
             "shares": lambda: expit(score("share")),
-            "dismissals": lambda: (
-                (expit(self.appeal) - 1.0) * expit(score("dismiss")).astype(float)
-            ),
+            "dismissals": lambda: (expit(self.appeal) - 1) * expit(score("dismiss")).astype(float),
         }[objective]()
 
     def _seconds(self, latent, seconds):
@@ -123,29 +115,16 @@ def value(
     videos: np.ndarray,
     objective: str = "watch_minutes",
 ) -> np.ndarray:
-    """True worth of each video as the first card of a page, seen for sure, all time still left.
+    """True worth of videos (r, k) as the first card of a page, seen for sure, all time still left.
 
-    Parameters
-    ----------
-    situation : r rows
-    videos : int array (r, k)
-    objective : one of ``OUTCOMES``
-
-    Returns
-    -------
-    float array (r, k)
-        Expected number on this card (minus the number for "dismissals"); of minutes in seconds.
+    For people (r,) and one of ``OUTCOMES``: the expected number on this card, float (r, k); minus
+    the number for "dismissals"; seconds for "watch_minutes".
     """
     return _by_rows(Cards.value, behaviour, memory, situation, videos, objective)
 
 
 class OraclePolicy:
-    """Shows what is best by the truth. Never train on anything it returns.
-
-    Parameters
-    ----------
-    objective : one of ``OUTCOMES`` (dismissals: as few as possible)
-    """
+    """Shows what is best by the truth, for one of ``OUTCOMES``. Never train on what it returns."""
 
     def __init__(self, behaviour: Behaviour, memory: Memory, objective: str = "watch_minutes"):
         if objective not in OUTCOMES:

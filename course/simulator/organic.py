@@ -11,7 +11,7 @@ from course.simulator.laws import SHARES_OF_INTEREST, by_odds, choose, comes_bac
 from course.simulator.memory import Memory
 from course.simulator.names import DAYPARTS
 from course.simulator.nominate import Market
-from course.simulator.people import DAYPART_SHARES
+from course.simulator.people import DAYPART_SHARES, SEARCH_LEAD_DAYS
 from course.simulator.streams import generator
 
 SOURCES = ("search", "followed", "external", "browse", "series", "autoplay", "home", "up_next")
@@ -27,17 +27,20 @@ EVENT_GAP_DAYS = 9.0 / (24 * 60)
 
 # Search words: 8 for each topic, 6 for each genre, 40 that say nothing. Rank k is used as 1/k.
 TOPIC_WORDS, GENRE_WORDS, EMPTY_WORDS = 8, 6, 40
-N_TOKENS = N_TOPICS * TOPIC_WORDS + N_GENRES * GENRE_WORDS + EMPTY_WORDS
-
 
 Rows = dict[str, np.ndarray]
 """Columns of what happened: those of a `Situation`, and what was watched or searched for."""
 TOKENS = ("token_1", "token_2", "token_3")
 
 
+def joined(parts: list[Rows]) -> Rows:
+    """Rows below each other; no columns if there are no parts."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
+
+
 def in_order(parts: list[Rows]) -> Rows:
-    """Join rows in order of time."""
-    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """The same in order of time."""
+    rows = joined(parts)
     order = np.argsort(rows["time"], kind="stable")
     return {name: values[order] for name, values in rows.items()}
 
@@ -48,11 +51,9 @@ def within_step(time: np.ndarray, step: int) -> np.ndarray:
 
 
 def sessions(behaviour: Behaviour, step: int, memory: Memory) -> Situation:
-    """Draw the sessions that start in a quarter of a day.
+    """Draw the sessions that start in a quarter of a day: Poisson, once an account has joined.
 
-    From the day on which an account joined, their number is Poisson with mean
-    ``sessions_per_day x share of this part of the day``; in a world with an aftertaste times how
-    gladly the account comes back.
+    In a world with an aftertaste the mean hangs on how gladly the account comes back.
     """
     people = behaviour.people
     day, daypart = divmod(step, len(DAYPARTS))
@@ -116,10 +117,9 @@ def _goals(behaviour, session, event, index, rng) -> np.ndarray:
 
 
 def _search(behaviour, event, source, goal, step):
-    """Turn some events into searches; returns their rows, all goals and which are watched.
+    """Turn some events into searches: their rows, the goals of all, and which are watched.
 
-    An errand is after any topic and no taste. Otherwise, when a new interest lies ahead, people
-    search for it days before it shows in what they watch.
+    An errand is after any topic. Else a new interest is searched for days before it is watched.
     """
     people, config = behaviour.people, behaviour.config
     rng = generator(behaviour.seed, "search", step)
@@ -127,7 +127,7 @@ def _search(behaviour, event, source, goal, step):
     asker = event.rows(is_search)
     person = people.person(asker.user, asker.member)
     now = people.interests[person, asker.day]
-    ahead = people.interests[person, asker.day + config.search_lead_days]
+    ahead = people.interests[person, asker.day + SEARCH_LEAD_DAYS]
     changed = now != ahead
     coming = np.take_along_axis(ahead, changed.argmax(axis=1)[:, None], axis=1)[:, 0]
     n = len(asker)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from course.simulator.catalogue import DIMENSION, LANGUAGE_SHARES, N_TOPICS, Catalogue
@@ -17,9 +15,11 @@ DEVICE_BY_DAYPART = np.array(
     [[0.6, 0.2, 0.2], [0.7, 0.25, 0.05], [0.5, 0.4, 0.1], [0.4, 0.15, 0.45]]
 )
 DAYPART_SHARES = np.array([0.09, 0.21, 0.28, 0.42])
+SHARED_ACCOUNTS = 0.25
+SEARCH_LEAD_DAYS = 3
+"""Days by which searches run ahead of taste."""
 
 
-@dataclass(frozen=True)
 class People:
     """Accounts (u,) and persons (2 u,): person ``p`` is member ``p // u`` of account ``p % u``.
 
@@ -32,17 +32,41 @@ class People:
     ``residual`` (2 u, 8) float32, a lasting personal twist of taste.
     """
 
-    country: np.ndarray
-    language: np.ndarray
-    gender: np.ndarray
-    age_band: np.ndarray
-    logged_in: np.ndarray
-    joined: np.ndarray
-    sessions_per_day: np.ndarray
-    device_weights: np.ndarray
-    second_member: np.ndarray
-    interests: np.ndarray
-    residual: np.ndarray
+    def __init__(self, config: WorldConfig, catalogue: Catalogue, seed: int):
+        u = config.users
+        rng = generator(seed, "accounts")
+        language = rng.choice(len(LANGUAGE_SHARES), u, p=LANGUAGE_SHARES)
+        self.language = language.astype(np.int8)
+        self.country = (2 * language + (rng.random(u) < 0.4)).astype(np.int8)
+        self.gender = rng.choice(len(GENDERS), u, p=[0.45, 0.45, 0.10]).astype(np.int8)
+        ages = rng.choice(len(AGE_BANDS), u, p=[0.12, 0.24, 0.26, 0.24, 0.14])
+        self.age_band = ages.astype(np.int8)
+        before = rng.random(u) < 0.5
+        self.joined = np.where(before, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u))
+        log_activity = rng.normal(0, 1, u)
+        sessions = config.sessions_per_day * np.exp(log_activity - 1 / 2)
+        self.sessions_per_day = np.clip(sessions, 0.0, 8.0)
+        self.logged_in = rng.random(u) < 0.85
+        owned = rng.random((u, len(DEVICES))) < [0.95, 0.6, 0.6]
+        owned[:, 0] |= ~owned.any(axis=1)
+        liking = np.array([0.95, 0.55, 0.5]) * rng.lognormal(0, 0.5, (u, len(DEVICES)))
+        self.device_weights = (owned * liking).astype(np.float32)
+
+        rng = generator(seed, "households")
+        shared = rng.random(u) < SHARED_ACCOUNTS
+        # A U-shaped law: on most (device, daypart) pairs one of the two is nearly always there.
+        second = rng.beta(0.4, 0.6, (u, len(DEVICES), len(DAYPARTS))) * shared[:, None, None]
+        self.second_member = second.astype(np.float32)
+
+        days = config.horizon + SEARCH_LEAD_DAYS + 1
+        preference = self._preferences(log_activity, catalogue, seed)
+        self.interests = _interests(preference, days, config.drift, generator(seed, "interests"))
+        twist = generator(seed, "residual taste")
+        residual = twist.normal(0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION))
+        self.residual = residual.astype(np.float32)
+        crowd = generator(seed, "crowd").random(2 * u) >= config.own_taste
+        self.interests[crowd] = self.interests[0]
+        self.residual[crowd] = 0.0
 
     def __len__(self) -> int:
         return len(self.country)
@@ -56,72 +80,24 @@ class People:
         odds = self.device_weights[user] * DEVICE_BY_DAYPART[daypart]
         return by_odds(odds, rng.random(len(user)))
 
+    def _preferences(self, log_activity, catalogue, seed) -> np.ndarray:
+        """Cumulative topic probabilities of each person (2 u, 30).
 
-def build_people(config: WorldConfig, catalogue: Catalogue, seed: int) -> People:
-    """Draw accounts and the drifting interests of the one or two persons behind each."""
-    u = config.users
-    rng = generator(seed, "accounts")
-    language = rng.choice(len(LANGUAGE_SHARES), u, p=LANGUAGE_SHARES)
-    country = 2 * language + (rng.random(u) < 0.4)
-    gender = rng.choice(len(GENDERS), u, p=[0.45, 0.45, 0.10])
-    age_band = rng.choice(len(AGE_BANDS), u, p=[0.12, 0.24, 0.26, 0.24, 0.14])
-    before = rng.random(u) < 0.5
-    joined = np.where(before, rng.uniform(-400, 0, u), rng.uniform(0, config.horizon, u))
-    log_activity = rng.normal(0, 1, u)
-    spread = config.activity_spread
-    sessions = config.sessions_per_day * np.exp(spread * log_activity - spread**2 / 2)
-    logged_in = rng.random(u) < 0.85
-    owned = rng.random((u, len(DEVICES))) < [0.95, 0.6, 0.6]
-    owned[:, 0] |= ~owned.any(axis=1)
-    liking = np.array([0.95, 0.55, 0.5]) * rng.lognormal(0, 0.5, (u, len(DEVICES)))
-
-    rng = generator(seed, "households")
-    shared = rng.random(u) < config.shared_accounts
-    # A U-shaped law: on most (device, daypart) pairs one of the two is nearly always there.
-    second = rng.beta(0.4, 0.6, (u, len(DEVICES), len(DAYPARTS))) * shared[:, None, None]
-
-    days = config.horizon + config.search_lead_days + 1
-    preference = _preferences(country, gender, age_band, log_activity, catalogue, seed)
-    interests = _interests(preference, days, config.drift, generator(seed, "interests"))
-    twist = generator(seed, "residual taste")
-    residual = twist.normal(0, 0.35 / np.sqrt(DIMENSION), (2 * u, DIMENSION))
-    crowd = generator(seed, "crowd").random(2 * u) >= config.own_taste
-    interests[crowd] = interests[0]
-    residual[crowd] = 0.0
-    return People(
-        country=country.astype(np.int8),
-        language=language.astype(np.int8),
-        gender=gender.astype(np.int8),
-        age_band=age_band.astype(np.int8),
-        logged_in=logged_in,
-        joined=joined,
-        sessions_per_day=np.clip(sessions, 0.0, 8.0),
-        device_weights=(owned * liking).astype(np.float32),
-        second_member=second.astype(np.float32),
-        interests=interests,
-        residual=residual.astype(np.float32),
-    )
-
-
-def _preferences(country, gender, age_band, log_activity, catalogue, seed) -> np.ndarray:
-    """Cumulative topic probabilities of each person (2 u, 30).
-
-    Demographics tilt the odds, so they are informative priors for new accounts; activity tilts
-    them too, so heavy users like other topics than light ones.
-    """
-    u = len(country)
-    rng = generator(seed, "preferences")
-    supply = np.log(1 + np.bincount(catalogue.topic, minlength=N_TOPICS))
-    by_gender = 0.7 * rng.normal(size=(len(GENDERS), N_TOPICS))
-    by_age = 0.7 * rng.normal(size=(len(AGE_BANDS), N_TOPICS))
-    by_country = 0.5 * rng.normal(size=(len(COUNTRIES), N_TOPICS))
-    by_activity = 0.6 * rng.normal(size=N_TOPICS)
-    first = supply + by_gender[gender] + by_age[age_band] + by_country[country]
-    first = first + log_activity[:, None] * by_activity
-    second = supply + by_country[country] + 1.2 * rng.normal(size=(u, N_TOPICS))
-    odds = np.exp(np.concatenate([first, second])).astype(np.float32)
-    cumulative = np.cumsum(odds, axis=1)
-    return cumulative / cumulative[:, -1:]
+        Demographics tilt the odds, so they are informative priors for new accounts; activity tilts
+        them too, so heavy users like other topics than light ones.
+        """
+        rng = generator(seed, "preferences")
+        supply = np.log(1 + np.bincount(catalogue.topic, minlength=N_TOPICS))
+        by_gender = 0.7 * rng.normal(size=(len(GENDERS), N_TOPICS))
+        by_age = 0.7 * rng.normal(size=(len(AGE_BANDS), N_TOPICS))
+        by_country = 0.5 * rng.normal(size=(len(COUNTRIES), N_TOPICS))[self.country]
+        by_activity = 0.6 * rng.normal(size=N_TOPICS)
+        first = supply + by_gender[self.gender] + by_age[self.age_band] + by_country
+        first = first + log_activity[:, None] * by_activity
+        second = supply + by_country + 1.2 * rng.normal(size=first.shape)
+        odds = np.exp(np.concatenate([first, second])).astype(np.float32)
+        cumulative = np.cumsum(odds, axis=1)
+        return cumulative / cumulative[:, -1:]
 
 
 def _interests(cumulative, days, drift, rng) -> np.ndarray:

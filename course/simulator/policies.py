@@ -12,10 +12,7 @@ from course.simulator.streams import coins
 
 
 def top(scores: np.ndarray, videos: np.ndarray, k: int) -> np.ndarray:
-    """The ``k`` best videos of each row, best first (arrays (r, c); ties by column order).
-
-    Raises a `LogError` for a score that is NaN.
-    """
+    """The ``k`` best videos of each row (r, c), best first; a score that is NaN is a `LogError`."""
     scores = no_nan("scores", scores)
     if k < scores.shape[1]:
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
@@ -52,8 +49,7 @@ class PastRanking:
     * Relevance is a guess from what is observed, in two equal parts: how well the candidate fits
       the account (its share of watches in the topic, whether it follows the channel), and the
       candidate's click rate so far. What was watched already goes to the end.
-    * Incumbency is the log of the candidate's watches so far. It is not relevance: it favours
-      what is established, whoever asks.
+    * Incumbency is the log of its watches so far, which favours what is established, whoever asks.
     * Noise is uniform, fresh for each request and candidate.
     """
 
@@ -64,12 +60,10 @@ class PastRanking:
     def __call__(self, requests: Requests) -> np.ndarray:
         """Pages (r, k) int for page requests."""
         memory, c, config = self.memory, self.catalogue, self.config
-        videos = offered(requests)
-        user = requests.user[:, None]
-        topic = c.topic[videos]
+        videos, user = offered(requests), requests.user[:, None]
         watches = memory.topic_watches[requests.user].astype(np.float32)
         share = watches / (watches.sum(axis=1, keepdims=True) + 5.0)
-        share = share[np.arange(len(user))[:, None], topic]
+        share = share[np.arange(len(user))[:, None], c.topic[videos]]
         fit = _standardise(np.sqrt(share) + 0.2 * memory.follows[user, c.channel[videos]])
         # Two clicks in fifty are taken as given, so that a lucky start does not decide.
         rate = (memory.video_clicks + 2.0) / (memory.video_impressions + 50.0)

@@ -20,27 +20,15 @@ _ODD_4 = np.uint64(0xD6E8FEB86659FD93)
 
 
 def generator(seed: int, purpose: str, *keys: int) -> np.random.Generator:
-    """Return the NumPy generator of one purpose.
-
-    Parameters
-    ----------
-    seed : int, the world's, at least 0
-    purpose : what the numbers are for, such as "accounts" or "search"
-    *keys : further keys, such as the day
-    """
+    """The NumPy generator of one purpose ("accounts") and further keys, such as the day."""
     return np.random.Generator(np.random.Philox(_sequence(seed, purpose, *keys)))
 
 
 def coins(seed: int, purpose: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Uniform numbers in (0, 1) that depend on nothing but seed, purpose, ``a`` and ``b``.
 
-    Parameters
-    ----------
-    a, b : int arrays that broadcast together; for feedback, the request number and the video
-
-    Returns
-    -------
-    float64 array of the broadcast shape; 24 bits of resolution, never exactly 0 or 1
+    Int arrays a and b broadcast together (for feedback: the number of the request, and the video);
+    the answer is float64 of that shape, with 24 bits of resolution, never exactly 0 or 1.
     """
     with np.errstate(over="ignore"):
         rows = _mix(np.asarray(a).astype(np.uint64) * _ODD_1 + _start(seed, purpose))

@@ -96,7 +96,7 @@ def words_of(title: str) -> list[str]:
 WORDS = [words_of(template) for template in TEMPLATES]
 LONGEST = max(map(len, WORDS)) + 2
 """Words of the longest title: those of a template, "!!!" and a language."""
-VOCABULARY: tuple[str, ...] = tuple(
+VOCABULARY = tuple(
     dict.fromkeys(
         [
             *map(str.lower, SUBJECTS),

@@ -1,7 +1,6 @@
 """The truth: what no platform observes, in closed form, for any person, video and time.
 
-For evaluation only. Nothing here may reach a model's features (``course.logs.leaks`` looks for
-it).
+For evaluation only: nothing here may reach a model's features.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from course.simulator.behaviour import Behaviour
 from course.simulator.memory import Memory
 from course.simulator.names import DEVICES
 from course.simulator.oracle import Cards
+
+_DEVICES = ", ".join(map(str, enumerate(DEVICES)))
 
 
 class Truth:
@@ -37,7 +38,7 @@ class Truth:
         """P(the position is looked at) on a device."""
         position, device = np.broadcast_arrays(position, device)
         _check("position", position, 1, 1_000, "positions count from 1, the top of the page")
-        _check("device", device, 0, len(DEVICES) - 1, ", ".join(map(str, enumerate(DEVICES))))
+        _check("device", device, 0, len(DEVICES) - 1, _DEVICES)
         return self._behaviour.examined(device, position)
 
     def interest(self, user, video, time=None) -> np.ndarray:
@@ -70,10 +71,10 @@ class Truth:
 
         What is wanted is clicked and not dismissed, so the last is P(not wanted) P(disliked).
         """
-        if task not in ("like", "share", "dismiss"):
-            raise ConfigError(f"There is no task {task!r} here", allowed="like, share, dismiss")
-        objective = {"like": "likes", "share": "shares", "dismiss": "dismissals"}[task]
-        return abs(self._worth(objective, user, video, time, device))
+        objectives = {"like": "likes", "share": "shares", "dismiss": "dismissals"}
+        if task not in objectives:
+            raise ConfigError(f"There is no task {task!r} here", allowed=", ".join(objectives))
+        return abs(self._worth(objectives[task], user, video, time, device))
 
     def _worth(self, objective, user, video, time, device):
         def worth(situation, videos):
@@ -97,7 +98,7 @@ class Truth:
                 raise ConfigError(f"{name} has the type {ids.dtype}", allowed="whole numbers")
         _check("user", user, 0, len(people) - 1, "the world's accounts")
         _check("video", video, 0, len(catalogue) - 1, "the world's videos")
-        _check("device", device, 0, len(DEVICES) - 1, ", ".join(map(str, enumerate(DEVICES))))
+        _check("device", device, 0, len(DEVICES) - 1, _DEVICES)
         _check("time", time, 0, self._behaviour.config.horizon, "days since the start of the log")
         situation = self._behaviour.situation(user.ravel(), time.ravel(), device.ravel())
         return function(situation, video.reshape(-1, 1))[:, 0].reshape(user.shape)

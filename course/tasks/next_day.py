@@ -20,10 +20,10 @@ from course.checks import check_whole, no_nan, one_each
 from course.errors import ConfigError
 from course.features import RankingFeatures
 from course.features.batch import RankingBatch
-from course.logs.schema import SCHEMA
-from course.logs.tables import as_table
+from course.logs.tables import from_record
 from course.metrics import weighted_per_user_loss
 from course.simulator.behaviour import Situation
+from course.simulator.engine import Record, write_pages
 from course.simulator.experiment import OUTCOMES, draw_requests, live_requests, page_outcomes
 from course.simulator.feed import Policy, Requests, rank, respond
 from course.simulator.policies import offered, top
@@ -45,13 +45,10 @@ TRUE_COLUMNS = ("p_seen", "p_click_if_seen", "p_click", "expected_seconds", "exp
 
 @dataclass(frozen=True)
 class FreshPages:
-    """Cards of fresh pages.
+    """Cards of fresh pages, in the columns of ``logs.impressions``; request_id is negative.
 
-    Attributes
-    ----------
-    cards : DataFrame in the columns of ``logs.impressions``; request_id is negative
-    truth : DataFrame, row-aligned, ``TRUE_COLUMNS``: probabilities, and expectations given a click
-        (seconds, stars). For evaluation only.
+    ``truth`` is row-aligned, ``TRUE_COLUMNS``: probabilities, and expectations given a click
+    (seconds, stars). For evaluation only.
     """
 
     cards: pd.DataFrame
@@ -80,7 +77,6 @@ class NextDay:
 
     Parameters
     ----------
-    world : World
     pages : fresh pages to be judged on, at least 20
     first_day, last_day : float days; pages with ``first_day <= time < last_day`` train. None =
         from the end of the warm-up to the end of the log.
@@ -89,9 +85,7 @@ class NextDay:
 
     Attributes
     ----------
-    logs : Logs
     rows : DataFrame, the impressions that train
-    features : RankingFeatures
     inputs, test_inputs : RankingInputs; train, test : the same as `RankingBatch`; numbers as they
         are
     fresh : FreshPages, the cards to be judged on, and their truth
@@ -137,11 +131,9 @@ class NextDay:
     def offline(self, scores: np.ndarray) -> dict[str, float]:
         """How wrong scores (n,) of the fresh cards are, in percent of the watch time.
 
-        Returns
-        -------
-        dict with ``loss``, P1's weighted per-user loss over the pairs of all pages; ``loss by
-        account``, the same averaged over accounts; ``true loss``, what to expect of ``loss`` if
-        the people came again and again: no luck of labels is in it
+        ``loss``: P1's weighted per-user loss over the pairs of all pages; ``loss by account``: the
+        same averaged over accounts; ``true loss``: what to expect of ``loss`` if the people came
+        again and again, without the luck of labels.
         """
         c = self.fresh.cards
         k = len(c) // c["request_id"].nunique()
@@ -174,7 +166,7 @@ class NextDay:
         Returns
         -------
         DataFrame, a row for each policy ("past", "random", "length only", the oracles, the
-        rankers), the columns ``OUTCOMES``, ``length_minutes`` (mean of what is shown), and
+        rankers), the columns ``OUTCOMES``, ``length_minutes`` (of what is shown), and
         ``minutes_per_click``
         """
         policies = {"past": self.world.past_ranking(), "random": self.world.random(),
@@ -184,11 +176,11 @@ class NextDay:
         table = ab_test(self.world, policies, n=n, seed=seed, **options).table
         table = table.pivot(index="policy", columns="metric", values="expected").loc[list(policies)]
         table["minutes_per_click"] = table["watch_minutes"] / table["clicks"]
-        table = table[[*OUTCOMES, "length_minutes", "minutes_per_click"]]
-        return table.rename_axis(columns=None)
+        columns = [*OUTCOMES, "length_minutes", "minutes_per_click"]
+        return table[columns].rename_axis(columns=None)
 
     def asked(self, users: Sequence[int]) -> tuple[Situation, Requests]:
-        """Home pages that accounts ask for on the evening after the log, on their usual device."""
+        """See `evening_requests`."""
         return evening_requests(self.world, users)
 
     def pages(self, scorer: Scorer, users: Sequence[int]) -> np.ndarray:
@@ -201,9 +193,7 @@ def evening_requests(
 ) -> tuple[Situation, Requests]:
     """Home pages that accounts ask for on the evening after the log, on their usual device.
 
-    Parameters
-    ----------
-    candidates : {"nominated", "catalogue"}, as for `course.ab_test`
+    ``candidates`` are "nominated" or "catalogue", as for `course.ab_test`.
     """
     engine, users = world.engine, np.asarray(users, np.int64)
     day, device = world.config.days, engine.people.device_weights[users].argmax(axis=1)
@@ -235,11 +225,8 @@ def expected_loss(scores: np.ndarray, truth: pd.DataFrame, k: int) -> float:
     """Expectation of the weighted loss over all pairs of pages of k cards, each of n / k pages.
 
     A pair of cards i, j of one page counts with P(i is clicked, j is not) times the watch time that
-    is to be expected of i; coins of different cards are independent.
-
-    Parameters
-    ----------
-    scores : (n,) float; truth : DataFrame (n,) with ``p_click`` and ``expected_seconds``
+    is to be expected of i; coins of different cards are independent. The truth of the n cards has
+    the columns ``p_click`` and ``expected_seconds``.
     """
     one_each(scores=scores, p_click=truth["p_click"])
     s = no_nan("scores", scores).astype(float).reshape(-1, k)
@@ -260,8 +247,6 @@ class LivePages:
 
     Parameters
     ----------
-    world : World
-    features : RankingFeatures
     n, seed : as for `ab_test`
 
     Attributes
@@ -290,10 +275,7 @@ class LivePages:
         return {name: found[name][0 if observed else 1] for name in OUTCOMES}
 
     def truth(self) -> pd.DataFrame:
-        """What is to be expected of each candidate (r * c rows) that is looked at first.
-
-        A column for each of `course.tasks.seven_tasks.TASKS`: what a perfect ranker would predict.
-        """
+        """What to expect of each candidate (r * c rows) that is looked at first, for each task."""
         truth, at = self.world.truth, self.situation
         asked = at.user[:, None], self.asked.candidates, at.time[:, None], at.device[:, None]
         seconds = self.batch.number("duration").reshape(self.shape)
@@ -317,20 +299,13 @@ class LivePages:
 def fresh_pages(
     world: World, pages: int = 10_000, seed: int = 0, policy: Policy | None = None
 ) -> FreshPages:
-    """Serve fresh pages to the people of a world on the day after its log.
-
-    The world itself does not change.
+    """Serve fresh pages to the people of a world on the day after its log; it does not change.
 
     Parameters
     ----------
     pages : number of pages, at least 20
-    seed : which requests and which luck
+    seed : which requests and which luck, 0 to 2147483647
     policy : who ranks them; None = the past ranking, which made the log
-
-    Raises
-    ------
-    ConfigError
-        For a number of pages or a seed out of range.
     """
     check_whole("pages", pages, 20)
     check_whole("seed", seed, 0)
@@ -352,23 +327,9 @@ def _serve(world, n, seed, surface, policy, offset):
     asked = engine.requests(situation, query, engine.memory, number, rng)
     pages = rank(policy or engine.past_ranking(), asked)
     f = respond(engine.behaviour, engine.memory, situation, number, pages, engine.seed)
-    k = pages.shape[1]
-    place = (pages[:, :, None] == asked.candidates[:, None, :]).argmax(axis=2)
-    columns = {
-        "request_id": np.repeat(number, k),
-        "user_id": np.repeat(situation.user, k),
-        "time": np.repeat(situation.time, k),
-        "device": np.repeat(situation.device, k),
-        "daypart": np.repeat(situation.daypart, k),
-        "surface": np.repeat(asked.surface, k),
-        "query_video_id": np.repeat(query, k),
-        "video_id": pages,
-        "position": np.tile(np.arange(1, k + 1), n),
-        "nominator": np.take_along_axis(asked.nominators, place, axis=1),
-        "previous_impressions": np.take_along_axis(asked.previous_impressions, place, axis=1),
-    }
-    columns |= {x.name: getattr(f, x.name) for x in SCHEMA["impressions"] if x.name not in columns}
-    cards = as_table("impressions", {name: np.ravel(values) for name, values in columns.items()})
+    record = Record()
+    write_pages(situation, asked, pages, f, record)
+    cards = from_record(engine, record)["impressions"]
     truth = {name: getattr(f, name).ravel() for name in TRUE_COLUMNS}
     return cards, pd.DataFrame(truth)
 
@@ -376,14 +337,8 @@ def _serve(world, n, seed, surface, policy, offset):
 class OwnPages(LivePages):
     """The same with candidates of one's own, out of the whole catalogue.
 
-    Parameters
-    ----------
-    nominate : function from requests without candidates to requests with them
-    n, seed : as for `ab_test` with ``candidates="catalogue"``
-
-    Attributes
-    ----------
-    open : the requests without candidates, for policies that choose from everything
+    ``nominate`` takes requests without candidates (which are kept as ``open``, for policies that
+    choose from everything) and returns requests with them.
     """
 
     def __init__(

@@ -81,12 +81,7 @@ Scorer = Callable[[Moments], np.ndarray]
 
 
 class NextWatch:
-    """The guessing game on one log.
-
-    Parameters
-    ----------
-    logs : Logs, the whole log
-    days : float, length of the test, at the end of the log
+    """The guessing game on one log, whose last ``days`` (float) are the test.
 
     Attributes
     ----------
@@ -161,10 +156,7 @@ class NextWatch:
         }
 
     def shares(self, scorer: Scorer, events: pd.DataFrame | None = None) -> np.ndarray:
-        """Share (videos,) of the next watches that a softmax of the scores expects at each video.
-
-        What cannot be recommended gets nothing; the mean is over the events.
-        """
+        """Share (videos,) of the next watches that a softmax of the scores expects."""
         events = self.events if events is None else events
         moments, total = Moments.of_events(self.logs, events), np.zeros(self.videos)
         for start in range(0, len(events), CHUNK):

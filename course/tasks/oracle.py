@@ -43,10 +43,9 @@ def oracle(world: World, game: NextWatch) -> Scorer:
 
 
 def truth_at(world: World, day: float) -> Truth:
-    """The truth of a world on an earlier day of its log, when people remembered less.
+    """The truth of a world on an earlier day of its log: the same days pass again up to then.
 
-    ``world.truth`` remembers the whole log, so it knows what is to be guessed. This lets the same
-    days pass again up to ``day``.
+    ``world.truth`` remembers the whole log, so it knows what is to be guessed.
     """
     engine = Engine(world.config, world.seed)
     engine.run(0, int(day), engine.past_ranking(), Record())

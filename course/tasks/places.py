@@ -15,15 +15,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from course.lessons.position_bias import (
-    DEVICES,
-    PLACES,
-    POSITIONS,
-    cells,
-    missing,
-    relative,
-    scores_of,
-)
+from course.lessons import position_bias as pb
 from course.lessons.ranking_features import InputLayer, Scales
 from course.lessons.watch_time import Ranker, best_constant
 from course.simulator.names import DEVICES as NAMES
@@ -34,11 +26,8 @@ from course.world import World
 class Places(NextDay):
     """The ranking task of a world, with the places of its cards.
 
-    Parameters
-    ----------
-    world : World with ten positions on a page
-    pages, first_day, last_day : as of `NextDay`
-    live : pages on which rankers are compared
+    The world has ten positions on a page; ``live`` is the number of pages on which rankers are
+    compared, the rest is as of `NextDay`.
 
     Attributes
     ----------
@@ -64,15 +53,13 @@ class Places(NextDay):
     @cached_property
     def theta(self) -> np.ndarray:
         """The true P(looked at) (devices, positions)."""
-        device, position = np.mgrid[:DEVICES, 1 : POSITIONS + 1]
+        device, position = np.mgrid[: pb.DEVICES, 1 : pb.POSITIONS + 1]
         return self.world.truth.examination(position, device)
 
     def true_curve(self, kind: str = "sum") -> np.ndarray:
         """What a model should learn of the places (devices, positions), 0 at the first position.
 
-        Parameters
-        ----------
-        kind : "product", the logarithm of P(looked at); or "sum", `best_curve` of the fresh pages
+        A "product" is the logarithm of P(looked at), a "sum" the `best_curve` of the fresh pages.
         """
         if kind == "product":
             return np.log(self.theta / self.theta[:, :1])
@@ -89,7 +76,7 @@ class Places(NextDay):
     def live_cell(self) -> Tensor:
         """The places of the candidates of the live pages: their devices, no position."""
         device = np.repeat(self.live_pages.situation.device, self.live_pages.shape[1])
-        return cells(torch.zeros(len(device), dtype=torch.int64), torch.tensor(device).long())
+        return pb.cells(torch.zeros(len(device), dtype=torch.int64), torch.tensor(device).long())
 
     @cached_property
     def wanted(self) -> np.ndarray:
@@ -98,7 +85,7 @@ class Places(NextDay):
 
     def serve(self, model, position: int = 0) -> np.ndarray:
         """Scores of the live pages' candidates, as if all stood at a position; 0 = missing."""
-        return scores_of(model, self.live_cards, self.live_cell + position)
+        return pb.scores_of(model, self.live_cards, self.live_cell + position)
 
     def live_clicks(self, scores: np.ndarray) -> dict[str, float]:
         """Clicks to be expected per page if each page shows the best by scores, and by device."""
@@ -107,46 +94,41 @@ class Places(NextDay):
         return {"clicks": float(each.mean()), **by}
 
     def offline(self, model, position: int = 0) -> dict[str, float]:
-        """What a test on the fresh pages says of a model.
+        """What a test on the fresh pages says: ``auc`` of what is served, and ``auc at its place``.
 
-        Returns
-        -------
-        dict with ``auc`` of what is served, ``auc at its place``, and ``off by``: how far the mean
-        served probability is from the click rate (mean |logarithm| over the devices)
+        ``off by`` is how far the mean served probability is from the click rate (mean |logarithm|
+        over the devices).
         """
         cell, clicked = cells_of(self.fresh.cards), self.fresh.cards["clicked"].to_numpy()
-        batch, device = self.scales(self.test), cell.numpy() // (POSITIONS + 1)
-        served = scores_of(model, batch, missing(cell) + position)
+        batch, device = self.scales(self.test), cell.numpy() // (pb.POSITIONS + 1)
+        served = pb.scores_of(model, batch, pb.missing(cell) + position)
         chance = expit(served.astype(float))
-        of = [device == d for d in range(DEVICES)]
+        of = [device == d for d in range(pb.DEVICES)]
         level = np.array([chance[own].mean() / clicked[own].mean() for own in of])
         return {"auc": roc_auc_score(clicked, served),
-                "auc at its place": roc_auc_score(clicked, scores_of(model, batch, cell)),
+                "auc at its place": roc_auc_score(clicked, pb.scores_of(model, batch, cell)),
                 "off by": float(np.abs(np.log(level)).mean())}  # fmt: skip
 
 
 def cells_of(cards) -> Tensor:
     """The places (n,) of cards in the columns of ``logs.impressions``."""
     position, device = cards["position"].to_numpy(np.int64), cards["device"].cat.codes
-    return torch.from_numpy(cells(position, device.to_numpy(np.int64)))
+    return torch.from_numpy(pb.cells(position, device.to_numpy(np.int64)))
 
 
 def best_curve(p: np.ndarray, p_click: np.ndarray, cell: np.ndarray, steps: int = 50) -> np.ndarray:
     """The curve (devices, positions) that fits best beside a ranker that knows everything.
 
-    At each place: what must be added to the logits of ``p`` so that the mean of the probabilities
-    is the mean of ``p_click``. Where the place shifts the logit this is the shift.
-
-    Parameters
-    ----------
-    p, p_click : (n,) true P(click) if looked at, and at its place; cell : (n,) int
+    ``p`` and ``p_click`` (n,) are the true P(click) if looked at, and at its place, ``cell`` (n,)
+    int. The curve is what must be added to the logits of ``p`` at each place so that the mean of
+    the probabilities is that of ``p_click``; where the place shifts the logit this is the shift.
     """
-    z, b = logit(p), np.zeros(PLACES)
+    z, b = logit(p), np.zeros(pb.PLACES)
     for _ in range(steps):  # Newton's
         q = expit(z + b[cell])
-        slope = np.bincount(cell, q * (1 - q), PLACES)
-        b += np.bincount(cell, p_click - q, PLACES) / np.where(slope > 0, slope, 1)
-    return relative(torch.from_numpy(b))
+        slope = np.bincount(cell, q * (1 - q), pb.PLACES)
+        b += np.bincount(cell, p_click - q, pb.PLACES) / np.where(slope > 0, slope, 1)
+    return pb.relative(torch.from_numpy(b))
 
 
 def beside_truth(learned: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,10 +162,10 @@ class Bottle:
         x = random.normal(size=(videos, 3))
         self.wish = 0.8 * x[:, 0] + 0.8 * x[:, 1] * x[:, 2] + knows * random.normal(size=videos)
         score = (1 - overlap) * self.wish / self.wish.std() + overlap * random.normal(size=videos)
-        home = np.argsort(np.argsort(-score)) * POSITIONS // videos
-        chance = swaps / POSITIONS + (1 - swaps) * (home[:, None] == np.arange(POSITIONS))
+        home = np.argsort(np.argsort(-score)) * pb.POSITIONS // videos
+        chance = swaps / pb.POSITIONS + (1 - swaps) * (home[:, None] == np.arange(pb.POSITIONS))
         video, place = np.nonzero(chance)
-        self.theta = np.arange(1, POSITIONS + 1) ** -0.9
+        self.theta = np.arange(1, pb.POSITIONS + 1) ** -0.9
         p_click = expit(self.wish[video] - 2 + np.log(self.theta[place]))
         share = chance[video, place]
         self.p_click, self.chance, self.weight = (

@@ -35,10 +35,6 @@ CONTEXT = {"format": FORMATS, "device": DEVICES, "daypart": DAYPARTS}
 class SevenTasks(NextDay):
     """One world's impressions with labels for seven tasks, and fresh pages to be judged on.
 
-    Parameters
-    ----------
-    world, pages, **options : as of `NextDay`
-
     Attributes
     ----------
     labels : (n, 7) float32 tensor in the order of ``TASKS``, beside ``train``; NaN = not known
@@ -79,12 +75,8 @@ def context_of(batch: RankingBatch) -> Tensor:
 def labels(cards: pd.DataFrame, seconds: np.ndarray) -> np.ndarray:
     """Labels (n, 7) float32 of impressions, in the order of ``TASKS``; NaN = not known.
 
-    What follows a click is known after a click only; a rating only where the survey was asked.
-
-    Parameters
-    ----------
-    cards : rows of ``logs.impressions``
-    seconds : (n,) length of each card's video
+    What follows a click is known after a click only; a rating only where the survey was asked. The
+    cards are rows of ``logs.impressions``, with the length of each one's video in ``seconds``.
     """
     clicked, stars = cards["clicked"].to_numpy(), cards["survey"].to_numpy()
     columns = {
@@ -114,18 +106,12 @@ def expected_labels(truth: pd.DataFrame, seconds: np.ndarray, click: str, dismis
 
 
 def measure(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """How good predictions are, by the truth instead of lucky labels.
+    """How good predictions are, by the truth instead of lucky labels; a column for each task.
 
-    Parameters
-    ----------
-    truth, predictions : (n,) rows, a column for each task
-
-    Returns
-    -------
-    dict with ``task/captured``: 1 minus the excess loss over the truth, relative to that of the
-    best constant (1 = perfect, 0 = knows the mean only); ``task/auc`` (binary tasks) or
-    ``task/error`` (regressions: squared error over the variance of the truth);
-    ``engagement/captured`` and ``satisfaction/captured``: means over the group
+    ``task/captured`` is 1 minus the excess loss over the truth, relative to that of the best
+    constant (1 = perfect, 0 = knows the mean only). Beside it stand ``task/auc`` (binary tasks) or
+    ``task/error`` (regressions: squared error over the variance of the truth), and the means of
+    what is captured over a group, as ``engagement/captured``.
     """
     out = {}
     p_click = truth["click"].to_numpy()

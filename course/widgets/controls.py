@@ -51,6 +51,10 @@ class FloatSlider:
         """Return the values that a test should try: both ends and the start."""
         return tuple(dict.fromkeys((self.low, self.start, self.high)))
 
+    def places(self) -> list[float]:
+        """Return every value that can be reached."""
+        return _places(self)
+
     def clean(self, value: Any) -> float:
         """Return ``value`` as the function gets it, or raise WidgetError."""
         # Sliders count in floating point (0.1 + 0.2 = 0.30000000000000004).
@@ -81,6 +85,10 @@ class IntSlider:
     def corners(self) -> tuple[int, ...]:
         """Return the values that a test should try: both ends and the start."""
         return tuple(dict.fromkeys((self.low, self.start, self.high)))
+
+    def places(self) -> list[int]:
+        """Return every value that can be reached."""
+        return _places(self)
 
     def clean(self, value: Any) -> int:
         """Return ``value`` as the function gets it, or raise WidgetError."""
@@ -122,6 +130,8 @@ class Choice:
         """Return every option: a test should try them all."""
         return tuple(self.options)
 
+    places = corners
+
     def clean(self, value: Any) -> Any:
         """Return ``value`` as the function gets it, or raise WidgetError."""
         if value not in self.options:
@@ -152,6 +162,8 @@ class Toggle:
     def corners(self) -> tuple[bool, bool]:
         """Return both positions."""
         return (False, True)
+
+    places = corners
 
     def clean(self, value: Any) -> bool:
         """Return ``value`` as the function gets it, or raise WidgetError."""
@@ -200,6 +212,12 @@ def _check_ends(control: Any) -> None:
     if not control.step > 0:
         raise WidgetError(f"step is {control.step}", allowed="a number above 0")
     _inside(control, control.start)
+
+
+def _places(control: Any) -> list[Any]:
+    steps = int((control.high - control.low) / control.step + 1e-9)
+    reached = (control.clean(control.low + i * control.step) for i in range(steps + 1))
+    return sorted({*reached, control.start})
 
 
 def _inside(control: Any, value: float) -> float:

@@ -50,6 +50,8 @@ class RecommenderGame(Staged):
 
     Attributes
     ----------
+    deal_of : callable
+        ``deal``, as given.
     widget : ipywidgets.VBox
     picked : list of int, the video ids picked so far, in order
     history : list of (Deal, tuple of int), the finished rounds
@@ -65,7 +67,7 @@ class RecommenderGame(Staged):
     ) -> None:
         if picks < 1:
             raise WidgetError(f"picks is {picks}", allowed="1 or more")
-        self._deal_round, self._score, self.picks = deal, score, int(picks)
+        self.deal_of, self._score, self.picks = deal, score, int(picks)
         self.history: list[tuple[Deal, tuple[int, ...]]] = []
         self.round = 0
         self._stage = Stage()
@@ -103,7 +105,7 @@ class RecommenderGame(Staged):
             self._stage.report(error)
 
     def _start(self) -> None:
-        deal = self._deal_round(self.round)
+        deal = self.deal_of(self.round)
         if len(deal.cards) < self.picks:
             raise WidgetError(
                 f"round {self.round} deals {len(deal.cards)} cards for {self.picks} picks",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ipywidgets
@@ -42,8 +44,7 @@ class Sliders(Staged):
         if twice:
             raise WidgetError(f"{', '.join(twice)} stands in fixed and among the controls")
         self._inputs = {
-            name: control.build(control.label or name.replace("_", " "))
-            for name, control in self.controls.items()
+            name: control.build(self.label(name)) for name, control in self.controls.items()
         }
         self._stage = Stage()
         self.widget = ipywidgets.VBox([*self._inputs.values(), *self._stage.parts])
@@ -60,6 +61,42 @@ class Sliders(Staged):
     def values(self) -> dict[str, Any]:
         """The present values, by argument name."""
         return {name: self.controls[name].clean(box.value) for name, box in self._inputs.items()}
+
+    def label(self, name: str) -> str:
+        """The words before a control."""
+        return self.controls[name].label or name.replace("_", " ")
+
+    def places(self, most: int) -> dict[str, list[Any]]:
+        """All values of each control, thinned until they have at most ``most`` combinations.
+
+        Every second value of the finest control goes; its ends and the present one stay always.
+        """
+        places = {name: list(control.places()) for name, control in self.controls.items()}
+        while math.prod(map(len, places.values())) > most:
+            for name, all_of_it in sorted(places.items(), key=lambda item: -len(item[1])):
+                at, last = all_of_it.index(self.values[name]), len(all_of_it) - 1
+                kept = [v for i, v in enumerate(all_of_it) if (i - at) % 2 == 0 or i in (0, last)]
+                if len(kept) < len(all_of_it):
+                    places[name] = kept
+                    break
+            else:
+                break
+        return places
+
+    def frames(self, most: int) -> Iterator[tuple[dict[str, Any], Any, str]]:
+        """Draw at every combination of `places`, for a page without Python.
+
+        Yields
+        ------
+        values, figure, text
+        """
+        places = self.places(most)
+        idle = {"progress": lambda *said, **more: None}
+        extra = idle if _accepts(self._function, "progress") else {}
+        for chosen in itertools.product(*places.values()):
+            values = dict(zip(places, chosen, strict=True))
+            made = self._function(**{**extra, **self._fixed, **values})
+            yield values, *(made if isinstance(made, tuple) else (made, ""))
 
     def set(self, **values: Any) -> Sliders:
         """Move controls as a reader would, one after the other.

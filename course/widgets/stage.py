@@ -12,10 +12,33 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
-from IPython.display import display
+from IPython.display import Javascript, display
 
 from course.plots import style
 from course.widgets.controls import WidgetError
+
+# The handles of ipywidgets' sliders have no name, and one over options says its place only. This
+# gives each the words before it and the value behind it, and pictures their words.
+_SPOKEN = """
+(function look(times) {
+  document.querySelectorAll(".widget-slider, .widget-hslider").forEach((slider) => {
+    const part = (name) => slider.querySelector(name);
+    const handle = part(".noUi-handle"), value = part(".widget-readout");
+    if (!handle || !value || handle.hasAttribute("aria-label")) return;
+    const say = () => handle.setAttribute("aria-valuetext", value.textContent);
+    handle.setAttribute("aria-label", part(".widget-label").textContent);
+    new MutationObserver(say).observe(value, {childList: true, characterData: true, subtree: true});
+    say();
+  });
+  document.querySelectorAll(".widget-vbox > img, .widget-image img").forEach((image) => {
+    const words = () => image.closest(".widget-vbox").querySelector(".course-alt");
+    const say = () => { image.alt = words()?.textContent ?? ""; };
+    if (!image.hasAttribute("alt")) image.addEventListener("load", say);
+    say();
+  });
+  if (times) setTimeout(look, 500, times - 1);
+})(20);
+"""
 
 
 class Stage:
@@ -66,8 +89,10 @@ class Stage:
         # The stored picture has more pixels than it is shown with: sharp on fine screens.
         width = round(figure.get_size_inches()[0] * style.SCREEN_DPI)
         self.picture.layout.width, self.picture.layout.display = f"{width}px", None
+        words = figure.describe() if isinstance(figure, style.Figure) else "Figure"
+        # An Image has no place for words; `_SPOKEN` gives it these when it has loaded.
+        self.text.value = f"{text}<span class='course-alt' hidden>{html.escape(words)}</span>"
         self.picture.value = picture
-        self.text.value = text
         self.say("")
 
     def report(self, error: Exception) -> None:
@@ -91,6 +116,7 @@ class Shown:
 
     def _ipython_display_(self) -> None:
         display(self.widget)
+        display(Javascript(_SPOKEN))
 
 
 class Staged(Shown):

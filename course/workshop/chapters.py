@@ -232,6 +232,10 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
             continue
         outputs: list[NotebookNode] = []
         for output in cell.outputs:
+            if "application/javascript" in output.get("data", {}):
+                continue  # it works on controls, which are not stored either
+            if "image/png" in output.get("data", {}):
+                output.data.pop("text/html", None)  # the same picture for JupyterLab
             last = outputs[-1] if outputs else None
             if WIDGET_VIEW in output.get("data", {}):
                 # Its state lives in the kernel. Stored without it, it would show an error.
