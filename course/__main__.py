@@ -6,12 +6,21 @@ Runs on a bare Python: everything that needs installed packages is imported in i
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
 
 from course import __version__
-from course.workshop import bootstrap, commands
+from course.workshop import bootstrap, commands, copies
+
+# What a disk may refuse, and what to do about it.
+DISK = {
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "you may use no more of this disk. Free some space",
+    errno.EROFS: "that disk is read-only. Name a folder of yours",
+    errno.EACCES: "that folder is somebody else's. Name one of yours",
+}
 
 # Keeps a command from handing itself on twice.
 HANDED_ON = "COURSE_HANDED_ON"
@@ -28,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     one = sub.add_parser("open", help="install what is missing, then open the course")
     one.add_argument("--no-browser", action="store_true", help="only print the address")
     one.add_argument("--port", type=int, help="port of the server")
+    one.add_argument("--folder", type=Path, help="where your copies lie; my-notebooks if none")
     _add_here(one)
 
     one = sub.add_parser("test", help="install what is missing, then run all checks")
@@ -43,8 +53,12 @@ def parser() -> argparse.ArgumentParser:
 
     sub.add_parser("doctor", help="one OK or FAIL line for each thing that tends to break")
 
-    one = sub.add_parser("copy", help="copy the notebooks to a folder of your own")
-    one.add_argument("folder", nargs="?", type=Path, default=bootstrap.ROOT / "my-notebooks")
+    one = sub.add_parser("copy", help="bring your copies of the notebooks up to date")
+    one.add_argument("folder", nargs="?", type=Path, help="where they lie; my-notebooks if none")
+
+    one = sub.add_parser("address", help="write the repository's address wherever it belongs")
+    one.add_argument("address", help="as `git clone` takes it; none takes it out again")
+    one.add_argument("--branch", default="main", help="that Colab and Binder open")
 
     one = sub.add_parser("notebooks", help="build the notebooks from notebooks/source")
     one.add_argument("names", nargs="*", metavar="NAME", help="chapters such as 00; all if none")
@@ -84,6 +98,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. Start the same command again to go on.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # as in `doctor | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(f"{error.filename or 'A file'} could not be written: {DISK[error.errno]}, then start "
+              "the same command again.", file=sys.stderr)  # fmt: skip
+        return 2
 
 
 def _run(argv: list[str]) -> int:
@@ -104,11 +127,13 @@ def _run(argv: list[str]) -> int:
         )
     if options.command == "open":
         python = Path(sys.executable) if options.here else bootstrap.ensure()
-        return commands.open_course(python, not options.no_browser, options.port, extra)
+        folder = options.folder and options.folder.expanduser().absolute()
+        return commands.open_course(python, folder, not options.no_browser, options.port, extra)
     if options.command == "test":
         return _test(options, extra)
     if options.command == "copy":
-        commands.copy_notebooks(options.folder.expanduser())
+        folder = options.folder or commands.own_folder()
+        copies.bring(folder.expanduser().absolute(), commands.NOTEBOOKS)
         return 0
 
     python = bootstrap.interpreter_for_tools()
@@ -137,6 +162,10 @@ def _run(argv: list[str]) -> int:
             from course.workshop import book
 
             return book.main(options.names, options.check, not options.no_execute)
+        if options.command == "address":
+            from course.workshop import address
+
+            return address.main(options.address, options.branch)
         if options.command == "site":
             from course.workshop import site
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from course import __main__ as cli
 from course import errors, paths
-from course.workshop import bootstrap, commands
+from course.workshop import bootstrap, commands, copies
 from course.workshop.bootstrap import SetupError
 
 # --- set-up ----------------------------------------------------------------------------------
@@ -55,6 +56,7 @@ def setup(tmp_path, monkeypatch):
 
     monkeypatch.setattr(bootstrap, "make_venv", make_venv)
     monkeypatch.setattr(bootstrap, "pip_install", pip_install)
+    monkeypatch.setattr(bootstrap, "torch_for_processors", lambda python, requirements: [])
     monkeypatch.setattr(bootstrap, "python_version", version)
     return tmp_path / "venv", requirements, calls
 
@@ -123,6 +125,56 @@ def test_jupyterlab_asks_nothing_at_its_first_start(setup):
     bootstrap.ensure(venv, requirements)
     settings = venv / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     assert '"fetchNews": "false"' in settings.read_text(encoding="utf-8")
+
+
+def test_a_read_only_repository_is_found_by_a_path_file(setup, monkeypatch, tmp_path):
+    venv, requirements, calls = setup
+    site = tmp_path / "site"
+    monkeypatch.setattr(bootstrap, "writable", lambda folder: folder != bootstrap.ROOT)
+    said = subprocess.CompletedProcess([], 0, f"{site}\n")
+    monkeypatch.setattr(subprocess, "run", lambda *command, **options: said)
+    bootstrap.ensure(venv, requirements)
+    assert calls == ["venv", f"-r {requirements}"]
+    assert (site / "course.pth").read_text(encoding="utf-8") == f"{bootstrap.ROOT}\n"
+
+
+def test_where_nothing_can_be_installed_one_is_told_where_it_could(setup, monkeypatch, tmp_path):
+    venv, requirements, calls = setup
+    (tmp_path / "file").touch()
+    assert bootstrap.writable(tmp_path / "not" / "there" / "yet")
+    assert not bootstrap.writable(tmp_path / "file" / "below")
+    with pytest.raises(bootstrap.SetupError, match="COURSE_VENV"):
+        bootstrap.ensure(tmp_path / "file" / "venv", requirements)
+    assert calls == []
+    code = "from course.workshop import bootstrap; print(bootstrap.VENV)"
+    env = {**os.environ, "COURSE_VENV": str(tmp_path / "elsewhere")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env,
+                          cwd=bootstrap.ROOT)  # fmt: skip
+    assert done.stdout.strip() == str(tmp_path / "elsewhere"), done.stderr
+
+
+@pytest.mark.parametrize(("offered", "graphics", "system", "wanted", "words"), [
+    (True, False, "linux", ["torch==2.0+cpu"], "About 2 GB"),
+    (False, False, "linux", [], "--extra-index-url ADDRESS"),
+    (True, True, "linux", [], "Up to 6 GB"),
+    (True, False, "darwin", [], "About 2 GB"),
+])  # fmt: skip
+def test_which_torch(offered, graphics, system, wanted, words, monkeypatch, tmp_path, capsys):
+    """The size is said before anything is fetched."""
+    pins = tmp_path / "pins.txt"
+    pins.write_text("numpy==2.4.6\ntorch==2.0\n", encoding="utf-8")
+    asked = []
+
+    def run(command, **options):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0 if offered else 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(Path, "exists", lambda self: graphics)
+    assert bootstrap.torch_for_processors(Path("python"), pins) == wanted
+    assert words in capsys.readouterr().out
+    assert all("--dry-run" in command for command in asked)
 
 
 def test_a_missing_venv_is_told_in_words(tmp_path, monkeypatch):
@@ -196,7 +248,9 @@ def calls(monkeypatch):
     return found
 
 
-def test_open(calls):
+def test_open(calls, monkeypatch):
+    brought = []
+    monkeypatch.setattr(copies, "bring", lambda *where: brought.append(where))
     assert cli.main(["open", "--no-browser", "--port", "8899", "--", "--debug"]) == 0
     command, options = calls[0]
     assert command[:3] == [str(Path("usual/python")), "-m", "jupyterlab"]
@@ -205,6 +259,8 @@ def test_open(calls):
     assert options["cwd"] == str(commands.ROOT)
     cli.main(["open", "--here"])
     assert calls[1][0][0] == sys.executable and "--no-browser" not in calls[1][0]
+    assert brought == 2 * [(commands.ROOT / "my-notebooks", commands.NOTEBOOKS)]
+    assert f"--LabApp.default_url=/lab/tree/my-notebooks/{commands.FIRST}" in command
 
 
 def legs(calls):
@@ -273,21 +329,12 @@ def test_a_run_without_any_test_fails(monkeypatch):
     assert commands.run_tests(Path("python"), ["unit"], ["-k", "nothing"]) == 0
 
 
-def test_copy_never_overwrites(tmp_path, capsys):
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("00_a.ipynb", "01_b.ipynb", "notes.txt"):
-        (source / name).write_text(name, encoding="utf-8")
-    target = tmp_path / "deep" / "mine"
-    assert [path.name for path in commands.copy_notebooks(target, source)] == [
-        "00_a.ipynb",
-        "01_b.ipynb",
-    ]
-    (target / "00_a.ipynb").write_text("my answers", encoding="utf-8")
-    (target / "01_b.ipynb").unlink()
-    assert [path.name for path in commands.copy_notebooks(target, source)] == ["01_b.ipynb"]
-    assert (target / "00_a.ipynb").read_text(encoding="utf-8") == "my answers"
-    assert "kept" in capsys.readouterr().out
+def test_copy_brings_copies(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(copies, "bring", lambda *where: asked.append(where))
+    assert cli.main(["copy"]) == cli.main(["copy", str(tmp_path)]) == 0
+    assert asked == [(bootstrap.ROOT / "my-notebooks", commands.NOTEBOOKS),
+                     (tmp_path, commands.NOTEBOOKS)]  # fmt: skip
 
 
 def test_the_folder_for_copies_is_ignored_by_git(repository):
@@ -301,7 +348,7 @@ def test_the_folder_for_copies_is_ignored_by_git(repository):
         text=True,
     )
     assert done.stdout.split() == ignored, done.stderr
-    assert cli.parser().parse_args(["copy"]).folder == repository / "my-notebooks"
+    assert commands.own_folder() == repository / "my-notebooks"
 
 
 @pytest.mark.parametrize(
@@ -312,6 +359,40 @@ def test_a_wrong_command_line_ends_with_a_hint(arguments, capsys):
         cli.main(arguments)
     assert error.value.code == 2
     assert "usage: python3 -m course" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "words"), [
+    (errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "somebody else"),
+])  # fmt: skip
+def test_what_a_disk_refuses_is_told_in_words(number, words, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise OSError(number, "no", "/some/file")
+
+    monkeypatch.setattr(copies, "bring", refuse)
+    assert cli.main(["copy"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("/some/file could not be written") and words in said
+
+
+def test_another_error_of_the_system_is_not_hidden(monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(copies, "bring", refuse)
+    with pytest.raises(OSError):
+        cli.main(["copy"])
+
+
+def test_a_pipe_that_nobody_reads_to_its_end(repository):
+    """As in ``python3 -m course doctor | head -1``."""
+    code = ("import sys; from course import __main__ as cli; from course.workshop import copies\n"
+            "copies.bring = lambda *where: [print('x' * 1000, flush=True) for _ in range(1000)]\n"
+            "sys.exit(cli.main(['copy']))")  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, cwd=repository) as process:  # fmt: skip
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 141
 
 
 def test_errors_of_the_course_are_printed_without_a_traceback(monkeypatch, capsys):

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from course.errors import ConfigError
 from course.paths import fill_between, repository_root, write_whole
 from course.workshop.chapters import Chapter, read_chapter, render, tidy
-from course.workshop.checks import SOLUTION, faults, leaks, size
+from course.workshop.checks import SETUP, SOLUTION, faults, has, leaks, size
 from course.workshop.lessons import module_text, refuse_namesakes
 
 TABLE_START = "<!-- chapters: written by `python3 -m course notebooks` -->"
@@ -158,6 +158,32 @@ def build(path: Path, book: Book, run: bool = True) -> dict[str, NotebookNode]:
         kept = {name: seconds[name] for name in sorted(seconds) if name in known}
         write_whole(book.seconds_file, json.dumps(kept, indent=2) + "\n")
     return built
+
+
+def refill(path: Path, book: Book) -> None:
+    """Write the notebooks of a chapter anew and keep their outputs: only words have changed.
+
+    Raises
+    ------
+    ConfigError
+        If a code cell is another one; the cell that finds the package may be.
+    """
+    chapter = read_chapter(path)
+    for role in ("student", SOLUTION):
+        target = book.notebook(chapter.name, role)
+        stored = nbformat.read(target, as_version=4)
+        fresh = render(chapter, role, book.seconds().get(chapter.name))
+        old, new = ([cell for cell in notebook.cells if cell.cell_type == "code"]
+                    for notebook in (stored, fresh))  # fmt: skip
+        same = [a.source == b.source or has(a, SETUP) for a, b in zip(old, new, strict=False)]
+        if len(old) != len(new) or not all(same):
+            raise ConfigError(
+                f"the code of {target.name} is not what its source says",
+                fix=f"build it first: python3 -m course notebooks {chapter.number}",
+            )
+        for one, other in zip(old, new, strict=True):
+            other.outputs, other.execution_count = one.outputs, one.execution_count
+        write_whole(target, dump(fresh))
 
 
 def _export(chapter: Chapter, book: Book) -> None:

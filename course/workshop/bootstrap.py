@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from course.paths import write_whole
@@ -23,10 +24,14 @@ MINIMUM = (3, 11)
 BELOW = (3, 15)
 MARKER = "course-installed.txt"
 PIP_VARIABLE = "COURSE_PIP_ARGS"
-VENV = ROOT / ".venv"
+VENV_VARIABLE = "COURSE_VENV"
+VENV = Path(os.environ.get(VENV_VARIABLE) or ROOT / ".venv").expanduser().absolute()
 REQUIREMENTS = ROOT / "requirements.txt"
 COLAB_VENV = ROOT / ".venv-colab"
 COLAB_REQUIREMENTS = ROOT / "tests" / "colab-requirements.txt"
+
+# Where an environment keeps its packages.
+SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 # When the running Python can import these, it is taken to be the environment of the course.
 NEEDED = ("numpy", "pandas", "torch", "ipywidgets", "matplotlib", "platformdirs")
@@ -109,7 +114,14 @@ def ensure(
     check_python()
     if is_current(venv, requirements):
         return venv_python(venv)
-    say(f"Installing the packages into {venv.name}: once, a few minutes, 2 GB (Linux: up to 6 GB).")
+    if not writable(venv):
+        raise SetupError(
+            f"The packages are to be installed into {venv}, and nothing can be written there.\n"
+            f"Set the variable {VENV_VARIABLE} to a folder of yours with room for 6 GB, and start "
+            f"the same command again, for example:\n    {VENV_VARIABLE}=~/course-packages "
+            "python3 -m course open"
+        )
+    say(f"Installing the packages into {venv}: once, and it takes a few minutes.")
     (venv / MARKER).unlink(missing_ok=True)
     python = venv_python(venv)
     version = python_version(python)
@@ -118,14 +130,59 @@ def ensure(
         version = python_version(python)
         if version is None:
             raise SetupError(f"The new environment {venv} has no Python that runs.")
-    pip_install(python, ["-r", str(requirements)])
-    if install_course:
+    pip_install(python, ["-r", str(requirements), *torch_for_processors(python, requirements)])
+    if install_course and writable(ROOT):
         # --no-deps: the pins above are all it needs, and nothing may replace them.
         pip_install(python, ["--no-deps", "-e", str(ROOT)])
+    elif install_course:  # pip would write into the repository
+        site = subprocess.run([str(python), "-c", SITE], capture_output=True, text=True, check=True)
+        write_whole(Path(site.stdout.strip()) / "course.pth", f"{ROOT}\n")
     quiet_jupyterlab(venv)
     write_whole(venv / MARKER, fingerprint(requirements, ROOT / "pyproject.toml", version) + "\n")
     say("Installed.")
     return python
+
+
+def writable(folder: Path) -> bool:
+    """Say whether a file can be written in a folder, or in the one it would be made in."""
+    while not folder.exists() and folder.parent != folder:
+        folder = folder.parent
+    try:
+        # A real file: permission bits tell little on network drives and on Windows.
+        with tempfile.NamedTemporaryFile(dir=str(folder), prefix="write-test-"):
+            return True
+    except OSError:
+        return False
+
+
+def torch_for_processors(python: Path, requirements: Path) -> list[str]:
+    """Return what keeps pip from fetching PyTorch's parts for graphics cards, if it can be had.
+
+    Only Linux has them. Says how many gigabytes are to come, and how to make them fewer.
+    """
+    pin = next((line for line in requirements.read_text(encoding="utf-8").splitlines()
+                if line.startswith("torch==")), "")  # fmt: skip
+    if not sys.platform.startswith("linux"):
+        say("About 2 GB are fetched.")
+        return []
+    if not pin or "+" in pin or Path("/proc/driver/nvidia/version").exists():
+        say("Up to 6 GB are fetched, PyTorch's parts for graphics cards among them.")
+        return []
+    wanted = f"{pin.split()[0]}+cpu"
+    extra = shlex.split(os.environ.get(PIP_VARIABLE, ""))
+    look = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            "--dry-run", "--no-deps", "--retries=0", *extra, wanted]  # fmt: skip
+    if subprocess.run(look, capture_output=True, env=child_environment()).returncode == 0:
+        say("About 2 GB are fetched: this machine has no graphics card, and the package index has "
+            "a PyTorch without the parts for one.")  # fmt: skip
+        return [wanted]
+    say(
+        "2 to 6 GB are fetched: PyTorch may bring its parts for graphics cards, which this machine "
+        "does not need. To leave them out, press Ctrl-C and start again with\n"
+        f'    {PIP_VARIABLE}="--extra-index-url ADDRESS" python3 -m course open\n'
+        "where ADDRESS is what PyTorch's page 'Get Started' names for Linux, Pip, CPU."
+    )
+    return []
 
 
 def make_venv(venv: Path) -> None:

@@ -25,6 +25,7 @@ import base64
 import copy
 import hashlib
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from course import __version__
 from course.errors import ConfigError
+from course.workshop import address
 from course.workshop.checks import EXERCISE, SETUP, SOLUTION, WIDGET_VIEW, has
 
 SECONDS_TOKEN = "{{seconds}}"
@@ -52,6 +54,7 @@ SETUP_CELL = """\
 REPOSITORY = ""  # on Colab: the address of the course's repository, as `git clone` takes it
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,13 +70,22 @@ other = spec and (spec.origin or list(spec.submodule_search_locations)[0])
 if not ours(other):
     folders = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "course-repository"]
     if colab and REPOSITORY and not folders[-1].exists():
-        subprocess.run(["git", "clone", "-q", "--depth=1", REPOSITORY, folders[-1]], check=True)
+        command = ["git", "clone", "-q", "--depth=1", REPOSITORY, folders[-1]]
+        silent = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a private one would ask who you are
+        done = subprocess.run(command, capture_output=True, text=True, env=silent)
+        if done.returncode:
+            said = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise RuntimeError(
+                f"git could not fetch {REPOSITORY} ({said}). "
+                "Is the address right, and may everybody read that repository?"
+            )
     found = [str(folder) for folder in folders if ours(folder / "course" / "__init__.py")]
     if not found:
         raise RuntimeError(
             "The package `course` of this course, version VERSION, was not found. "
             + (f"{other} is not it: rename it, or bring it up to date. " if other else "")
-            + "Open this notebook with `python3 -m course open`, or move it into the repository. "
+            + f"Clone the course's repository {REPOSITORY}, and there open the notebook with "
+            "`python3 -m course open`. "
             "On Colab, write the repository's address into REPOSITORY above and run it again."
         )
     sys.path.insert(0, found[0])
@@ -88,7 +100,9 @@ import course  # before torch: it sets how idle threads wait
 class Chapter:
     """One chapter as it was written: its header, and its cells with stubs and solutions.
 
-    ``lesson`` names its module in ``course.lessons``; empty if it exports nothing.
+    ``lesson`` names its module in ``course.lessons``; empty if it exports nothing. ``shelf`` has
+    the names of all chapters by number, ``next`` a link to the one that follows, in Markdown, and
+    ``address`` the repository's address and branch.
     """
 
     name: str
@@ -99,6 +113,9 @@ class Chapter:
     minutes: int
     lesson: str
     notebook: NotebookNode
+    shelf: dict[str, str]
+    next: str
+    address: tuple[str, str]
 
 
 def read_chapter(path: Path) -> Chapter:
@@ -112,7 +129,24 @@ def read_chapter(path: Path) -> Chapter:
     header, text = _split_header(path)
     notebook = jupytext.reads(text, fmt="py:percent")
     _verify_cells(path.name, notebook)
-    return Chapter(name=path.stem, notebook=notebook, **header)
+    shelf = {other.stem[:2]: other for other in sorted(path.parent.glob("[0-9][0-9]*.py"))}
+    after = next((other for number, other in shelf.items() if number > path.stem[:2]), None)
+    line = ""
+    if after:
+        its, _ = _split_header(after)
+        line = (
+            f"**Next.** [{its['number']} · {its['title']}]({after.stem}.ipynb): {its['question']}"
+        )
+    root = path.parent.parent.parent
+    found = address.read(root) if (root / "pyproject.toml").is_file() else ("", "")
+    return Chapter(
+        name=path.stem,
+        notebook=notebook,
+        next=line,
+        address=found,
+        shelf={number: other.stem for number, other in shelf.items()},
+        **header,
+    )
 
 
 def _split_header(path: Path) -> tuple[dict, str]:
@@ -193,13 +227,33 @@ def render(chapter: Chapter, role: str, seconds: int | None = None) -> NotebookN
         if role == SOLUTION:  # it lies one folder further down
             cell.source = cell.source.replace("](NOTATION.md)", "](../NOTATION.md)")
         if cell.source.strip() == SETUP_TOKEN:
-            cell.source = SETUP_CELL.rstrip()
+            empty, filled = 'REPOSITORY = ""', f'REPOSITORY = "{chapter.address[0]}"'
+            cell.source = SETUP_CELL.replace(empty, filled).rstrip()
             cell.metadata["tags"] = [SETUP]
             cell.metadata["jupyter"] = {"source_hidden": True}
+    _add_links(chapter, notebook, role)
     drop = EXERCISE if role == SOLUTION else SOLUTION
     remover = TagRemovePreprocessor(remove_cell_tags={drop}, enabled=True)
     notebook, _ = remover.preprocess(notebook, {})
     return tidy(notebook)
+
+
+def _add_links(chapter: Chapter, notebook: NotebookNode, role: str) -> None:
+    """From the first cell to the chapters that come before, from the last to the next one."""
+    folder = "notebooks/solutions" if role == SOLUTION else "notebooks"
+    texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    title, *lines = texts[0].source.split("\n")
+    opens = address.badges(*chapter.address, f"{folder}/{chapter.name}.ipynb")
+    for place, line in enumerate(lines):
+        if line.startswith("* **You should know.**"):
+            lines[place] = re.sub(r"\b\d\d\b", lambda n: _link(n[0], chapter.shelf.get(n[0])), line)
+    texts[0].source = "\n".join([title, *(["", opens] if opens else []), *lines])
+    if chapter.next:
+        texts[-1].source += f"\n\n{chapter.next}"
+
+
+def _link(words: str, name: str | None) -> str:
+    return f"[{words}]({name}.ipynb)" if name else words
 
 
 def few_colours(picture: str) -> str:

@@ -1,14 +1,14 @@
-"""What ``open``, ``test`` and ``copy`` of the command line do. Standard library only."""
+"""What ``open`` and ``test`` of the command line do. Standard library only."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import tempfile
 import time
 from pathlib import Path
 
-from course.workshop import bootstrap
-from course.workshop.bootstrap import ROOT, say
+from course.workshop import bootstrap, copies
+from course.workshop.bootstrap import ROOT, SetupError, say
 
 NOTEBOOKS = ROOT / "notebooks"
 FIRST = "00_start_here.ipynb"
@@ -28,20 +28,30 @@ NOTEBOOK_LEGS = ("notebooks", "solved")
 
 
 def open_course(
-    python: Path, browser: bool = True, port: int | None = None, extra: list[str] | None = None
+    python: Path,
+    folder: Path | None = None,
+    browser: bool = True,
+    port: int | None = None,
+    extra: list[str] | None = None,
 ) -> int:
-    """Start JupyterLab on the first chapter; return its exit status when it is stopped.
+    """Bring the reader's copies up to date and start JupyterLab on the first; return its status.
 
     Parameters
     ----------
     python : interpreter of the environment
+    folder : of the copies; None for `own_folder`
     browser : whether a browser window is opened
     port : to listen on; None for JupyterLab's own choice
     extra : further arguments for JupyterLab
     """
-    command = [str(python), "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}"]
-    page = f"/tree/notebooks/{FIRST}" if (NOTEBOOKS / FIRST).exists() else "/tree/notebooks"
-    command.append(f"--LabApp.default_url=/lab{page}")
+    folder = folder or own_folder()
+    copies.bring(folder, NOTEBOOKS)
+    refuse_unwritable_home()
+    # From the repository, links to the ledger and the solved chapters work, too.
+    root = ROOT if ROOT in folder.parents else folder
+    page = (folder / FIRST).relative_to(root).as_posix()
+    command = [str(python), "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
+    command.append(f"--LabApp.default_url=/lab/tree/{page}")
     if not browser:
         command.append("--no-browser")
     if port is not None:
@@ -49,10 +59,30 @@ def open_course(
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # In a container one usually is root, where JupyterLab would refuse to start.
         command.append("--allow-root")
+    say(f"Your copies of the chapters are in {folder}.")
     say("Starting JupyterLab. Press Ctrl-C here to stop it.")
     return bootstrap.call(
-        [*command, *(extra or [])], cwd=str(ROOT), env=bootstrap.child_environment(python)
+        [*command, *(extra or [])], cwd=str(root), env=bootstrap.child_environment(python)
     )
+
+
+def own_folder() -> Path:
+    """Where a reader's copies lie: in the repository, or at home where that is read-only."""
+    if bootstrap.writable(ROOT):
+        return ROOT / "my-notebooks"
+    return Path.home() / "how-youtube-recommends"
+
+
+def refuse_unwritable_home() -> None:
+    """Raise a `SetupError` where JupyterLab could not keep its settings."""
+    folder = Path(os.environ.get("JUPYTER_CONFIG_DIR") or Path.home()).expanduser()
+    moved = all(os.environ.get(f"JUPYTER_{name}_DIR") for name in ("CONFIG", "RUNTIME", "DATA"))
+    if not moved and not bootstrap.writable(folder):
+        raise SetupError(
+            f"Nothing can be written in {folder}, where JupyterLab keeps its settings.\n"
+            "Set HOME to a folder of yours (on Windows: USERPROFILE) and start the command again, "
+            f"for example:\n    HOME={tempfile.gettempdir()}/me python3 -m course open"
+        )
 
 
 def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> int:
@@ -118,21 +148,3 @@ def _files(leg: str) -> list[Path]:
 def find_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
     """Return the chapters, the readers' and the solved ones, in order."""
     return [*sorted(folder.glob("*.ipynb")), *sorted((folder / "solutions").glob("*.ipynb"))]
-
-
-def copy_notebooks(target: Path, source: Path = NOTEBOOKS) -> list[Path]:
-    """Copy the readers' notebooks, and the page of symbols, to a folder of one's own.
-
-    A file that was there already is left as it is. Returns the files that were made.
-    """
-    made = []
-    target.mkdir(parents=True, exist_ok=True)
-    for path in [*sorted(source.glob("*.ipynb")), *source.glob("NOTATION.md")]:
-        copy = target / path.name
-        if copy.exists():
-            say(f"kept     {copy} (it was there already)")
-            continue
-        shutil.copyfile(path, copy)
-        say(f"copied   {copy}")
-        made.append(copy)
-    return made
