@@ -197,7 +197,7 @@ def _test(options: argparse.Namespace, extra: list[str]) -> int:
         by_name = any(argument.split("::")[0].endswith(".ipynb") for argument in extra)
         legs = ["notebooks"] if by_name else ["notebooks", "solved"]
     elif options.colab:
-        legs = ["solved"]
+        legs = ["solved", "lone"]
     if options.here:
         python = Path(sys.executable)
     elif options.colab:

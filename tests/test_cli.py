@@ -272,7 +272,7 @@ def test_test_runs_everything(calls, monkeypatch, capsys):
     assert cli.main(["test"]) == 0
     lint, form, unit, browser, notebooks = legs(calls)
     assert lint[:2] == ["ruff", "check"] and form[:3] == ["ruff", "format", "--check"]
-    assert unit == ["pytest", "-m", "not browser", *commands.TWO_AT_A_TIME]
+    assert unit == ["pytest", "-m", "not browser and not lone", *commands.TWO_AT_A_TIME]
     assert browser == ["pytest", "-m", "browser", *commands.TWO_AT_A_TIME]
     assert notebooks == ["pytest", *commands.NBVAL, str(Path("notebooks", "00_a.ipynb"))]
     env = calls[4][1]["env"]
@@ -296,7 +296,14 @@ def test_parts_of_the_tests(calls, monkeypatch):
     monkeypatch.setattr(commands, "find_notebooks", lambda: [commands.NOTEBOOKS / "00_a.ipynb"])
     cli.main(["test", "--unit", "--", "-k", "word"])
     assert [leg[0] for leg in legs(calls)] == ["ruff", "ruff", "pytest"]
-    assert legs(calls)[2] == ["pytest", "-m", "not browser", *commands.TWO_AT_A_TIME, "-k", "word"]
+    assert legs(calls)[2] == [
+        "pytest",
+        "-m",
+        "not browser and not lone",
+        *commands.TWO_AT_A_TIME,
+        "-k",
+        "word",
+    ]
     calls.clear()
     cli.main(["test", "--notebooks", "--", "notebooks/01_b.ipynb"])
     assert legs(calls) == [["pytest", *commands.NBVAL, "notebooks/01_b.ipynb"]]
@@ -310,7 +317,8 @@ def test_parts_of_the_tests(calls, monkeypatch):
     calls.clear()
     cli.main(["test", "--colab"])
     assert calls[0][0][0] == str(Path("colab/python"))
-    assert len(calls) == 1 and "--nbval-lax" in calls[0][0]
+    assert len(calls) == 2 and "--nbval-lax" in calls[0][0]
+    assert calls[1][0][2:5] == ["pytest", "-m", "lone"] and calls[1][0][0] == calls[0][0][0]
     assert calls[0][0][-1] == str(Path("notebooks") / solved)
     assert str(Path("notebooks", "00_a.ipynb")) not in calls[0][0]
 

@@ -25,6 +25,7 @@ NBVAL = [
     *TWO_AT_A_TIME,
 ]
 NOTEBOOK_LEGS = ("notebooks", "solved")
+MARKED = {"unit": "not browser and not lone", "browser": "browser", "lone": "lone"}
 
 
 def open_course(
@@ -92,7 +93,8 @@ def run_tests(python: Path, legs: list[str], extra: list[str] | None = None) -> 
     ----------
     python : interpreter of the environment
     legs : some of ``lint``, ``format``, ``unit``, ``browser`` (chapters in a real browser),
-        ``notebooks``, the readers' ones, and ``solved``, the same solved
+        ``notebooks``, the readers' ones, ``solved``, the same solved, and ``lone`` (a notebook
+        without its repository)
     extra : further arguments for pytest
     """
     extra = extra or []
@@ -124,9 +126,8 @@ def leg_command(leg: str, python: Path, extra: list[str]) -> tuple[list[str], di
         return [*run, "ruff", "check", "--quiet", "."], env
     if leg == "format":
         return [*run, "ruff", "format", "--check", "--quiet", "--output-format=concise", "."], env
-    if leg in ("unit", "browser"):
-        which = "not browser" if leg == "unit" else "browser"
-        return [*run, "pytest", "-m", which, *TWO_AT_A_TIME, *extra], env
+    if leg in MARKED:
+        return [*run, "pytest", "-m", MARKED[leg], *TWO_AT_A_TIME, *extra], env
     # Refuses connections in pytest and, because kernels inherit it, in every notebook.
     path = env.get("PYTHONPATH")
     env["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), *([path] if path else [])])
