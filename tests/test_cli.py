@@ -318,7 +318,10 @@ def test_parts_of_the_tests(calls, monkeypatch):
     cli.main(["test", "--colab"])
     assert calls[0][0][0] == str(Path("colab/python"))
     assert len(calls) == 2 and "--nbval-lax" in calls[0][0]
-    assert calls[1][0][2:5] == ["pytest", "-m", "lone"] and calls[1][0][0] == calls[0][0][0]
+    assert (
+        calls[1][0][2:4] == ["pytest", str(Path("tests", "test_lone_notebook.py"))]
+        and calls[1][0][0] == calls[0][0][0]
+    )
     assert calls[0][0][-1] == str(Path("notebooks") / solved)
     assert str(Path("notebooks", "00_a.ipynb")) not in calls[0][0]
 
