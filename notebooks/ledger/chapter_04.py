@@ -456,7 +456,7 @@ NETWORK = "depth 2, skip"
 TRIALS = (
     Trial("depth", depth, minutes=2.7),
     Trial("depth_switch", depth_switch, minutes=2.0, further=True),
-    Trial("depth_more", depth_more, minutes=5.0, seeds=(1, 2, 3), further=True),
+    Trial("depth_more", depth_more, minutes=5.0, further=True),
     Trial("freshness", freshness, minutes=1.2),
     Trial("newcomers", newcomers, minutes=0.9),
 )

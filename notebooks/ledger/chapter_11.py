@@ -315,7 +315,7 @@ def first_hours(seed):
 
 # Three worlds so far for the first; more are added by `reproduce --worlds N`.
 TRIALS = (
-    Trial("content_gap", gap, minutes=0.7, seeds=(1, 2, 3)),
+    Trial("content_gap", gap, minutes=0.7),
     Trial("content_cold", cold, minutes=0.8),
     Trial("content_live", first_hours, minutes=0.5),
 )

@@ -533,9 +533,9 @@ def _taste(world, first, last):
 
 
 TRIALS = (
-    Trial("judges", judges, minutes=1.2, seeds=(1, 2, 3)),
-    Trial("off_policy_logs", off_policy_logs, minutes=0.5, seeds=(1, 2, 3)),
-    Trial("sizes", sizes, minutes=0.8, seeds=(1, 2, 3)),
-    Trial("serving_cost", serving_cost, minutes=0.25, seeds=(1, 2, 3)),
-    Trial("people_change", people_change, minutes=1.7, seeds=(1, 2, 3)),
+    Trial("judges", judges, minutes=1.2),
+    Trial("off_policy_logs", off_policy_logs, minutes=0.5),
+    Trial("sizes", sizes, minutes=0.8),
+    Trial("serving_cost", serving_cost, minutes=0.25),
+    Trial("people_change", people_change, minutes=1.7),
 )

@@ -9,7 +9,6 @@ from scipy.special import expit
 
 from course import ledger, simulate, tuning
 from course.ledger import Trial
-from course.ledger.claim import WORLDS
 from course.lessons import feedback_loops as fl
 from course.lessons import many_objectives as mo
 from course.lessons import mixtures_of_experts as me
@@ -493,12 +492,11 @@ def tune():
     tune_small()
 
 
-THREE, FIVE = WORLDS[:3], WORLDS[:5]
 TRIALS = (
-    Trial("loops", loops, minutes=2.0, seeds=THREE),
-    Trial("bottles", bottles, minutes=0.2, seeds=FIVE),
-    Trial("hidden_bias", hidden_bias, minutes=0.6, seeds=THREE),
-    Trial("ple", ple, minutes=0.4, seeds=FIVE),
-    Trial("small_rankers", small_rankers, minutes=1.0, seeds=THREE),
-    Trial("weeks", weeks, minutes=0.5, seeds=FIVE),
+    Trial("loops", loops, minutes=2.0),
+    Trial("bottles", bottles, minutes=0.2),
+    Trial("hidden_bias", hidden_bias, minutes=0.6),
+    Trial("ple", ple, minutes=0.4),
+    Trial("small_rankers", small_rankers, minutes=1.0),
+    Trial("weeks", weeks, minutes=0.5),
 )
