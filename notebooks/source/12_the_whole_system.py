@@ -277,7 +277,7 @@ print(f"the ten most satisfying videos, the same: {plots.in_words(truly)} points
 # %% [markdown]
 # The first line asks what people *did* watch under the old ranking, which puts the popular videos on top and so before their eyes. The second asks what they would be most satisfied with if it were shown, which only the truth can say. The two need not agree, and it is the second that matters to a page of ours.
 #
-# Over the stored worlds neither is decided. So with as many places, four sources do not visibly find more than the best one, the sequence; of the most satisfying videos perhaps fewer. The ledger (row P2-C1) has the whole system with each source left out, and none of the four is missed visibly.
+# Over the stored worlds the first is not decided, and the second is below zero. So with as many places, four sources do not visibly find more than the best one, the sequence; and of the most satisfying videos they find fewer. The ledger (row P2-C1) has the whole system with each source left out. Without the sequence it loses a little, without co-watch or the context nothing that one could see, and without topic match it even gains a little.
 #
 # ## 4. The network
 #
@@ -753,7 +753,7 @@ rows_of = [{"who": who, "panel": panel, "value": value} for who, key in ways.ite
 plots.worlds(pd.DataFrame(rows_of), panel="panel", label="points of the gap", zero=True)
 
 # %% [markdown]
-# *What to see:* points gained over the same system without that day (0). In the mean, pages that our system made bring most, and a second day brings more. The intervals say how little of this is decided so far.
+# *What to see:* points gained over the same system without that day (0). Pages that our system made bring most, and in minutes and satisfied watches a second day adds a little. As many pages of the past ranking bring next to nothing, on its own candidates as on ours.
 
 # %%
 pairs = {"own day": "before", "own day ": "past day", "pool day": "past day", "two days": "own day"}
@@ -763,9 +763,9 @@ pd.Series({what: plots.in_words(stored[f"{a.strip()}/satisfied gap"] - stored[f"
            for what, (a, b) in zip(words, pairs.items())}, name="satisfied, points").to_frame()  # fmt: skip
 
 # %% [markdown]
-# In the mean of each measure, the day of our own pages is worth more than the day of the past ranking. For the satisfied watches not even the sign is settled yet (row S-20).
+# In each measure the day of our own pages is worth more than the day of the past ranking, and the worlds agree on it (row S-20).
 #
-# So what counts *may* be neither that there is more data, nor that it is fresh, but whose pages they are. Whether our candidates suffice, or it takes our *order*, is open. Our guess at a reason: the old pages say much about the cards that the old system liked, and nearly nothing about those that only we bring up. And on its own pages the ranker meets its own mistakes, high up, where people look at them and turn them down.
+# So what counts is neither that there is more data, nor that it is fresh, but whose pages they are. Nor do our candidates suffice: in the old ranking's order, they are worth clearly less than in ours. Our guess at a reason: the old pages say much about the cards that the old system liked, and nearly nothing about those that only we bring up. And on its own pages the ranker meets its own mistakes, high up, where people look at them and turn them down.
 #
 # This has a dark side, too: a system that learns from what it shows may come to believe in itself. That is the question of chapter 14.
 #
@@ -799,17 +799,17 @@ steps = satisfied[list(STEPS[5:])].diff(axis=1).iloc[:, 1:]
 guess.beside(f"points of satisfied watches: {'; '.join(f'{who} {plots.in_words(steps[who])}' for who in steps)}")
 
 # %% [markdown]
-# *What to see:* the sequence alone is a weak recommender. It stands a little above popularity at best. A factorization of all weeks, which knows nothing of what is new, mostly stands below.
+# *What to see:* the sequence alone is a weak recommender. It stands a little above popularity at best. A factorization of all weeks, which knows nothing of what is new, stands below.
 #
 # The large step over the sequence comes from ranking. A network that predicts minutes takes the pool much further, and not just by length: *longest first*, on the same candidates, stays far behind.
 #
-# Seven tasks in the place of one bring clicks and satisfied watches, and are not seen to cost minutes. Probably because they can be weighed for each measure.
+# Seven tasks in the place of one bring more of all three, least in minutes. Probably because they can be weighed for each measure.
 #
-# Experts in the place of the shared bottom bring a little in clicks, where their longer training may have helped. In satisfied watches nothing is seen of them.
+# Experts in the place of the shared bottom bring a little in clicks and minutes, where their longer training may have helped. In satisfied watches nothing is seen of them.
 #
-# The shallow tower adds clicks, at the same recipe. In minutes and satisfied watches it is ahead in the mean, but so far the intervals hold 0.
+# The shallow tower adds to all three measures, at the same recipe, and most to clicks.
 #
-# And the two counts of chapter 00? In clicks the whole machine is not visibly ahead of them. In satisfied watches, of which the counts know nothing, it is; in minutes it is so far not decided. A good count is a strong opponent; whoever leaves it out has shown little.
+# And the two counts of chapter 00? In minutes and satisfied watches, of which the counts know nothing, the whole machine is far ahead of them. In clicks it is not visibly so, until it has learned from a day of its own pages. A good count is a strong opponent; whoever leaves it out has shown little.
 #
 # Below the oracle a wide gap is left in each measure: what we have not tried, and what no log of twelve days can know.
 #
@@ -866,11 +866,11 @@ scored
 # %% [markdown]
 # ## Summary
 #
-# 1. Each source names something that no other names. A pool is not for that reason better than its best source with as many places; here it was not visibly so.
+# 1. Each source names something that no other names. A pool is not for that reason better than its best source with as many places; here it was not visibly so, and held fewer of the most satisfying videos.
 # 2. A pool of two hundred served our ranker no worse in the mean than the whole catalogue (worlds differ much), at a small part of the time. With a perfect ranker every further candidate would pay, so the two stages must be improved in turns.
 # 3. P2's Figure 1 is built of parts that you know. The position enters engagement alone and is missing when a page is served.
-# 4. In the mean a day of its own pages taught the system more than as many pages of the old one. So far that is not decided.
-# 5. What an idea is worth depends on the measure and on weights that suit it. Here ranking and several tasks brought the large steps, experts little or nothing, and in clicks the whole was not visibly ahead of two well-chosen counts.
+# 4. A day of its own pages taught the system more than as many pages of the old one. Fresh pages in another's order taught it next to nothing.
+# 5. What an idea is worth depends on the measure and on weights that suit it. Here ranking and several tasks brought the large steps, the shallow tower a smaller one, experts little. In clicks the whole was not visibly ahead of two well-chosen counts before it had learned from its own pages.
 #
 # **Limits.** Two thousand videos, of which the sources score every one; the widths of the funnel are those of a small town. The past ranking sees to it that many of the same popular videos stand in the log, so that our system never meets a catalogue that nobody has looked at. The day that the loop learns from is served while the world stands still. Weights are chosen on live pages, which costs a company real people.
 #
