@@ -112,6 +112,16 @@ class Rounds:
             )
         return standing(chance, you, best, system), text
 
+    def truth(self, deal: Deal) -> dict[int, str]:
+        """What each card is worth, in words, by video id; and which make the oracle's page."""
+        secret = deal.secret
+        best = np.argsort(-secret.p_click, kind="stable")[:PICKS].tolist()
+        return {
+            video: f"true chance {secret.p_click[i]:.0%}"
+            + (f" · the oracle's place {best.index(i) + 1}" if i in best else "")
+            for i, video in enumerate(secret.videos.tolist())
+        }
+
     def _rival_page(self, asked: Requests, videos: np.ndarray) -> tuple[int, ...]:
         if self.rival is None:
             return ()

@@ -44,12 +44,19 @@ def test_expected_clicks_are_those_of_the_truth():
 
 
 def test_the_game_plays_several_rounds():
-    game = RecommenderGame(rounds().deal, rounds().score, picks=4)
+    game = RecommenderGame(rounds().deal, rounds().score, picks=4, truth=rounds().truth)
     for _ in range(3):
+        assert all(told.value == "" for told in game._told.values())
         for card in game.deal.cards[:4]:
             game._buttons[card.video_id].value = True
         game.recommend_button.click()
         assert game.done and not game.error_html
+        said = {video: told.value for video, told in game._told.items()}
+        secret = game.deal.secret
+        best = secret.videos[np.argsort(-secret.p_click)]
+        assert [f"place {k + 1}<" in said[video] for k, video in enumerate(best[:4])] == [True] * 4
+        assert sum("oracle" in words for words in said.values()) == 4
+        assert f"true chance {secret.p_click.max():.0%} " in said[best[0]]
         game.another_button.click()
     assert len(game.history) == 3
 

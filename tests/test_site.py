@@ -143,7 +143,8 @@ def test_figures_bring_their_words_and_answers_are_folded(tmp_path):
     cells = [
         new_code_cell("figure", outputs=[new_output("display_data", picture, metadata=about)]),
         new_code_cell("guess.beside('')", outputs=[new_output(
-            "execute_result", {"text/html": "<table><b>It came out</b></table>"})]),
+            "display_data", {"text/html": predict("t", "?", ["a", "b"]).note("x")._repr_html_(),
+                             "text/plain": "It came out: x"})]),
         new_code_cell("slider", outputs=[new_output("display_data", {"text/plain": WIDGET_TEXT})]),
         new_code_cell("setup", metadata={"tags": ["setup"]}),
     ]  # fmt: skip

@@ -197,13 +197,36 @@ def test_prediction_is_kept_and_shown_beside_the_result():
     PREDICTIONS.clear()
     asked = predict("t-1", "What happens?", ["it rises", "it falls"])
     assert asked.choice is None
-    assert repr(asked.beside("It rises.")) == "It came out: It rises."
+    folded = asked.note("It rises.")
+    assert repr(folded) == "It came out: It rises."
+    assert folded._repr_html_().startswith("<details") and " open" not in folded._repr_html_()
     asked.choose("it falls")
-    note = asked.beside("It <b>rises</b>.")
+    note = asked.note("It <b>rises</b>.")
     assert "it falls" in note._repr_html_() and "<b>rises</b>" in note._repr_html_()
+    assert "<details" not in note._repr_html_()
     assert repr(note) == "You expected: it falls\nIt came out: It rises."
     assert predict("t-1", "What happens?", ["it rises", "it falls"]).choice == "it falls"
     assert predict("t-1", "Another?", ["yes", "no"]).choice is None
+    PREDICTIONS.clear()
+
+
+def test_what_came_out_is_shown_wherever_it_stands_and_opens_with_the_choice(monkeypatch):
+    PREDICTIONS.clear()
+    shown = []
+
+    class Place:
+        def update(self, note):
+            shown.append(note)
+
+    def display(note, display_id):
+        shown.append(note)
+        return Place()
+
+    monkeypatch.setattr("course.widgets.prediction.display", display)
+    asked = predict("t-3", "?", ["a", "b"])
+    assert asked.beside("B.") is None and "<details" in shown[0]._repr_html_()
+    asked.choose("a")
+    assert repr(shown[1]) == "You expected: a\nIt came out: B."
     PREDICTIONS.clear()
 
 

@@ -47,6 +47,8 @@ class RecommenderGame(Staged):
     score : ``score(deal, picks, history)`` gets the picked video ids in the order of picking, and
         the finished rounds, a list of ``(deal, picks)``; returns a figure and HTML text
     picks : how many cards make a page
+    truth : ``truth(deal)`` returns what is written on each card when a round is over, a dict of
+        video id -> words; None writes nothing
 
     Attributes
     ----------
@@ -63,11 +65,17 @@ class RecommenderGame(Staged):
     """
 
     def __init__(
-        self, deal: Callable[[int], Deal], score: Callable[..., Any], *, picks: int = 4
+        self,
+        deal: Callable[[int], Deal],
+        score: Callable[..., Any],
+        *,
+        picks: int = 4,
+        truth: Callable[[Deal], dict[int, str]] | None = None,
     ) -> None:
         if picks < 1:
             raise WidgetError(f"picks is {picks}", allowed="1 or more")
         self.deal_of, self._score, self.picks = deal, score, int(picks)
+        self._truth = truth
         self.history: list[tuple[Deal, tuple[int, ...]]] = []
         self.round = 0
         self._stage = Stage()
@@ -114,10 +122,12 @@ class RecommenderGame(Staged):
         self.deal, self.picked, self.done = deal, [], False
         self._viewer.value = deal.viewer_html
         self._buttons = {card.video_id: self._button(card) for card in deal.cards}
+        self._told = {card.video_id: ipywidgets.HTML() for card in deal.cards}
         self._grid.children = [
             ipywidgets.VBox(
                 [
                     ipywidgets.HTML(card_html(card), layout={"width": "100%"}),
+                    self._told[card.video_id],
                     self._buttons[card.video_id],
                 ],
                 layout={"justify_content": "space-between", "overflow": "hidden"},
@@ -165,4 +175,6 @@ class RecommenderGame(Staged):
             self._stage.draw(lambda: self._score(self.deal, picks, list(self.history)))
             self.history.append((self.deal, picks))
             self.done = True
+            for video_id, words in (self._truth(self.deal) if self._truth else {}).items():
+                self._told[video_id].value = f"<b>{words}</b>"
         self._refresh()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 import ipywidgets
+from IPython.display import display
 
 from course.widgets.controls import WidgetError
 from course.widgets.stage import Shown
@@ -44,6 +45,7 @@ class Prediction(Shown):
         self.key, self.question, self.options = key, question, options
         kept = PREDICTIONS.get(key)
         self._choice = kept if kept in options else None
+        self._result = self._place = None
         # Buttons, not radio buttons: JupyterLab takes their arrow keys for moving between cells.
         narrow = {"width": "auto", "max_width": "100%"}
         self._buttons = {option: ipywidgets.Button(layout=narrow) for option in options}
@@ -74,20 +76,22 @@ class Prediction(Shown):
             raise WidgetError(f"the choice is {option!r}", allowed=", ".join(self.options))
         self._choice = PREDICTIONS[self.key] = option
         self._refresh()
+        if self._place is not None:  # what came out stands further down already, folded
+            self._place.update(self.note(self._result))
 
-    def beside(self, result: str) -> Note:
-        """Show what the reader expected beside what came out.
+    def beside(self, result: str) -> None:
+        """Show what came out beside what the reader expected; folded until something was chosen.
 
         Parameters
         ----------
         result : str
             What came out, in a sentence. HTML is allowed.
-
-        Returns
-        -------
-        Note
-            Works also when nobody chose anything.
         """
+        self._result = result
+        self._place = display(self.note(result), display_id=True)
+
+    def note(self, result: str) -> Note:
+        """What `beside` shows."""
         rows = [("It came out", result)]
         if self.choice is not None:
             rows.insert(0, ("You expected", html.escape(self.choice)))
@@ -96,7 +100,10 @@ class Prediction(Shown):
             f"<tr><td {left}><b>{name}</b></td><td {left}>{said}</td></tr>" for name, said in rows
         )
         plain = "\n".join(f"{name}: {re.sub('<[^>]+>', '', said)}" for name, said in rows)
-        return Note(f"<table style='font-size:1em'>{markup}</table>", plain)
+        table = f"<table style='font-size:1em'>{markup}</table>"
+        summary = "Choose an answer above; then see here what came out"
+        fold = f"<details class='course-answer'><summary>{summary}</summary>{table}</details>"
+        return Note(fold if self.choice is None else table, plain)
 
     def _refresh(self) -> None:
         for option, button in self._buttons.items():

@@ -195,10 +195,8 @@ def for_reading(notebook: NotebookNode, figures: Path, frames: Path | None) -> N
             elif data.get("text/plain") == WIDGET_TEXT:
                 data = {"text/html": _widget(frames, figures.name, widgets)}
                 widgets += 1
-            elif "<b>It came out</b>" in data.get("text/html", ""):
-                text = data["text/html"]
-                data = {"text/html": "<details class=course-answer><summary>Predict first; then "
-                                     f"see what came out</summary>{text}</details>"}  # fmt: skip
+            elif "course-answer" in data.get("text/html", ""):
+                data = {"text/html": data["text/html"]}
             elif "text/html" in data:
                 text = re.sub(r"LEDGER\.md(?=[#'\"])", "LEDGER.html", data["text/html"])
                 data = {"text/html": f"<div class=course-wide>{text}</div>"}

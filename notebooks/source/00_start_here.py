@@ -573,11 +573,11 @@ players.pages(world, lambda users: trained(evening), k=5)
 #
 # ## 8. You are the recommender
 #
-# Twelve videos were nominated for a viewer. Pick four, the most promising first, and press *Recommend*. Then the truth is opened. Where does your page stand between random pages and the best one, and where does the one of your counts? (Tab moves between the cards, Space picks.)
+# Twelve videos were nominated for a viewer. Pick four, the most promising first, and press *Recommend*. Then the truth is opened: each card says how likely its click was, and the four that an oracle would have picked are named. Where does your page stand between random pages and the best one, and where does the one of your counts? (Tab moves between the cards, Space picks.)
 
 # %%
 rounds = play.Rounds(world, rival=kept)
-game = RecommenderGame(rounds.deal, rounds.score, picks=4)
+game = RecommenderGame(rounds.deal, rounds.score, picks=4, truth=rounds.truth)
 game
 
 # %% [markdown]
