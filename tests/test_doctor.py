@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import types
 
@@ -24,6 +25,12 @@ def test_requirements_hold_the_runtime_and_the_extras():
     names = " ".join(doctor.requirements())
     for name in ("torch>=", "faiss-cpu>=", "jupyterlab>=", "nbval>="):
         assert name in names
+
+
+def test_nothing_is_asked_for_that_open_does_not_install(repository):
+    pins = (repository / "requirements.txt").read_text(encoding="utf-8")
+    pinned = {re.split("[=<>]", line)[0] for line in pins.splitlines() if "==" in line}
+    assert {re.split("[=<>]", name)[0] for name in doctor.requirements()} <= pinned
 
 
 def test_packages(monkeypatch):

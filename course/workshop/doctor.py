@@ -22,6 +22,7 @@ from course.errors import CourseError
 from course.workshop import bootstrap
 
 INSTALL = "run: python3 -m course open (or: python3 -m course test)"
+INSTALLED = ("lab", "test")  # the extras whose pins stand in requirements.txt
 NEEDED_DISK = 1.0  # GB, for cached worlds and their logs
 TOO_SLOW = 15.0  # seconds for a run that takes well under one second when all is well
 LAB_EXTENSION = Path("@jupyter-widgets", "jupyterlab-manager", "package.json")
@@ -67,11 +68,11 @@ def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> str:
 
 
 def requirements() -> list[str]:
-    """Return what ``pyproject.toml`` asks for, extras included, such as ``"numpy>=2.0"``."""
+    """Return what ``pyproject.toml`` asks for and `open` installs, such as ``"numpy>=2.0"``."""
     project = paths.repository_root() / "pyproject.toml"
     table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = table.get("optional-dependencies", {})
-    return [*table["dependencies"], *(item for name in sorted(extras) for item in extras[name])]
+    return [*table["dependencies"], *(item for name in INSTALLED for item in extras[name])]
 
 
 def check_package(requirement: str) -> str:
