@@ -69,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("folder", nargs="?", type=Path, help="where it goes; build/site if none")
     one.add_argument("--quick", action="store_true", help="run no chapter; sliders may stand still")
 
+    one = sub.add_parser("slides", help="slides for a class, from figures and summaries")
+    one.add_argument("names", nargs="*", metavar="NAME", help="chapters such as 00; all if none")
+    one.add_argument("--folder", type=Path, default=Path("build") / "slides", help="where they go")
+    one.add_argument("--reveal", help="address or folder of reveal.js, for a room without network")
+
     one = sub.add_parser("handout", help="write a copy for students, with graded questions")
     one.add_argument("folder", type=Path)
     one.add_argument("--cohort", type=int, required=True, help="a number, such as the year")
@@ -170,6 +175,10 @@ def _run(argv: list[str]) -> int:
             from course.workshop import site
 
             return site.main(options.folder, quick=options.quick)
+        if options.command == "slides":
+            from course.workshop import slides
+
+            return slides.main(options.names, options.folder.expanduser(), options.reveal)
         if options.command == "handout":
             from course.workshop import handout
 
