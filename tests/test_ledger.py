@@ -278,6 +278,20 @@ def test_an_interrupted_run_goes_on_where_it_stopped(ran, cache):
     assert store.load("hand-made").index.tolist() == [1, 2]
 
 
+def test_what_builds_on_another_trial_runs_after_it(ran, monkeypatch):
+    order = []
+    real = runner.run_seed
+    monkeypatch.setattr(runner, "run_seed", lambda *key: (order.append(key), real(*key))[1])
+    above = Trial("above", made_up, seeds=(1, 2), after=("hand-made",))
+    runner.run_trials([above, TRIAL], jobs=1)
+    assert [name for name, _ in order] == 3 * ["hand-made"] + 2 * ["above"]
+    assert ledger.row("hand-made", 2)["x"] == 2.0
+    with pytest.raises(ConfigError, match="reproduce hand-made"):
+        ledger.row("hand-made", 21)
+    known = ledger.trials()
+    assert all(name in known for trial in known.values() for name in trial.after)
+
+
 def test_faults_of_a_trial_are_named(cache, chapter, monkeypatch):
     trials = chapter(CHAPTER.replace('yield {"x": seed}', 'yield {"x": 1}; yield {"x": 2}'))
     with pytest.raises(ConfigError, match="'made', seed 1: two records have the name 'x'"):

@@ -7,7 +7,7 @@ chapter NN stand in ``notebooks/ledger/chapter_NN.py``, which is loaded by its p
 """
 
 from course.ledger.claim import Claim, Contrast, Finding, Trial
-from course.ledger.registry import claims, find, lines, results, show, summary, table, trials
+from course.ledger.registry import claims, find, lines, results, row, show, summary, table, trials
 
-__all__ = ["Claim", "Contrast", "Finding", "Trial", "claims", "find", "lines", "results", "show",
-           "summary", "table", "trials"]  # fmt: skip
+__all__ = ["Claim", "Contrast", "Finding", "Trial", "claims", "find", "lines", "results", "row",
+           "show", "summary", "table", "trials"]  # fmt: skip

@@ -54,6 +54,7 @@ class Trial:
     seeds : of a plain run; at least two different whole numbers
     cheap : takes seconds; the tests run one seed of it again and compare
     further : beyond the papers; a plain ``reproduce`` leaves it out
+    after : names of the trials whose results it reads (`registry.row`); these run first
     """
 
     name: str
@@ -62,6 +63,7 @@ class Trial:
     seeds: tuple[int, ...] = SEEDS
     cheap: bool = False
     further: bool = False
+    after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.seeds)) < max(2, len(self.seeds)):

@@ -106,6 +106,18 @@ def results(trial: str, *, tidy: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "who", "metric", "value"])
 
 
+def row(trial: str, seed: int) -> pd.Series:
+    """What a trial that another one builds upon has found in a world; a ConfigError if nothing."""
+    stored = store.load(trial)
+    if seed not in stored.index:
+        raise ConfigError(
+            f"no results of the trial {trial!r} for seed {seed}, on which this one builds",
+            allowed=", ".join(map(str, stored.index)),
+            fix=f"run that one with more worlds first: python3 -m course reproduce {trial}",
+        )
+    return stored.loc[seed]
+
+
 def results_of(claim: Claim, folder: Path | None = None) -> pd.DataFrame | None:
     """What a claim reads: its trials side by side, over the seeds that all have; None if none."""
     if not claim.trials:

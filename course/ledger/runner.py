@@ -68,6 +68,11 @@ def run_trials(
     """
     if jobs is not None and jobs < 1:
         raise ConfigError(f"jobs={jobs}", allowed="1 or more")
+    if (later := [t for t in trials if t.after]) and len(later) < len(trials):
+        first = [t for t in trials if not t.after]
+        how = {"jobs": jobs, "backend": backend, "fresh": fresh, "missing": missing}
+        return [path for part in (first, later)
+                for path in run_trials(part, seeds, folder=folder, **how)]  # fmt: skip
     codes = {t.name: fingerprint(t.run) for t in trials}
     stored = {
         n: store.stored_seeds(n, code, folder) if missing else {} for n, code in codes.items()

@@ -593,7 +593,7 @@ def mixtures(seed):
 
 def frontiers(seed):
     """What everybody's frontier is worth beside the shared bottom's, from the stored frontiers."""
-    stored = ledger.results("mixtures").loc[seed]
+    stored = ledger.row("mixtures", seed)
     curves = {
         name: np.array([[stored[f"{name}, rating {w:g}/{metric}"] for w in RATING]
                         for metric in ("watch_minutes", "satisfied")])
@@ -857,7 +857,7 @@ TRIALS = (
     Trial("costs", costs, minutes=0.01, cheap=True),
     Trial("plane", plane, minutes=1.2),
     Trial("mixtures", mixtures, minutes=4.0),
-    Trial("frontiers", frontiers, minutes=0.01, cheap=True),
+    Trial("frontiers", frontiers, minutes=0.01, cheap=True, after=("mixtures",)),
     Trial("corners", corners, minutes=6.7),
     Trial("polarisation", polarisation, minutes=1.3),
     Trial("two_tasks", two_tasks, minutes=1.5),

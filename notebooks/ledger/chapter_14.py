@@ -367,7 +367,7 @@ def tune_ple():
 
 def ple(seed):
     """What PLE and MMoE capture of each task, in the world of the trial `objectives`."""
-    stored = ledger.results("objectives").loc[seed]
+    stored = ledger.row("objectives", seed)
     alone = {task: stored[f"alone {task}/{task}"] for task in TASKS}
     yield {"who": "alone", **alone, "mean": np.mean([*alone.values()])}
     for name, recipe in tuning.load(STORE_PLE).best.items():
@@ -496,7 +496,7 @@ TRIALS = (
     Trial("loops", loops, minutes=2.0),
     Trial("bottles", bottles, minutes=0.2),
     Trial("hidden_bias", hidden_bias, minutes=0.6),
-    Trial("ple", ple, minutes=0.4),
+    Trial("ple", ple, minutes=0.4, after=("objectives",)),
     Trial("small_rankers", small_rankers, minutes=1.0),
     Trial("weeks", weeks, minutes=0.5),
 )
