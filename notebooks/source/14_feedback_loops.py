@@ -385,9 +385,9 @@ lead = (first["shallow tower"] - first["naive"]) / rise
 print(f"the tower's lead in the first round, as a share of the naive ranker's rise: {plots.in_words(lead)}")
 
 # %% [markdown]
-# *What to see:* on its own pages the ranker ends far above the same ranker on the past ranking's pages, whose own rise is undecided. So here a system does get better by learning from itself.
+# *What to see:* on its own pages the ranker ends far above the same ranker on the past ranking's pages, whose own rise is much smaller. So here a system does get better by learning from itself.
 #
-# What makes the rise? In part perhaps the position: in the first round the tower differs from the naive ranker only in the correction for it, so its lead there is what the past ranking's position bias costs. As a share of the rise our few worlds can only just tell it from nothing (in clicks, says the ledger, they cannot). The rest we have not taken apart.
+# What makes the rise? In part perhaps the position: in the first round the tower differs from the naive ranker only in the correction for it, so its lead there is what the past ranking's position bias costs. That is the smaller part of the rise. The rest we have not taken apart.
 #
 # Exploration (the earlier figure) spreads the showings a little and costs clicks, and does not earn them back in six rounds.
 #
@@ -421,7 +421,7 @@ pd.DataFrame(rows).T.rename_axis("rounds 5 and 6")
 #
 # This bias is there from the first round on; whether it grows is undecided.
 #
-# Counting all watches gives new uploads a good part of that back, as P1 says, and the showings become still more uneven. What it does to the clicks is undecided, and so is what exploration does here.
+# Counting all watches gives new uploads a good part of that back, as P1 says, and the showings become still more uneven. It costs clicks. Exploration costs clicks, too, and does not visibly bring new uploads.
 #
 # ## 5. The loop in a bottle
 #
@@ -789,7 +789,7 @@ rows = [
 plots.worlds(pd.DataFrame(rows), label="live minutes gained, % of what four teachers gain")
 
 # %% [markdown]
-# *What to see:* eight bits cost nothing that we can see, at a quarter of the bytes. With two bits a row has three values only, and in two of the worlds the ranker is worse than the past ranking.
+# *What to see:* eight bits cost nothing that we can see, at a quarter of the bytes. With two bits a row has three values only, and in four of the five worlds the ranker is worse than the past ranking.
 #
 # The students need less than a twentieth of four teachers' multiplications. We cannot tell them from the teachers, nor the taught one from the one that learned from clicks, nor four teachers from one. (The taught one's best rate lies at the edge of its grid.)
 #
@@ -873,9 +873,9 @@ rows = [{"who": who, "panel": panel, "value": value}
 plots.worlds(pd.DataFrame(rows), panel="panel", label="clicks, share of the planner's")
 
 # %% [markdown]
-# *What to see:* whether planner or oracle of clicks is ahead in the first week is undecided. After four weeks the oracle of clicks is far behind. A test that looks at single pages would have chosen it: no page can expect more clicks than its pages.
+# *What to see:* in the first week the oracle of clicks is behind the planner already, and after four weeks it is far behind. A test that looks at single pages would have chosen it: no page can expect more clicks than its pages.
 #
-# The oracle of *satisfied* watches knows nothing of moods, and cannot be told from the planner here. It beats the oracle of clicks in each of our worlds, by amounts so different that the ledger calls the mean undecided. So P2's advice to aim at satisfaction, and not at engagement alone, may stand in for a law that nobody knows, *here*, where the law is made of stars.
+# The oracle of *satisfied* watches knows nothing of moods, and cannot be told from the planner here. It beats the oracle of clicks by far (row S-19). So P2's advice to aim at satisfaction, and not at engagement alone, may stand in for a law that nobody knows, *here*, where the law is made of stars.
 #
 # Without an aftertaste, says the ledger, the same oracle has fewer clicks and a few visits less.
 #
@@ -1126,7 +1126,7 @@ ledger.show("14")
 # ## Summary
 #
 # 1. A ranker that learned from its own pages got better here, and ended far above one that went on learning from the past ranking's. A part of the rise may be that ranking's position bias.
-# 2. A first stage that knows only its own clicks takes cards from new uploads, and counting watches from anywhere gives a part back.
+# 2. A first stage that knows only its own clicks takes cards from new uploads. Counting watches from anywhere gives a part back, and costs clicks.
 # 3. In a bottle a closed loop runs down, position bias or not. Exploration gives what is new a little more room, late, and is paid for in clicks.
 # 4. A residual test over all columns of the log names suspects. A bias that is found goes into the shallow tower; whether anybody is better served is another question.
 # 5. Where pages change people, the page with the most clicks costs clicks over weeks. To aim at satisfied watches could not be told there from knowing the law.
