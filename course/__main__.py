@@ -74,6 +74,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--folder", type=Path, default=Path("build") / "slides", help="where they go")
     one.add_argument("--reveal", help="address or folder of reveal.js, for a room without network")
 
+    one = sub.add_parser("check-logs", help="what is wrong with tables of your own")
+    one.add_argument("folder", type=Path, help="with watches.csv or .parquet, and others")
+
     one = sub.add_parser("handout", help="write a copy for students, with graded questions")
     one.add_argument("folder", type=Path)
     one.add_argument("--cohort", type=int, required=True, help="a number, such as the year")
@@ -175,6 +178,10 @@ def _run(argv: list[str]) -> int:
             from course.workshop import site
 
             return site.main(options.folder, quick=options.quick)
+        if options.command == "check-logs":
+            from course.logs import outside
+
+            return outside.main(options.folder.expanduser())
         if options.command == "slides":
             from course.workshop import slides
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import stdtrit
 
@@ -152,6 +155,69 @@ def weighted_per_user_loss(
     total = np.bincount(account, weights=weight)
     lost = np.bincount(account, weights=wrong * weight)
     return float((lost[total > 0] / total[total > 0]).mean())
+
+
+def weight_report(
+    weight: np.ndarray, propensity: np.ndarray | None = None, most: float = np.inf
+) -> dict[str, float]:
+    """Whether an off-policy estimate can be trusted; warns where it cannot.
+
+    Parameters
+    ----------
+    weight : (n,) new over old chance of what was logged, before it is cut
+    propensity : (n,) the old chance itself, if it is to be looked at, too
+    most : where weights are cut
+
+    Returns
+    -------
+    dict: "effective rows" (sum of the weights, squared, over the sum of squares), "mean weight"
+    (1 if the old policy could show what the new one shows), "share cut"
+    """
+    weight = no_nan("weight", weight)
+    if weight.ndim != 1 or not len(weight) or (weight < 0).any():
+        raise LogError(f"weights of shape {weight.shape}", allowed="(n,), none below 0")
+    used = np.minimum(weight, most)
+    rows = float(used.sum() ** 2 / max((used**2).sum(), 1e-300))
+    mean, cut = float(weight.mean()), float((weight > most).mean())
+    said = []
+    if rows < max(30, 0.01 * len(weight)):
+        said.append(f"the weights leave {rows:.0f} effective rows of {len(weight):,}")
+    if abs(mean - 1) > max(0.1, 3 * weight.std() / len(weight) ** 0.5):
+        said.append(f"the mean weight is {mean:.2f}, far from 1: some of what the new policy shows "
+                    "was never shown, or the chances are wrong")  # fmt: skip
+    if cut:
+        said.append(f"{cut:.1%} of the weights are cut at {most:g}, which biases the estimate")
+    if (
+        propensity is not None
+        and ((np.asarray(propensity) > 1) | (np.asarray(propensity) <= 0)).any()
+    ):
+        said.append("some propensities are no chances: above 1, or not above 0")
+    if said:
+        warnings.warn("; ".join(said), stacklevel=2)
+    return {"effective rows": rows, "mean weight": mean, "share cut": cut}
+
+
+def resampled(
+    fit: Callable[[np.ndarray], np.ndarray], user: np.ndarray, times: int = 20, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error of what is learned from rows, by drawing accounts anew.
+
+    Rows of one account belong together, so whole accounts are drawn, with replacement.
+
+    Parameters
+    ----------
+    fit : gets the rows (m,) int of a draw, in rising order; returns an array of any shape
+    user : (n,) account of each row
+    """
+    _, account = np.unique(np.asarray(user), return_inverse=True)
+    rng, order = np.random.default_rng(seed), np.argsort(account, kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(account))[:-1])
+    found = []
+    for _ in range(times):
+        drawn = rng.integers(len(rows), size=len(rows))
+        found.append(fit(np.sort(np.concatenate([rows[one] for one in drawn]))))
+    found = np.stack(found)
+    return found.mean(axis=0), found.std(axis=0, ddof=1)
 
 
 def popularity_groups(counts: np.ndarray, groups: int = 10) -> np.ndarray:

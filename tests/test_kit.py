@@ -86,7 +86,7 @@ def dead_links(name: str, text: str) -> list[str]:
 def unknown_commands(text: str) -> list[str]:
     """Commands that the course does not have."""
     known = next(action.choices for action in parser()._actions if action.dest == "command")
-    named = re.findall(r"python3? -m course[ \n]+([a-z]\w*)", text)
+    named = re.findall(r"python3? -m course[ \n]+([a-z][\w-]*)", text)
     return sorted({name for name in named if name not in known})
 
 

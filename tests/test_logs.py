@@ -176,4 +176,4 @@ def test_first_watches_against_brute_force():
 
 
 def test_logs_hold_what_the_platform_sees():
-    assert [f.name for f in dataclasses.fields(Logs)] == [*OBSERVED, "_content"]
+    assert [f.name for f in dataclasses.fields(Logs)] == [*OBSERVED, "_content", "_ids", "filled"]

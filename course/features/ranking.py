@@ -19,7 +19,6 @@ from course.features.taxonomy import (
     SPACE,
 )
 from course.features.vocabulary import NONE, Vocabulary
-from course.logs.schema import SCHEMA
 from course.logs.tables import Logs
 from course.simulator.feed import Requests
 
@@ -142,7 +141,7 @@ class RankingFeatures:
     def _read_videos(self, logs: Logs) -> None:
         v = logs.videos
         self._channel = v["channel_id"].to_numpy().astype(np.int32)
-        self._topic = v["topic"].cat.codes.to_numpy().astype(np.int8)
+        self._topic = v["topic"].cat.codes.to_numpy().astype(np.int16)
         self._duration = v["duration_seconds"].to_numpy()
         self._uploaded = v["uploaded"].to_numpy()
         coded = [self.vocabularies["video"].encode(np.arange(len(v))),
@@ -180,14 +179,18 @@ class RankingFeatures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All features that carry something: without a scorer there is no nominating score."""
+        """All features that carry something: no nominating score without a scorer, for one."""
         skip = () if self.scorer is not None else ("nominating score",)
+        skip += () if len(self.vocabularies["token"]) else ("searched tokens",)
         return tuple(f.name for f in RANKING_FEATURES if f.name not in skip)
 
     def cardinality(self, space: str) -> int:
         """Number of known values of an id space."""
-        fields = [f for table in ("users", "videos", "impressions") for f in SCHEMA[table]]
-        known = {f.name: len(f.categories) for f in fields if f.categories} | {"logged_in": 2}
+        known = {"logged_in": 2}
+        for table in (self._logs.users, self._logs.videos, self._logs.impressions):
+            for name, column in table.items():
+                if isinstance(column.dtype, pd.CategoricalDtype):
+                    known[name] = max(known.get(name, 0), len(column.cat.categories))
         known |= {name: len(vocabulary) for name, vocabulary in self.vocabularies.items()}
         if space in known:
             return known[space]

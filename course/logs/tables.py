@@ -37,6 +37,47 @@ class Logs:
     searches: pd.DataFrame
     impressions: pd.DataFrame
     _content: Content | None = dataclasses.field(default=None, repr=False)
+    _ids: dict[str, pd.Index] | None = dataclasses.field(default=None, repr=False)
+    filled: tuple[str, ...] = ()
+
+    @classmethod
+    def from_tables(
+        cls,
+        watches: pd.DataFrame | None = None,
+        impressions: pd.DataFrame | None = None,
+        videos: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
+        searches: pd.DataFrame | None = None,
+    ) -> Logs:
+        """Logs of a platform of one's own; notebooks/OWN_LOGS.md goes through an example.
+
+        Parameters
+        ----------
+        watches : at least ``user_id, video_id, time``; None = the clicked impressions
+        impressions : at least ``user_id, video_id, time, clicked``; None = there are none
+        videos, users : at least the id; None = all that occur
+        searches : at least ``user_id, time, token_1``
+
+        Times are dates, or days (float) since the start of the log. Further columns are those of
+        `course.logs.schema`; ``filled`` names those that were not given, as "table.column".
+
+        Raises
+        ------
+        LogError
+            For the first thing that keeps the tables from being used.
+        """
+        from course.logs.outside import from_tables
+
+        return from_tables(watches=watches, impressions=impressions, videos=videos, users=users,
+                           searches=searches)  # fmt: skip
+
+    @property
+    def ids(self) -> dict[str, pd.Index]:
+        """Ids as they were before they were numbered: ``ids["video_id"][7]`` is video 7's."""
+        if self._ids is None:
+            return {"user_id": pd.RangeIndex(len(self.users)),
+                    "video_id": pd.RangeIndex(len(self.videos))}  # fmt: skip
+        return self._ids
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(getattr(self, name)):,}" for name in OBSERVED)

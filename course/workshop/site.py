@@ -38,7 +38,8 @@ CELL_SECONDS = 1800  # a slider may train a model for each of its frames
 
 #: What stands beside the chapters: heading of the list, and files in its order.
 PAGES = {
-    "Look up": ["notebooks/NOTATION.md", "notebooks/GLOSSARY.ko.md", "data/LEDGER.md"],
+    "Look up": ["notebooks/NOTATION.md", "notebooks/OWN_LOGS.md", "notebooks/GLOSSARY.ko.md",
+                "data/LEDGER.md"],
     "Work and teach": ["README.ko.md", "INSTRUCTORS.md", "CONTRIBUTING.md", "CHANGELOG.md",
                        "data/README.md"],
 }  # fmt: skip
