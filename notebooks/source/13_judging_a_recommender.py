@@ -367,7 +367,7 @@ curves(rows, "pages in a log", "error, % of the truth", "panel")
 # *What to see:* left, ten times the pages bring about a third of the error, as for any mean, except for the direct method, which gains nothing. On very small logs it is the best nevertheless, since a number that is a little wrong beats a wild one.
 # Right, more pages help less and less, and IPS hardly at all.
 #
-# In the mean the doubly robust estimate errs less than IPS, but not than SNIPS (row R-8 leaves both open). Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
+# The doubly robust estimate errs less than IPS, but a little more than SNIPS (row R-8). Our guess: with rare clicks most of the noise is the click itself, and no model foretells that. It pays where the model explains much of the outcome.
 #
 # ## 3. How many people does a test need?
 #
@@ -570,8 +570,8 @@ for name in ("pair-wise", "list-wise"):
 plots.worlds(pd.DataFrame(rows), panel="panel", label="against point-wise", zero=True)
 
 # %% [markdown]
-# *What to see:* live, none of the three is surely ahead, and a difference of ten percent could have been missed.
-# The AUC of all cards puts point-wise first in the mean, which is not decided either. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
+# *What to see:* live, none of the three is surely ahead, and a difference of a few percent could have been missed.
+# The AUC of all cards puts point-wise first. Who chooses the loss by that number chooses for a reason that no page ever sees, since a page never holds cards of another page.
 #
 # ## 5. Choosing the page as a whole
 #
