@@ -534,9 +534,9 @@ guess.beside(
 # %% [markdown]
 # *What to see:* where the content alone falls through 0, and how long the blend stays above it.
 #
-# The crossing comes early. After one viewer or two nobody is ahead for sure; four say more than title and thumbnail. A guess at the reason: each viewer's vector was learned from dozens of watches, so a single name carries a lot.
+# The crossing comes early. After one viewer the content is ahead by a hair, after two nobody is for sure; four say more than title and thumbnail. A guess at the reason: each viewer's vector was learned from dozens of watches, so a single name carries a lot.
 #
-# The blend is ahead of the watches while they are few; later the two can no longer be told apart.
+# The blend is ahead of the watches throughout, by less and less.
 #
 # Is it the content that helps, or the mixing? Switch the content off, by giving each video that of another:
 
@@ -833,7 +833,7 @@ scored
 #
 # 1. Title and thumbnail are there before the first watch. A bag of words and a small convolution, trained on the vectors of known videos, guess vectors for unknown ones. So does a straight line from counts of words and colours, and in our world it is no worse.
 # 2. The gap between pixels and taste has two parts: what is read badly, which clearer content closes, and what lies beyond the topic, which it does not. Here the first is the wide one.
-# 3. Content stands in until the first viewers come. Against a rival with unsuitable settings its lead seems to last longer; against a tuned one no lead is left after the first, and a blend helps for a few more.
+# 3. Content stands in until the first viewers come. Against a rival with unsuitable settings its lead seems to last longer; against a tuned one hardly a lead is left after the first, and a blend helps, by less and less.
 # 4. Matching by content needs no history of the query video. Where there is one, even a short one, counting what was watched together finds more.
 # 5. A network that sees only thumbnails can tell, in part, which videos promise too much, before anybody has clicked them.
 #
