@@ -89,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--chapters", type=int, nargs="+", metavar="N", help="without it, all found")
     one.add_argument("--seconds", type=float, default=20.0, help="of a processor, for an answer")
     one.add_argument("--memory", type=float, default=2.0, help="GB that an answer may take")
+    one.add_argument("--jobs", type=int, help="answers at a time; 1, or all workers of a backend")
+    one.add_argument("--backend", metavar="NAME", help="dask or ray (a cluster), or joblib's")
+    one.add_argument("--address", metavar="HOST:PORT", help="of the cluster")
 
     sub.add_parser("reproduce", help="run the papers' claims again and judge", add_help=False)
     return top
@@ -194,8 +197,10 @@ def _run(argv: list[str]) -> int:
             from course.workshop import grading
 
             limits = grading.Limits(options.seconds, options.memory)
+            here = 1 if options.jobs is None and options.backend is None else options.jobs
             grading.grade(options.folder.expanduser(), options.csv.expanduser(), options.cohort,
-                          options.chapters, limits, bootstrap.say)  # fmt: skip
+                          options.chapters, limits, bootstrap.say, here, options.backend,
+                          options.address)  # fmt: skip
             return 0
         from course.workshop import reproduce
 

@@ -35,7 +35,7 @@ def asked(project: dict, extras: bool = True) -> list[Requirement]:
     lines = list(project["dependencies"])
     if extras:
         for name, extra in project["optional-dependencies"].items():
-            if name != "site":  # what only builds the site is not installed for readers
+            if name not in ("site", "dask", "ray"):  # not installed for readers
                 lines += extra
     return [Requirement(line) for line in lines]
 

@@ -1,24 +1,23 @@
 """Runs trials over their seeds and stores what comes out.
 
-Seeds run beside each other, by joblib. Each finished seed is kept in the cache until the whole run
-is through, so an interrupted run goes on where it stopped.
+Seeds run beside each other, on this machine or over a cluster (`course.cluster`). Each finished
+seed is kept in the cache until the whole run is through, so an interrupted run goes on where it
+stopped.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import joblib
 from tqdm.auto import tqdm
 
-from course.errors import ConfigError
+from course.cluster import spread
 from course.ledger import registry, store
 from course.ledger.claim import Trial, naming
 from course.ledger.fingerprint import fingerprint
@@ -38,12 +37,17 @@ def run_seed(name: str, seed: int) -> store.Outcome:
     return row, time.process_time() - start
 
 
+def _run_seed(name: str, seed: int) -> store.Outcome:
+    return run_seed(name, seed)
+
+
 def run_trials(
     trials: Sequence[Trial],
     seeds: Sequence[int] | None = None,
     *,
     jobs: int | None = None,
     backend: str | None = None,
+    address: str | None = None,
     fresh: bool = False,
     missing: bool = False,
     folder: Path | None = None,
@@ -53,10 +57,7 @@ def run_trials(
     Parameters
     ----------
     seeds : None = each trial's own
-    jobs : seeds at a time; None = one for each core, or all workers of another backend. 1 runs
-        them in this process.
-    backend : one of joblib's, with its options: "dask,scheduler_host=tcp://..."; None = its own
-        processes, or what `joblib.parallel_config` says
+    jobs, backend, address : how seeds are spread, as of `course.cluster.spread`
     fresh : forget what an interrupted run has finished
     missing : run only seeds that are not stored yet, or by other code
     folder : where the results go; None = the repository's. Where it is another, the finished seeds
@@ -66,13 +67,11 @@ def run_trials(
     -------
     The files that were written.
     """
-    if jobs is not None and jobs < 1:
-        raise ConfigError(f"jobs={jobs}", allowed="1 or more")
     if (later := [t for t in trials if t.after]) and len(later) < len(trials):
         first = [t for t in trials if not t.after]
-        how = {"jobs": jobs, "backend": backend, "fresh": fresh, "missing": missing}
-        return [path for part in (first, later)
-                for path in run_trials(part, seeds, folder=folder, **how)]  # fmt: skip
+        how = {"jobs": jobs, "backend": backend, "address": address, "fresh": fresh,
+               "missing": missing, "folder": folder}  # fmt: skip
+        return [path for part in (first, later) for path in run_trials(part, seeds, **how)]
     codes = {t.name: fingerprint(t.run) for t in trials}
     stored = {
         n: store.stored_seeds(n, code, folder) if missing else {} for n, code in codes.items()
@@ -81,7 +80,8 @@ def run_trials(
     kept = {(n, s): _kept_file(n, codes[n], s) for n, some in wanted.items() for s in some}
     done = {} if fresh else {key: out for key, path in kept.items() if (out := _read(path))}
     written, left = [], [name for name, some in wanted.items() if some]
-    outcomes = _outcomes([key for key in kept if key not in done], jobs, backend)
+    todo = [key for key in kept if key not in done]
+    outcomes = spread(_run_seed, todo, jobs=jobs, backend=backend, address=address)
     bar = tqdm(total=len(kept), initial=len(done), unit="seed")
 
     def store_what_is_ready() -> None:
@@ -106,29 +106,6 @@ def run_trials(
         for path in kept.values():
             path.unlink(missing_ok=True)
     return written
-
-
-def _outcomes(todo, jobs: int | None, backend: str | None):
-    """The outcomes as they come, each with its key."""
-    name, *options = (backend or "").split(",")
-    settings = {} if backend is None else {
-        "backend": name, **dict(option.partition("=")[::2] for option in options)
-    }  # fmt: skip
-    jobs = jobs or (os.cpu_count() or 1 if backend in (None, "loky") else -1)
-    try:
-        with joblib.parallel_config(n_jobs=jobs, **settings):
-            pool = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-    except (ValueError, TypeError, ImportError) as error:
-        raise ConfigError(
-            f"The backend {backend!r} cannot be used ({error})",
-            allowed="loky, multiprocessing, threading, dask: what joblib knows, and can give "
-            "results as they come",
-        ) from error
-    return pool(joblib.delayed(_with_key)(key) for key in todo)
-
-
-def _with_key(key: tuple[str, int]):
-    return key, run_seed(*key)
 
 
 def _kept_file(name: str, code: str, seed: int) -> Path:

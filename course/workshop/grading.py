@@ -8,6 +8,7 @@ leaves this process. So a bad notebook costs its own marks only.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from course.cluster import spread
 from course.errors import ConfigError, ExerciseError
 from course.exercises.checking import _hidden_cases, check
 from course.paths import notebooks_dir, repository_root, write_whole
@@ -234,6 +236,9 @@ def walls() -> str:
     return f"Refused to answers: the network by {by['network']}, other folders by {by['folders']}."
 
 
+_walls = functools.cache(walls)
+
+
 def assert_right(name: str, cohort: int, cells: Sequence[str]) -> None:
     """Raise an `AssertionError` unless the last of some cells that answers a variant is right.
 
@@ -274,6 +279,9 @@ def grade(
     chapters: Sequence[int] | None = None,
     limits: Limits = Limits(),
     say: Callable[[str], None] = print,
+    jobs: int | None = 1,
+    backend: str | None = None,
+    address: str | None = None,
 ) -> list[dict[str, str]]:
     """Grade a folder of notebooks; rows go into the table as they come, and a picture beside it.
 
@@ -285,6 +293,8 @@ def grade(
     table : the CSV file
     cohort : whose numbers are asked; None for the one that most graded cells name
     chapters : those that are graded; None for all whose variants occur
+    jobs, backend, address : how answers are spread, as of `course.cluster.spread`; a worker gets
+        the texts of the answers, and needs the instructor's whole repository
 
     Returns
     -------
@@ -305,24 +315,47 @@ def grade(
         variants = [variant for variant in variants if variant.id[:2] in there] or variants
     names = ", ".join(sorted({variant.id[:2] for variant in variants}))
     say(f"cohort {cohort}, chapters {names}: {len(variants)} questions, {len(students)} students")
-    say(walls())
-    done = _stored(table)
+    done, total, asked, marks, told = _stored(table), {}, [], {}, set()
     for student, (cells, unreadable) in students.items():
-        total = Counter()
+        total[_safe(student)] = student, Counter()
         for variant in variants:
             answer, key = answer_to(variant, cells, cohort), (_safe(student), variant.id)
-            asked = (cohort, str(variant.numbers(cohort)), limits, answer, unreadable)
-            mark = hashlib.sha256(repr(asked).encode("utf-8", "replace")).hexdigest()[:12]
-            if done.get(key, {}).get("answer") != mark:
-                row = _row(variant, cohort, answer, " ".join(unreadable), limits)
-                done[key] = {**dict(zip(COLUMNS, key, strict=False)), **row, "answer": mark}
-                _append(table, done[key])
-            total[done[key]["verdict"]] += 1
-        say(f"{student}: " + ", ".join(f"{n} {verdict}" for verdict, n in total.items()))
+            what = (cohort, str(variant.numbers(cohort)), limits, answer, unreadable)
+            marks[key] = hashlib.sha256(repr(what).encode("utf-8", "replace")).hexdigest()[:12]
+            if done.get(key, {}).get("answer") != marks[key]:
+                asked.append((*key, cohort, answer, " ".join(unreadable), limits))
+
+    def count(key: tuple[str, str]) -> None:
+        student, verdicts = total[key[0]]
+        verdicts[done[key]["verdict"]] += 1
+        if verdicts.total() == len(variants):
+            say(f"{student}: " + ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items()))
+
+    fresh = {call[:2] for call in asked}
+    for key in (key for key in marks if key not in fresh):
+        count(key)
+    for call, (row, wall) in spread(_graded, asked, jobs=jobs, backend=backend, address=address):
+        key = call[:2]
+        if wall not in told:
+            told.add(wall)
+            say(wall)
+        done[key] = {**dict(zip(COLUMNS, key, strict=False)), **row, "answer": marks[key]}
+        _append(table, done[key])
+        count(key)
     rows = [done[key] for key in sorted(done)]
     write_whole(table, "\ufeff" + _lines(rows, head=True))
     write_whole(table.with_suffix(".png"), picture(rows))
     return rows
+
+
+@functools.cache
+def _known(chapter: int) -> dict[str, Variant]:
+    return {variant.id: variant for variant in load([chapter])}
+
+
+def _graded(student, name, *asked) -> tuple[dict[str, str], str]:
+    """The row of an answer, and what this machine refuses to it."""
+    return _row(_known(int(name[:2]))[name], *asked), _walls()
 
 
 def _row(variant, cohort, answer, unreadable, limits) -> dict[str, str]:

@@ -133,8 +133,9 @@ def parser() -> argparse.ArgumentParser:
     tune = "only search the recipes of a chapter's contests again, such as 03; takes hours"
     top.add_argument("--tune", metavar="CHAPTER", help=tune)
     top.add_argument("--jobs", type=int, help="seeds at a time; one for each core")
-    backend = "of joblib, with its options; its own processes if none"
+    backend = "dask or ray (a cluster), or one of joblib's with its options"
     top.add_argument("--backend", metavar="NAME[,KEY=VALUE...]", help=backend)
+    top.add_argument("--address", metavar="HOST:PORT", help="of the cluster")
     return top
 
 
@@ -157,8 +158,9 @@ def main(argv: Sequence[str]) -> int:
         folder = Path(elsewhere) if options.no_store and not options.table else None
         if not options.table:
             runner.run_trials(
-                trials, seeds, jobs=options.jobs, backend=options.backend, fresh=options.fresh,
-                missing=options.worlds is not None and not options.fresh, folder=folder,
+                trials, seeds, jobs=options.jobs, backend=options.backend,
+                address=options.address, fresh=options.fresh, folder=folder,
+                missing=options.worlds is not None and not options.fresh,
             )  # fmt: skip
         ids = judged({trial.name for trial in trials}, stored=folder is None)
         if not options.names:
