@@ -131,6 +131,11 @@ def _run(argv: list[str]) -> int:
     if extra and options.command not in ("open", "test"):
         top.error(f"{options.command} takes nothing after --")
 
+    if not (bootstrap.ROOT / "pyproject.toml").is_file():
+        raise bootstrap.SetupError(
+            f"{bootstrap.ROOT} holds the package alone. The chapters, and the stored results that "
+            "they read, are in the repository: clone it, and give the command in its folder."
+        )
     if options.command in ("test", "notebooks") and not (bootstrap.ROOT / "tests").is_dir():
         raise bootstrap.SetupError(
             "This copy of the course was handed out: it has no tests, and no sources to build "

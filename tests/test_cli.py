@@ -417,6 +417,16 @@ def test_errors_of_the_course_are_printed_without_a_traceback(monkeypatch, capsy
     assert capsys.readouterr().err == "size is 'huge'. Allowed: village.\n"
 
 
+@pytest.mark.parametrize("command", ["open", "copy", "doctor", "reproduce", "test"])
+def test_a_package_without_its_repository_refuses_with_a_reason(
+    command, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    assert cli.main([command]) == 2
+    said = capsys.readouterr().err
+    assert "holds the package alone" in said and "clone it" in said
+
+
 def test_without_packages_the_tools_say_how_to_get_them(monkeypatch, capsys):
     monkeypatch.setattr(bootstrap, "dependencies_here", lambda: False)
     monkeypatch.setattr(bootstrap, "interpreter_for_tools", lambda: None)
