@@ -126,12 +126,16 @@ def test_every_kind_of_widget_works_by_keyboard(lab):
     page.keyboard.press("Space")
     lab.wait_for_new_picture(image, square)
 
-    # The prediction, by keyboard.
+    # The prediction, by keyboard: what came out is folded until something was chosen.
+    assert page.locator("details.course-answer").count() == 1
+    assert not page.locator("details.course-answer table").is_visible()
     answer = page.locator("button.widget-button", has_text="fewer waves")
     answer.focus()
     page.keyboard.press("Space")
     page.get_by_text("You will see it again").wait_for()
     assert answer.inner_text() == "● fewer waves"
+    page.get_by_text("You expected").wait_for()
+    assert page.locator("details.course-answer").count() == 0
     lab.screenshot("prediction")
 
     # A round of the game, by keyboard alone.
