@@ -135,7 +135,7 @@ def _outcomes(cluster, function, calls, jobs):
             for future in cluster.ended(list(waiting)):
                 try:
                     outcome = cluster.result(future)
-                except cluster.broken as error:
+                except (*cluster.broken, ImportError) as error:
                     raise ConfigError(
                         f"{cluster.name} gave up ({type(error).__name__}: {str(error)[-300:]})",
                         allowed="workers with a checkout in PYTHONPATH and the course's packages",
@@ -193,7 +193,8 @@ def _open(backend: str, address: str | None):
         try:
             subprocess.run(words, check=True, capture_output=True, text=True, timeout=3 * PATIENCE)
         except subprocess.SubprocessError as error:
-            why = (getattr(error, "stderr", None) or "no answer").strip()[-300:]
+            late = isinstance(error, subprocess.TimeoutExpired)
+            why = "no answer" if late else error.stderr.strip()[-300:]
             what = f"what answers at {address} is no {backend} that can be used ({why})"
             raise ConfigError(what, allowed=form) from error
     cluster = {"dask": _Dask, "ray": _Ray}[backend](address)
@@ -254,7 +255,7 @@ class _Ray(_Cluster):
         import ray
 
         self.name, self.ray = f"the ray cluster at {address or 'this machine'}", ray
-        self.broken = ray.exceptions.RayError
+        self.broken = (ray.exceptions.RayError,)
         self.close = (lambda: None) if ray.is_initialized() else ray.shutdown
         ray.init(address, log_to_driver=False, logging_level="error", ignore_reinit_error=True)
         self.remote = functools.cache(ray.remote(num_cpus=1))
