@@ -23,7 +23,7 @@ from typing import Any
 
 import joblib
 
-from course.errors import ConfigError, CourseError
+from course.errors import ConfigError
 from course.paths import repository_root
 
 CLUSTERS = {"dask": "distributed", "ray": "ray"}
@@ -31,6 +31,8 @@ CLUSTERS = {"dask": "distributed", "ray": "ray"}
 FORMS = {"dask": "[tcp://]HOST:PORT, as `dask scheduler` printed it",
          "ray": "HOST:PORT, as `ray start --head` printed it, or ray://HOST:PORT"}  # fmt: skip
 WORKERS = {"dask": "dask worker ADDRESS --nthreads 1", "ray": "ray start --address=ADDRESS"}
+PROBES = {"dask": "import sys, distributed; distributed.Client(sys.argv[1])",
+          "ray": "import sys, ray; ray.init(sys.argv[1], log_to_driver=False)"}  # fmt: skip
 PATIENCE = 10.0  # seconds without an answer
 PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "torch", "faiss-cpu", "scikit-learn")
 FILES = ("course/**/*.py", "notebooks/ledger/*.py", "tests/graded/*.py")
@@ -133,7 +135,7 @@ def _outcomes(cluster, function, calls, jobs):
             for future in cluster.ended(list(waiting)):
                 try:
                     outcome = cluster.result(future)
-                except cluster.broken as error:
+                except (*cluster.broken, ImportError) as error:
                     raise ConfigError(
                         f"{cluster.name} gave up ({type(error).__name__}: {str(error)[-300:]})",
                         allowed="workers with a checkout in PYTHONPATH and the course's packages",
@@ -186,14 +188,17 @@ def _open(backend: str, address: str | None):
         except (OSError, OverflowError) as error:
             what = f"nobody answers at {address} ({error})"
             raise ConfigError(what, allowed=form, fix="start the cluster first") from error
-    try:
-        cluster = {"dask": _Dask, "ray": _Ray}[backend](address)
-        cluster.ended([])
-    except CourseError:
-        raise
-    except Exception as error:
-        what = f"what answers at {address} is no {backend} that can be used ({error})"
-        raise ConfigError(what, allowed=form) from error
+        # in a process of its own: at what is no cluster, ray tries for minutes and dask for ever
+        words = [sys.executable, "-c", PROBES[backend], address]
+        try:
+            subprocess.run(words, check=True, capture_output=True, text=True, timeout=3 * PATIENCE)
+        except subprocess.SubprocessError as error:
+            late = isinstance(error, subprocess.TimeoutExpired)
+            why = "no answer" if late else error.stderr.strip()[-300:]
+            what = f"what answers at {address} is no {backend} that can be used ({why})"
+            raise ConfigError(what, allowed=form) from error
+    cluster = {"dask": _Dask, "ray": _Ray}[backend](address)
+    cluster.ended([])
     return cluster
 
 
@@ -250,10 +255,7 @@ class _Ray(_Cluster):
         import ray
 
         self.name, self.ray = f"the ray cluster at {address or 'this machine'}", ray
-        self.broken = ray.exceptions.RayError
-        if address and "://" not in address:  # of itself, ray would try for two minutes
-            words = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address"]
-            subprocess.run([*words, address], check=True, capture_output=True, timeout=2 * PATIENCE)
+        self.broken = (ray.exceptions.RayError,)
         self.close = (lambda: None) if ray.is_initialized() else ray.shutdown
         ray.init(address, log_to_driver=False, logging_level="error", ignore_reinit_error=True)
         self.remote = functools.cache(ray.remote(num_cpus=1))
