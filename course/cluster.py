@@ -210,7 +210,8 @@ class _Cluster:
         done = self.wait(waiting) if waiting else ()
         if not done and not self.workers():
             start = WORKERS[self.backend]
-            raise ConfigError(f"{self.name} has no workers", fix=f"start some, such as: {start}")
+            fix = f"start some, with a checkout in PYTHONPATH, or they end at once: {start}"
+            raise ConfigError(f"{self.name} has no workers", fix=fix)
         return done
 
 
