@@ -621,7 +621,7 @@ took["two, cut"] = [milliseconds(2, videos, batch, cut_tables) for videos, batch
 bars(took, "steps a second, one worker = 1")
 
 # %% [markdown]
-# *What to see:* the line at 1 is one worker, the grey bars are two who never talk. Compare the blue bars with the orange ones. For small tables the three letters cost more than they save. With 100,000 videos and a small batch it is the other way round, and each worker holds half of the rows.
+# *What to see:* the line at 1 is one worker, the grey bars are two who never talk. Compare the blue bars with the orange ones. For small tables and a large batch the three letters cost more than they save. With 100,000 videos and a small batch it is the other way round, and each worker holds half of the rows.
 #
 # ## 5. A worker dies
 #
